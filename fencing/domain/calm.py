@@ -1,0 +1,127 @@
+"""Hosts that give no cause for alarm: they answer, or their silence is expected."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from fencing.domain.alerts import AlertKind
+from fencing.domain.facts import EVIDENCE_MAX_AGE, ClusterFacts, HostFacts, Identity
+from fencing.domain.intentions import (
+    AskBmc,
+    BootOverdue,
+    Clear,
+    Intention,
+    MoveHa,
+    PowerOn,
+    Raise,
+    Release,
+)
+from fencing.domain.policy import Policy
+from fencing.domain.power import PowerProblem
+from hosts.domain.states import HostStatus, Wanted
+from portal.lib.ha.states import HaEvent, HaState
+
+_ANSWERING = (HostStatus.UP, HostStatus.NON_OPERATIONAL, HostStatus.PREPARING)
+
+#: What a host that answers puts an end to.
+_QUIET = (
+    AlertKind.HOST_NOT_RESPONDING,
+    AlertKind.CONFIRM_REBOOT,
+    AlertKind.HOST_DEGRADED,
+    AlertKind.FENCE_HELD,
+)
+
+
+def calm(
+    cluster: ClusterFacts, host: HostFacts, policy: Policy, now: datetime
+) -> Iterator[Intention]:
+    """A host that answers, or whose silence is expected."""
+    if host.status is HostStatus.CONNECTING:
+        return
+    for kind in _QUIET:
+        yield Clear(kind, host.pk, 0)
+    yield from ask_if_stale(host, now) if host.slow_since is not None else ()
+    overdue = now - host.status_since >= timedelta(seconds=policy.boot_wait)
+    if host.status in _ANSWERING:
+        yield Clear(AlertKind.BOOT_OVERDUE, host.pk, 0)
+        yield from _being_fenced(host) if host.ha is HaState.FENCING else _answers(host)
+    elif host.status is HostStatus.MAINTENANCE and host.ha is not HaState.INELIGIBLE:
+        yield MoveHa(host.pk, HaEvent.INELIGIBLE, 0, "it is in maintenance")
+    elif host.status is HostStatus.DOWN:
+        yield from _power_on(cluster, host, policy)
+    elif host.status is HostStatus.REBOOTING and overdue:
+        yield BootOverdue(host.pk, f"no answer {policy.boot_wait:g} s after it was powered on")
+
+
+def _being_fenced(host: HostFacts) -> Iterator[Intention]:
+    if host.fence_open and not host.fence_acting:
+        yield Release(host.pk, "it answers again, and its power command was not yet claimed")
+
+
+#: HA states that a good look ends, and what the transition's history then says.
+_HEALED = {
+    HaState.SUSPECT: "it answers again",
+    HaState.CHECKING: "it answers again",
+    HaState.DEGRADED: "it answers again",
+    HaState.RECOVERING: "it answers again",
+    HaState.FENCED: "it is back after its fence",
+}
+
+
+def _answers(host: HostFacts) -> Iterator[Intention]:
+    healed = _HEALED.get(host.ha)
+    if healed:
+        yield MoveHa(host.pk, HaEvent.HEALTHY, 0, healed)
+    elif host.ha is HaState.INELIGIBLE and host.wanted is Wanted.ACTIVE and not host.ineligible:
+        yield MoveHa(host.pk, HaEvent.ELIGIBLE, 0, "it can be protected")
+    elif host.ha is HaState.AVAILABLE and host.ineligible:
+        yield MoveHa(host.pk, HaEvent.INELIGIBLE, 0, host.ineligible)
+    if host.ha is HaState.RECOVERED and not host.first_contact:
+        yield MoveHa(host.pk, HaEvent.SETTLED, 0, "its list was compared, nothing stale is left")
+
+
+def _power_on(cluster: ClusterFacts, host: HostFacts, policy: Policy) -> Iterator[Intention]:
+    """Switch a fenced host on again, so many times an hour, if its wish and policy say so."""
+    wanted = (
+        cluster.armed
+        and host.ha is HaState.FENCED
+        and host.wanted is not Wanted.DOWN
+        and policy.after_fence == "power_on"
+        and not host.power_on_open
+        and not host.fence_open
+        and host.power_ons_last_hour < policy.max_power_ons_per_hour
+        and any(item.trusted and item.problem is None for item in host.controllers)
+    )
+    if wanted:
+        yield PowerOn(host.pk, "proven off, and after_fence is power_on")
+
+
+def controllers(cluster: ClusterFacts, host: HostFacts) -> Iterator[Intention]:
+    """Say what is wrong with a controller in the words of its cure."""
+    wrong: dict[AlertKind, str] = {}
+    for item in host.controllers:
+        if item.problem is PowerProblem.REFUSED_AUTH:
+            wrong[AlertKind.BMC_AUTH] = "the BMC refuses the account"
+        elif item.problem is not None:
+            wrong[AlertKind.BMC_UNREACHABLE] = f"the BMC gives no answer ({item.problem})"
+        elif item.identity is Identity.FOREIGN:
+            wrong[AlertKind.BMC_FOREIGN] = "the BMC answers with another machine's identity"
+    for kind in (AlertKind.BMC_AUTH, AlertKind.BMC_UNREACHABLE, AlertKind.BMC_FOREIGN):
+        if kind in wrong:
+            yield Raise(kind, host.pk, 0, wrong[kind])
+        else:
+            yield Clear(kind, host.pk, 0)
+    if all(item.trusted for item in host.controllers):
+        yield Clear(AlertKind.CONTRADICTION, host.pk, 0)
+
+
+def ask_if_stale(host: HostFacts, now: datetime) -> Iterator[Intention]:
+    """Ask the BMC of a suspicious host again when its answer has aged by half."""
+    if host.check_open or host.fence_open or not host.controllers:
+        return
+    half = EVIDENCE_MAX_AGE / 2
+    youngest = max(
+        (item.asked_at for item in host.controllers if item.asked_at is not None), default=None
+    )
+    fatal = all(item.problem is PowerProblem.REFUSED_AUTH for item in host.controllers)
+    if youngest is None or now - youngest >= (timedelta(seconds=300) if fatal else half):
+        yield AskBmc(host.pk, "the host is silent")

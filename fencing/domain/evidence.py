@@ -1,0 +1,105 @@
+"""From raw answers to typed evidence: YES, NO or UNKNOWN, each with a reason."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from fencing.domain.facts import EVIDENCE_MAX_AGE, ControllerFacts, HostFacts, Identity
+from fencing.domain.policy import Policy
+from fencing.domain.power import PowerState
+from hosts.domain.looks import KernelSign
+from hosts.domain.states import HostStatus
+from vms.domain import proofs
+
+_ANSWERING = (HostStatus.UP, HostStatus.NON_OPERATIONAL, HostStatus.PREPARING)
+
+
+class Bmc(StrEnum):
+    """What the BMC side says of a host."""
+
+    ON = "on"
+    OFF = "off"  # and everything that makes it a proof
+    OFF_ONCE = "off_once"  # read off, not yet often enough
+    NO_ANSWER = "no_answer"
+
+
+@dataclass(frozen=True, slots=True)
+class BmcEvidence:
+    """The answer of the first level that answers whole, and why it is that."""
+
+    answer: Bmc
+    why: str
+    controllers: tuple[int, ...] = ()
+
+
+def is_fresh(asked_at: datetime | None, now: datetime) -> bool:
+    """Whether an answer is young enough to be used: stale evidence is UNKNOWN."""
+    return asked_at is not None and now - asked_at <= EVIDENCE_MAX_AGE
+
+
+def usable(controller: ControllerFacts, now: datetime) -> str:
+    """Return why this controller's answer proves nothing, or the empty text."""
+    if controller.problem is not None:
+        return f"no usable answer ({controller.problem})"
+    if not controller.trusted:
+        return "distrusted until it is tested again"
+    if controller.identity is Identity.FOREIGN:
+        return "it is another machine's BMC"
+    if controller.identity is Identity.UNPROVEN:
+        return "its identity is not proven"
+    if not is_fresh(controller.asked_at, now):
+        return "its answer is too old"
+    return ""
+
+
+def bmc_evidence(host: HostFacts, policy: Policy, now: datetime) -> BmcEvidence:
+    """Return what the BMCs say: levels in order, and within a level all must agree."""
+    reasons: list[str] = []
+    for level in sorted({controller.level for controller in host.controllers}):
+        members = [item for item in host.controllers if item.level == level]
+        useless = [why for item in members if (why := usable(item, now))]
+        if not useless:
+            return _level_says(members, host, policy)
+        reasons.extend(useless)
+    return BmcEvidence(Bmc.NO_ANSWER, "; ".join(reasons) or "the host has no power controller")
+
+
+def _level_says(members: list[ControllerFacts], host: HostFacts, policy: Policy) -> BmcEvidence:
+    pks = tuple(item.pk for item in members)
+    if any(item.state is PowerState.ON for item in members):
+        return BmcEvidence(Bmc.ON, "the BMC says on", pks)
+    if any(item.state is not PowerState.OFF for item in members):
+        return BmcEvidence(Bmc.NO_ANSWER, "the BMC says neither on nor off", pks)
+    firsts = [item.first_off_at for item in members if item.first_off_at is not None]
+    whole = len(firsts) == len(members) and all(
+        proofs.enough_off_reads(item.off_reads, policy.off_reads) for item in members
+    )
+    if whole and proofs.is_silent_since(host.last_seen, min(firsts)):
+        text = f"the BMC said off {policy.off_reads} times, libvirt silent since the first"
+        return BmcEvidence(Bmc.OFF, text, pks)
+    return BmcEvidence(Bmc.OFF_ONCE, "the BMC said off; to be read again", pks)
+
+
+def contradiction(host: HostFacts) -> ControllerFacts | None:
+    """Return the trusted controller that said off before libvirt answered again, if any.
+
+    Decision row 1.  The look's question must have been sent after the reading's
+    answer had arrived.  At first contact after a proof the old readings are
+    about the time before, and contradict nothing.
+    """
+    if host.status not in _ANSWERING or host.first_contact or host.last_seen is None:
+        return None
+    for item in host.controllers:
+        said_off = item.trusted and item.state is PowerState.OFF and item.answered_at is not None
+        if said_off and item.answered_at and host.last_seen > item.answered_at:
+            return item
+    return None
+
+
+def kernel_lives(host: HostFacts, now: datetime) -> bool:
+    """Whether the network layer has shown a living kernel since the host fell silent."""
+    return (
+        host.kernel is KernelSign.ALIVE
+        and is_fresh(host.kernel_at, now)
+        and (host.last_seen is None or host.kernel_at is None or host.kernel_at > host.last_seen)
+    )

@@ -1,0 +1,98 @@
+"""What the plan knows: frozen, whole, read once per round."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from fencing.domain.policy import Policy
+from fencing.domain.power import PowerProblem, PowerState
+from hosts.domain.looks import KernelSign
+from hosts.domain.states import HostStatus, Wanted
+from portal.lib.ha.states import HaState
+from vms.domain.restart import VmFacts
+
+#: Evidence older than this is UNKNOWN: neither dead nor alive.
+EVIDENCE_MAX_AGE = timedelta(seconds=10)
+
+
+class Identity(StrEnum):
+    """Whose BMC it is."""
+
+    PROVEN = "proven"  # its GUID is the host's UUID
+    UNPROVEN = "unproven"  # it tells none
+    FOREIGN = "foreign"  # its GUID is another machine's
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerFacts:
+    """What one power controller last said; times, but ``answered_at``, are the questions'."""
+
+    pk: int
+    level: int
+    trusted: bool
+    identity: Identity = Identity.UNPROVEN
+    state: PowerState = PowerState.UNKNOWN
+    asked_at: datetime | None = None
+    answered_at: datetime | None = None
+    first_off_at: datetime | None = None  # first of the unbroken series of "off"
+    off_reads: int = 0
+    problem: PowerProblem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """One host as the plan sees it."""
+
+    pk: int
+    name: str
+    status: HostStatus
+    wanted: Wanted
+    ha: HaState
+    status_since: datetime
+    last_seen: datetime | None
+    ha_since: datetime | None = None
+    kernel: KernelSign = KernelSign.UNKNOWN
+    kernel_at: datetime | None = None
+    slow_since: datetime | None = None  # a look is overdue since then
+    memory_mib: int = 0
+    vcpus: int = 0
+    controllers: tuple[ControllerFacts, ...] = ()
+    first_contact: bool = False  # its list must be compared before it is used again
+    disproved: bool = False  # it came back as if it had never been off
+    fence_open: bool = False
+    fence_acting: bool = False  # its power command may be on its way
+    check_open: bool = False  # a BMC reading is under way
+    power_on_open: bool = False
+    power_ons_last_hour: int = 0
+    is_self: bool = False
+    seen_by_engine: bool = True
+    ineligible: str = ""  # why HA cannot protect what runs here
+
+    @property
+    def silent(self) -> bool:
+        """Whether its silence counts against the cluster (guards)."""
+        return self.status in (HostStatus.NON_RESPONSIVE, HostStatus.KDUMPING)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """Everything that one round may use."""
+
+    pk: int
+    name: str
+    armed: bool
+    hosts: tuple[HostFacts, ...]
+    vms: tuple[VmFacts, ...]
+    policies: Mapping[int, Policy]  # by host
+    policy: Policy
+    hosts_lost: Mapping[int, datetime]  # by host: time of the newest proof about the whole of it
+    starts_on: Mapping[int, int]  # by host: starts under way
+    engine_since: datetime
+    witness_seen: bool = True  # False: this engine has lost its own network
+    distrust: str = ""  # why nothing may be started or fenced at all (forgetful database)
+    alerts: frozenset[tuple[str, int, int]] = frozenset()  # open: (kind, host or 0, vm or 0)
+
+    def host(self, pk: int) -> HostFacts | None:
+        """Return the host with ``pk``, if it is of this cluster."""
+        return next((host for host in self.hosts if host.pk == pk), None)

@@ -1,0 +1,110 @@
+"""Reasons to withhold a power command; none of them withholds the use of a proof.
+
+Missing data fails closed: what cannot be judged is not fenced, and said so.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from fencing.domain.facts import ClusterFacts, HostFacts
+from fencing.domain.homes import need, rooms
+from fencing.domain.policy import Policy
+from hosts.domain.states import HostStatus
+from vms.domain.placement import choose
+from vms.domain.restart import in_order
+
+Guard = Callable[[ClusterFacts, HostFacts, Policy, datetime], str]
+
+
+def only_observing(cluster: ClusterFacts, host: HostFacts, policy: Policy, now: datetime) -> str:
+    """The cluster is not armed."""
+    return "" if cluster.armed else "the cluster is in observe mode: it plans and does nothing"
+
+
+def database_is_forgetful(
+    cluster: ClusterFacts, host: HostFacts, policy: Policy, now: datetime
+) -> str:
+    """The database is old, or not alone."""
+    return cluster.distrust
+
+
+def it_is_this_portal(cluster: ClusterFacts, host: HostFacts, policy: Policy, now: datetime) -> str:
+    """The portal itself runs on that host."""
+    return "this portal runs on it" if host.is_self else ""
+
+
+def too_many_are_silent(
+    cluster: ClusterFacts, host: HostFacts, policy: Policy, now: datetime
+) -> str:
+    """So many hosts are silent that the engine's own network is the likelier culprit."""
+    watched = [item for item in cluster.hosts if item.status is not HostStatus.PENDING]
+    silent = [item for item in watched if item.silent]
+    if len(watched) < 3:
+        return ""
+    share = 100 * len(silent) / len(watched)
+    if share < policy.max_unreachable_pct:
+        return ""
+    names = ", ".join(sorted(item.name for item in silent))
+    return (
+        f"{share:.0f} % of the cluster is silent ({names}), limit {policy.max_unreachable_pct:g} %"
+    )
+
+
+def engine_is_cut_off(cluster: ClusterFacts, host: HostFacts, policy: Policy, now: datetime) -> str:
+    """The engine cannot reach its witness addresses either."""
+    return "" if cluster.witness_seen else "this engine cannot reach its witness addresses"
+
+
+def engine_is_new(cluster: ClusterFacts, host: HostFacts, policy: Policy, now: datetime) -> str:
+    """The engine has just started and has not seen the host itself."""
+    quiet = timedelta(seconds=policy.start_quiet)
+    if host.seen_by_engine or now - cluster.engine_since >= quiet:
+        return ""
+    return f"this engine started less than {policy.start_quiet:g} s ago and has not seen the host"
+
+
+def enough_fences_under_way(
+    cluster: ClusterFacts, host: HostFacts, policy: Policy, now: datetime
+) -> str:
+    """Only so many power commands at once in a cluster."""
+    under_way = [item.name for item in cluster.hosts if item.fence_open and item.pk != host.pk]
+    if len(under_way) < policy.max_fences_at_once:
+        return ""
+    return f"a fence is under way already ({', '.join(under_way)})"
+
+
+def nobody_gains(cluster: ClusterFacts, host: HostFacts, policy: Policy, now: datetime) -> str:
+    """No HA VM of that host would find a home elsewhere."""
+    if policy.fence_alone == "on":
+        return ""
+    mine = [
+        vm for vm in cluster.vms if vm.ha and vm.wanted_up and vm.run and host.pk in vm.run.holders
+    ]
+    if not mine:
+        return "no HA VM runs on it, so nobody would gain"
+    spare = [room for room in rooms(cluster) if room.host != host.pk]
+    for vm in in_order(mine):
+        if choose(need(vm), spare, policy.start_parallel).host is not None:
+            return ""
+    return "none of its HA VMs would find room on another host"
+
+
+GUARDS: tuple[Guard, ...] = (
+    only_observing,
+    database_is_forgetful,
+    it_is_this_portal,
+    too_many_are_silent,
+    engine_is_cut_off,
+    engine_is_new,
+    enough_fences_under_way,
+    nobody_gains,
+)
+
+
+def withheld(cluster: ClusterFacts, host: HostFacts, policy: Policy, now: datetime) -> str:
+    """Return the first guard's reason to withhold a fence of ``host``, or the empty text."""
+    for guard in GUARDS:
+        why = guard(cluster, host, policy, now)
+        if why:
+            return why
+    return ""

@@ -1,0 +1,58 @@
+"""From hosts and VMs to rooms and needs: what placement works on."""
+
+from fencing.domain.facts import ClusterFacts, HostFacts
+from hosts.domain.states import HostStatus, Wanted
+from portal.lib.ha.states import HaState
+from vms.domain.placement import Need, Room
+from vms.domain.restart import VmFacts
+
+#: vcpus of guests per vcpu of the host; CPU time can be shared, memory cannot.
+VCPU_OVERCOMMIT = 4
+
+_NOT_WHILE = {
+    HaState.FENCING: "it is being fenced",
+    HaState.FENCED: "it was fenced and has not been compared yet",
+    HaState.RECOVERING: "it is being recovered",
+    HaState.RECOVERED: "it is back, its list has not been compared yet",
+}
+
+
+def unfit(host: HostFacts) -> str:
+    """Return why no VM may start on ``host`` now, or the empty text."""
+    if host.status is not HostStatus.UP:
+        return f"its status is {host.status}"
+    if host.wanted is not Wanted.ACTIVE:
+        return f"{host.wanted} is wanted for it"
+    if host.first_contact:
+        return "its list has not been compared yet"
+    return _NOT_WHILE.get(host.ha, "")
+
+
+def rooms(cluster: ClusterFacts) -> list[Room]:
+    """Return what each host of the cluster offers now; guests count on every possible holder."""
+    memory: dict[int, int] = {}
+    vcpus: dict[int, int] = {}
+    guests: dict[int, int] = {}
+    for vm in cluster.vms:
+        for holder in vm.run.holders if vm.run else ():
+            memory[holder] = memory.get(holder, 0) + vm.memory_mib
+            vcpus[holder] = vcpus.get(holder, 0) + vm.vcpus
+            guests[holder] = guests.get(holder, 0) + 1
+    return [
+        Room(
+            host=host.pk,
+            name=host.name,
+            memory_mib=host.memory_mib - memory.get(host.pk, 0),
+            vcpus=host.vcpus * VCPU_OVERCOMMIT - vcpus.get(host.pk, 0),
+            guests=guests.get(host.pk, 0),
+            starting=cluster.starts_on.get(host.pk, 0),
+            unfit=unfit(host),
+        )
+        for host in cluster.hosts
+    ]
+
+
+def need(vm: VmFacts) -> Need:
+    """Return what ``vm`` asks of a host."""
+    avoid = frozenset({vm.refused_by}) if vm.refused_by is not None else frozenset()
+    return Need(vm.pk, vm.name, vm.memory_mib, vm.vcpus, avoid)

@@ -1,0 +1,127 @@
+"""What a plan wants done: plain data, carried out by services and operations."""
+
+from dataclasses import dataclass
+
+from fencing.domain.alerts import AlertKind
+from portal.lib.ha.states import HaEvent
+
+
+@dataclass(frozen=True, slots=True)
+class MoveHa:
+    """Send ``event`` to the HA state of a host."""
+
+    host: int
+    event: HaEvent
+    row: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskBmc:
+    """Read the power of a host; as often as needed for a proof when it says off."""
+
+    host: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Distrust:
+    """Stop believing a controller until it has been tested again (row 1)."""
+
+    host: int
+    controller: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class UseProof:
+    """Close every run of a host that its *off* readings can end (row 2)."""
+
+    host: int
+    row: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Turn a host off and prove it."""
+
+    host: int
+    row: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Withdraw a fence whose power command was not yet claimed: the host answers again."""
+
+    host: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PowerOn:
+    """Switch a proven-off host on again."""
+
+    host: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class BootOverdue:
+    """A host that was powered on did not answer within ``boot_wait``."""
+
+    host: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start a VM on a host."""
+
+    vm: int
+    host: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A VM wants to start and cannot yet; ``why`` names the reason per host."""
+
+    vm: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Raise:
+    """Open an alert, or keep it open; 0 means no such subject."""
+
+    kind: AlertKind
+    host: int
+    vm: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Close an alert whose reason is gone."""
+
+    kind: AlertKind
+    host: int
+    vm: int
+
+
+Intention = (
+    MoveHa
+    | AskBmc
+    | Distrust
+    | UseProof
+    | Fence
+    | Release
+    | PowerOn
+    | BootOverdue
+    | Start
+    | Hold
+    | Raise
+    | Clear
+)

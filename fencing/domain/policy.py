@@ -1,0 +1,128 @@
+"""Every setting of high availability: name, unit, default, range, meaning.
+
+The one source for the database's overrides, the API, the editor and the
+documentation.  Layers: global < cluster < host; rows hold validated overrides.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+class PolicyError(ValueError):
+    """An override that is not acceptable; the text names the field and the cure."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(f"{name}: {text}")
+        self.name = name
+
+
+def _number(default: float, low: float, high: float, unit: str, text: str) -> Any:
+    meta = {"low": low, "high": high, "unit": unit, "help": text}
+    return field(default=default, metadata=meta)
+
+
+def _choice(default: str, choices: tuple[str, ...], text: str) -> Any:
+    return field(default=default, metadata={"choices": choices, "unit": "", "help": text})
+
+
+_ON_OFF = ("on", "off")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The settings in force for one host or cluster; seconds unless named otherwise."""
+
+    poll: float = _number(2, 0.5, 60, "s", "Time between two looks at a host.")
+    connect_deadline: float = _number(3, 1, 30, "s", "A look without an answer by then is missed.")
+    missed_polls: int = _number(2, 1, 20, "looks", "Missed looks that make a host non-responsive.")
+    grace: float = _number(
+        10, 3, 3600, "s", "From the last good look until a host that may be alive is fenced."
+    )
+    activity_check: str = _choice("off", _ON_OFF, "Whether disk writes are looked for.")
+    activity_samples: int = _number(6, 1, 60, "samples", "Disk activity samples per decision.")
+    activity_interval: float = _number(10, 1, 300, "s", "Time between two activity samples.")
+    activity_ratio: float = _number(0.7, 0, 1, "share", "Idle samples that mean no activity.")
+    storage_silence: float = _number(20, 4, 600, "s", "How long a heartbeat must stand still.")
+    degraded_max: float = _number(300, 10, 86400, "s", "How long a degraded host is left alone.")
+    degraded_action: str = _choice("ask", ("ask", "fence"), "What happens after degraded_max.")
+    fence_alone: str = _choice("off", _ON_OFF, "Fence even where no VM gains a home by it.")
+    bmc_deadline: float = _number(8, 1, 60, "s", "A BMC without an answer by then is unreachable.")
+    off_settle: float = _number(1, 0, 60, "s", "Wait between the off command and its first check.")
+    off_reads: int = _number(2, 2, 10, "reads", "Times that a BMC must read back off.")
+    off_read_gap: float = _number(2, 0.5, 60, "s", "Time between two of those reads.")
+    fence_retry_first: float = _number(5, 1, 600, "s", "First pause after a failed fence.")
+    fence_retry_max: float = _number(300, 5, 3600, "s", "Longest pause between fence attempts.")
+    boot_wait: float = _number(600, 10, 3600, "s", "How long a powered-on host may take to answer.")
+    max_unreachable_pct: float = _number(
+        50, 1, 100, "%", "Silent share of a cluster (of 3 or more) at which nothing is fenced."
+    )
+    max_fences_at_once: int = _number(1, 1, 50, "fences", "Fences under way in one cluster.")
+    start_quiet: float = _number(
+        30, 0, 3600, "s", "After its own start, the engine fences no host that it has not seen."
+    )
+    witness: tuple[str, ...] = field(
+        default=(),
+        metadata={"unit": "", "help": "Addresses that tell whether this engine has a network."},
+    )
+    after_fence: str = _choice("power_on", ("power_on", "stay_off"), "What a fence ends with.")
+    max_power_ons_per_hour: int = _number(3, 0, 60, "times", "Power-ons of one host per hour.")
+    shutdown_policy: str = _choice(
+        "migrate", ("migrate", "failover", "freeze", "conditional"), "Planned host shutdown."
+    )
+    soft_recovery: str = _choice("off", _ON_OFF, "Try to restart libvirtd over SSH first.")
+    kdump_wait: float = _number(0, 0, 3600, "s", "How long a crash dump may take before the fence.")
+    restart_tries: int = _number(10, 1, 1000, "tries", "Quick attempts to restart a VM.")
+    restart_gap: float = _number(30, 1, 3600, "s", "Time between two quick attempts.")
+    restart_slow_gap: float = _number(1800, 30, 86400, "s", "Time between attempts after those.")
+    blocked_wait: float = _number(
+        600, 0, 86400, "s", "How long a blocked VM holds back those of lower priority."
+    )
+    start_parallel: int = _number(4, 1, 100, "starts", "Starts under way on one host.")
+    spare_hosts: int = _number(1, 0, 100, "hosts", "Hosts whose loss the cluster must survive.")
+    admission: str = _choice("off", ("off", "warn", "enforce"), "Room check before a start.")
+
+
+FIELDS = {setting.name: setting for setting in fields(Policy)}
+
+
+def _checked(name: str, value: object) -> object:
+    setting = FIELDS.get(name)
+    if setting is None:
+        raise PolicyError(name, f"no such setting; known are {', '.join(FIELDS)}")
+    if name == "witness":
+        if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+            raise PolicyError(name, 'must be a list of addresses such as ["192.0.2.1"]')
+        return tuple(value)
+    choices = setting.metadata.get("choices")
+    if choices:
+        if value not in choices:
+            raise PolicyError(name, f"must be one of {', '.join(choices)}")
+        return value
+    return _checked_number(name, value, whole=isinstance(setting.default, int))
+
+
+def _checked_number(name: str, value: object, *, whole: bool) -> float:
+    meta = FIELDS[name].metadata
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise PolicyError(name, f"must be a number of {meta['unit']}")
+    if meta["unit"] not in ("s", "%", "share") and whole and value != int(value):
+        raise PolicyError(name, "must be a whole number")
+    if not meta["low"] <= value <= meta["high"]:
+        raise PolicyError(
+            name, f"must be between {meta['low']:g} and {meta['high']:g} {meta['unit']}"
+        )
+    return value
+
+
+def validate(overrides: Mapping[str, object]) -> dict[str, object]:
+    """Return ``overrides`` checked; raise :class:`PolicyError` naming the first bad field."""
+    return {name: _checked(name, value) for name, value in overrides.items()}
+
+
+def layered(*layers: Mapping[str, object]) -> Policy:
+    """Return the policy in force: defaults, overridden by each layer in turn."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged.update(validate(layer))
+    return Policy(**merged)

@@ -1,0 +1,144 @@
+"""Who starts where, and why the others wait: all VMs of a cluster in one pass."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from fencing.domain.alerts import AlertKind
+from fencing.domain.facts import ClusterFacts
+from fencing.domain.homes import need, rooms
+from fencing.domain.intentions import AskBmc, Clear, Hold, Intention, Raise, Start
+from hosts.domain.states import HostStatus
+from vms.domain.placement import choose, take
+from vms.domain.restart import (
+    PROOF_MAX_AGE,
+    VmFacts,
+    in_order,
+    pause_after,
+    wants_start,
+    went_down_on_purpose,
+)
+from vms.domain.states import HOST_PROOFS, EndReason, ProofKind
+
+
+def restarts(cluster: ClusterFacts, now: datetime) -> Iterator[Intention]:
+    """Return starts in the order of their turn, and the reasons of those that wait."""
+    for vm in cluster.vms:
+        yield from _standing_alerts(cluster, vm)
+    waiting = [vm for vm in cluster.vms if wants_start(vm, cluster.hosts_lost)]
+    if not waiting:
+        return
+    held = _held_for_all(cluster)
+    free = {room.host: room for room in rooms(cluster)}
+    blocked: VmFacts | None = None
+    for vm in in_order(waiting):
+        why = held or _not_yet(cluster, vm, blocked, now)
+        if why:
+            yield Hold(vm.pk, why)
+            yield from _look_again(cluster, vm, now)
+            continue
+        choice = choose(need(vm), free.values(), cluster.policy.start_parallel)
+        if choice.host is None:
+            yield Hold(vm.pk, choice.explained)
+            yield Raise(AlertKind.NO_ROOM, 0, vm.pk, "no host has room for it")
+            blocked = blocked or vm
+            continue
+        free[choice.host] = take(free[choice.host], need(vm))
+        yield Clear(AlertKind.NO_ROOM, 0, vm.pk)
+        yield Start(vm.pk, choice.host, _reason(vm))
+
+
+def _held_for_all(cluster: ClusterFacts) -> str:
+    if cluster.distrust:
+        return cluster.distrust
+    return "" if cluster.armed else "the cluster is in observe mode: it plans and does nothing"
+
+
+def _not_yet(cluster: ClusterFacts, vm: VmFacts, blocked: VmFacts | None, now: datetime) -> str:
+    """Return why this VM's turn has not come, or the empty text."""
+    pause = _pause_left(cluster, vm, now)
+    if pause > timedelta(0):
+        return f"refused {vm.tries} times, next try in {pause.total_seconds():.0f} s"
+    stale = _proof_is_stale(cluster, vm, now)
+    if stale:
+        return stale
+    if blocked is not None and _outranks(blocked, vm) and _still_blocks(cluster, blocked, now):
+        return f"{blocked.name} has priority and has no room yet"
+    return ""
+
+
+def _pause_left(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> timedelta:
+    if vm.refused_at is None:
+        return timedelta(0)
+    policy = cluster.policy
+    pause = pause_after(
+        vm.tries,
+        quick_tries=policy.restart_tries,
+        gap=policy.restart_gap,
+        slow_gap=policy.restart_slow_gap,
+    )
+    return vm.refused_at + pause - now
+
+
+def _outranks(first: VmFacts, second: VmFacts) -> bool:
+    return (first.start_tier, -first.priority) < (second.start_tier, -second.priority)
+
+
+def _still_blocks(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> bool:
+    limit = timedelta(seconds=cluster.policy.blocked_wait)
+    return vm.waiting_since is None or now - vm.waiting_since < limit
+
+
+def _proof_is_stale(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> str:
+    """A proof older than 60 s is looked at again before a start relies on it.
+
+    A look newer than the proof settles it (the run would have been seen), and
+    so does a fresh reading of *off*.  A manual or kdump proof about a host that
+    still says nothing cannot be looked at again, and stands.
+    """
+    last = vm.last
+    if last is None or last.kind not in HOST_PROOFS or now - last.at <= PROOF_MAX_AGE:
+        return ""
+    host = cluster.host(last.host)
+    if host is None or last.kind is not ProofKind.POWER_OFF:
+        return ""
+    looked = [host.last_seen, *(item.first_off_at and item.asked_at for item in host.controllers)]
+    if any(at is not None and now - at <= PROOF_MAX_AGE for at in looked):
+        return ""
+    return f"the proof about {host.name} is older than 60 s and is being looked at again"
+
+
+def _look_again(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> Iterator[Intention]:
+    if vm.last is None or not _proof_is_stale(cluster, vm, now):
+        return
+    host = cluster.host(vm.last.host)
+    if host is not None and host.controllers and not host.check_open:
+        yield AskBmc(host.pk, f"the proof that {vm.name} is off there is old")
+
+
+def _reason(vm: VmFacts) -> str:
+    if vm.last is None:
+        return "it is wanted up and has never run"
+    if vm.last.reason is EndReason.NONE:
+        return f"its last run ended, proof {vm.last.kind}"
+    return f"its last run ended ({vm.last.reason}), proof {vm.last.kind}"
+
+
+def _standing_alerts(cluster: ClusterFacts, vm: VmFacts) -> Iterator[Intention]:
+    if vm.quarantined:
+        return
+    destroyed = (
+        vm.run is None
+        and vm.wanted_up
+        and vm.last is not None
+        and vm.last.reason is EndReason.DESTROYED
+        and bool(went_down_on_purpose(vm, cluster.hosts_lost))
+    )
+    if destroyed:
+        yield Raise(AlertKind.VM_DESTROYED, 0, vm.pk, "somebody destroyed it on its host")
+    else:
+        yield Clear(AlertKind.VM_DESTROYED, 0, vm.pk)
+    if vm.run is not None:
+        yield Clear(AlertKind.NO_ROOM, 0, vm.pk)
+        home = cluster.host(vm.run.host)
+        if home is not None and home.status is HostStatus.UP and not vm.run.outstanding:
+            yield Clear(AlertKind.START_FAILED, 0, vm.pk)

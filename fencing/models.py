@@ -1,0 +1,156 @@
+"""Power and failover: controllers, fences, HA state, incidents, alerts, confirmations."""
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from fencing.domain.alerts import AlertKind
+from fencing.domain.facts import Identity
+from fencing.domain.power import FenceOutcome, PowerProblem, PowerState
+from hosts.models import Host, choices
+from portal.core.models import OPEN_STATES, Operation
+from portal.lib.db import SecretField
+from portal.lib.ha.states import HaState
+
+
+class PowerController(models.Model):
+    """A way to a host's power, and what it last said."""
+
+    host = models.ForeignKey(Host, models.CASCADE, related_name="controllers")
+    driver = models.CharField(max_length=20, default="ipmi")
+    address = models.CharField(max_length=255)
+    port = models.IntegerField(default=623)
+    username = models.CharField(max_length=100)
+    password = SecretField(blank=True)
+    level = models.IntegerField(default=1)
+    options = models.JSONField(default=dict, blank=True)
+    version = models.IntegerField(default=1)
+
+    trusted = models.BooleanField(default=True)
+    distrust_reason = models.TextField(blank=True)
+    identity = models.CharField(max_length=10, choices=choices(Identity), default=Identity.UNPROVEN)
+    state = models.CharField(max_length=12, choices=choices(PowerState), default=PowerState.UNKNOWN)
+    problem = models.CharField(max_length=20, choices=choices(PowerProblem), blank=True)
+    problem_text = models.TextField(blank=True)
+    asked_at = models.DateTimeField(null=True)
+    answered_at = models.DateTimeField(null=True)
+    first_off_at = models.DateTimeField(null=True)
+    off_reads = models.IntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["driver", "address", "port"], name="one_controller_per_address"
+            ),
+            models.CheckConstraint(
+                condition=Q(port__gte=1, port__lte=65535), name="port_between_1_and_65535"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.driver} {self.address}:{self.port}"
+
+
+class HaResource(models.Model):
+    """What HA is doing about a host; written by ``fencing.services`` alone."""
+
+    host = models.OneToOneField(Host, models.CASCADE, related_name="ha")
+    state = models.CharField(max_length=12, choices=choices(HaState), default=HaState.AVAILABLE)
+    since = models.DateTimeField()
+    reason = models.TextField(blank=True)
+    version = models.IntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.host}: {self.state}"
+
+
+class Incident(models.Model):
+    """From the first suspicion to the last restart."""
+
+    host = models.ForeignKey(Host, models.CASCADE, null=True, related_name="incidents")
+    vm = models.BigIntegerField(default=0)
+    title = models.CharField(max_length=200)
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=40, blank=True)
+    summary = models.TextField(blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["host"],
+                condition=Q(closed_at__isnull=True, host__isnull=False),
+                name="one_open_incident_per_host",
+            ),
+            models.UniqueConstraint(
+                fields=["vm"],
+                condition=Q(closed_at__isnull=True, host__isnull=True),
+                name="one_open_incident_per_vm",
+            ),
+        ]
+        ordering = ("-pk",)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class FenceOperation(Operation):
+    """Work asked of a host's power: check, fence, on, off, test, confirm."""
+
+    host = models.ForeignKey(Host, models.CASCADE, related_name="fences")
+    incident = models.ForeignKey(Incident, models.SET_NULL, null=True, related_name="fences")
+    outcome = models.CharField(max_length=20, choices=choices(FenceOutcome), blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["host", "kind"],
+                condition=Q(state__in=OPEN_STATES),
+                name="one_open_fence_operation_per_host_and_kind",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.host} ({self.state})"
+
+
+class Alert(models.Model):
+    """Something that is wrong now; closed when its reason is gone, never deleted."""
+
+    kind = models.CharField(max_length=30, choices=choices(AlertKind))
+    host = models.BigIntegerField(default=0)
+    vm = models.BigIntegerField(default=0)
+    text = models.TextField()
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["kind", "host", "vm"],
+                condition=Q(closed_at__isnull=True),
+                name="one_open_alert_per_kind_and_subject",
+            )
+        ]
+        ordering = ("-pk",)
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.text}"
+
+
+class ManualConfirmation(models.Model):
+    """A person's word that a host is off: who, when, why, and what the portal knew."""
+
+    host = models.ForeignKey(Host, models.CASCADE, related_name="confirmations")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True)
+    actor = models.CharField(max_length=150)
+    at = models.DateTimeField()
+    typed_name = models.CharField(max_length=100)
+    reason = models.TextField()
+    override = models.BooleanField(default=False)
+    known = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return f"{self.actor} confirmed {self.host}"

@@ -1,0 +1,50 @@
+"""Where the rows meet the BMCs: claim, one hardware step, record.
+
+No transaction is open during a hardware call, and nothing here sleeps.  Each
+function may run twice, late, or never; the epoch is read again just before
+each power command.
+"""
+
+from collections.abc import Callable
+
+from fencing.models import FenceOperation
+from fencing.operations.checking import advance_check
+from fencing.operations.confirming import advance_confirm
+from fencing.operations.fence import advance_fence
+from fencing.operations.switching import advance_power_on
+from fencing.selectors import policy_of
+from fencing.services.power import ADVANCE
+from hosts.models import Host
+from hosts.services import engines, work
+from portal.core.models import OperationState
+from portal.lib import clock
+from portal.lib.queue import wake
+
+_KINDS: dict[str, Callable[[FenceOperation], None]] = {
+    "check": advance_check,
+    "fence": advance_fence,
+    "power_on": advance_power_on,
+    "confirm": advance_confirm,
+}
+
+
+def advance(op_id: int) -> bool:
+    """Claim a power operation and carry it one step on; False when it was not our turn."""
+    op = FenceOperation.objects.filter(pk=op_id).first()
+    if op is None:
+        return False
+    host = Host.objects.select_related("cluster").get(pk=op.host_id)
+    lease = policy_of(host).bmc_deadline
+    claimed = work.claim(FenceOperation, op_id, tag=engines.me(), now=clock.now(), lease_s=lease)
+    if claimed is None:
+        return False
+    handler = _KINDS.get(claimed.kind)
+    if handler is None:
+        text = f"no such kind of power operation: {claimed.kind}"
+        work.finish(claimed, clock.now(), OperationState.FAILED, text, code="unknown_kind")
+        return True
+    handler(claimed)
+    claimed.refresh_from_db()
+    if claimed.is_open:
+        wake(ADVANCE, claimed.pk, at=claimed.due_at)
+    return True

@@ -1,0 +1,41 @@
+"""Reading a host's power: once when it is on, as often as a proof needs when it is off."""
+
+from fencing.domain.power import PowerState
+from fencing.models import FenceOperation
+from fencing.operations.reading import levels, read_all
+from fencing.selectors import policy_of
+from fencing.services.power import ROUND
+from hosts.models import Host
+from hosts.services import work
+from portal.core.models import OperationState
+from portal.lib import clock
+from portal.lib.queue import wake
+
+
+def advance_check(op: FenceOperation) -> None:
+    """Ask every controller once; come back while an unbroken series of *off* is too short."""
+    host = Host.objects.select_related("cluster").get(pk=op.host_id)
+    policy = policy_of(host)
+    controllers = [item for level in levels(host.pk) for item in level]
+    if not controllers:
+        text = "the host has no power controller"
+        cure = "Add its BMC under power controllers."
+        work.finish(op, clock.now(), OperationState.FAILED, text, code="no_bmc", cure=cure)
+        return
+    answers = read_all(controllers, policy.bmc_deadline)
+    off = [
+        item.controller for item in answers if item.reading and item.reading.state is PowerState.OFF
+    ]
+    now = clock.now()
+    if off and min(item.off_reads for item in off) < policy.off_reads:
+        work.wait(op, now, policy.off_read_gap, "off, to be read again")
+    else:
+        said = "; ".join(
+            f"{item.controller}: {item.reading.state if item.reading else item.error}"
+            for item in answers
+        )
+        failed = all(item.error is not None for item in answers)
+        state = OperationState.FAILED if failed else OperationState.DONE
+        cure = "Check the BMC's address, cable and account." if failed else ""
+        work.finish(op, now, state, said, code="no_answer" if failed else "", cure=cure)
+    wake(ROUND, host.cluster_id)

@@ -1,0 +1,102 @@
+"""Fencing one host: identify, off, settle, read back off, proof.
+
+Killed between any two lines: the claim runs out, and the step is repeated.
+*Off* twice is off; a reading is never assumed; only the proof closes runs.
+"""
+
+from collections.abc import Sequence
+
+from fencing.domain import steps
+from fencing.domain.facts import Identity
+from fencing.domain.policy import Policy
+from fencing.domain.power import FenceOutcome
+from fencing.domain.steps import FenceStep, Next
+from fencing.models import FenceOperation, PowerController
+from fencing.operations.reading import Answer, bmc_of, levels, read_all
+from fencing.power import power_for
+from fencing.power.port import PowerError
+from fencing.selectors import policy_of
+from fencing.services import fences
+from hosts.models import Host
+from hosts.services import engines
+from portal.lib import clock
+
+
+def advance_fence(op: FenceOperation) -> None:
+    """Carry a claimed fence one hardware step on."""
+    host = Host.objects.select_related("cluster").get(pk=op.host_id)
+    policy = policy_of(host)
+    stages = levels(host.pk)
+    level = int(op.data.get("level", 0))
+    if level >= len(stages):
+        following = Next(
+            FenceStep.IDENTIFY,
+            0,
+            "no power controller is left to try",
+            failed=FenceOutcome.UNREACHABLE,
+        )
+        fences.attempt_failed(op, host, following, policy, now=clock.now())
+        return
+    step = FenceStep(op.step or FenceStep.IDENTIFY)
+    members = stages[level]
+    if step is FenceStep.OFF:
+        following = _turn_off(op, members, policy.bmc_deadline) or steps.after_off(policy)
+    else:
+        answers = read_all(members, policy.bmc_deadline)
+        following = _after_answers(op, step, answers, policy)
+    fences.carry_on(
+        op, host, following, policy, more_levels=level + 1 < len(stages), now=clock.now()
+    )
+
+
+def _after_answers(
+    op: FenceOperation, step: FenceStep, answers: Sequence[Answer], policy: Policy
+) -> Next:
+    """The least advanced controller of the level speaks for all: all must confirm off."""
+    now = clock.now()
+    results = []
+    for item in answers:
+        if item.error is not None:
+            results.append(steps.after_problem(item.error.problem, str(item.error)))
+        elif item.reading is None:
+            continue
+        elif step is FenceStep.IDENTIFY:
+            identity = Identity(item.controller.identity)
+            results.append(
+                steps.after_identify(
+                    item.reading.state,
+                    proven=identity is Identity.PROVEN,
+                    foreign=identity is Identity.FOREIGN,
+                )
+            )
+        else:
+            since = fences.commanded_at(op)
+            reads = item.controller.off_reads
+            results.append(steps.after_read(item.reading.state, reads, since, policy, now))
+    return min(results, key=_progress)
+
+
+def _progress(item: Next) -> tuple[bool, bool, bool]:
+    """Sort key: failed first, then whoever still needs the command, then unproven."""
+    return (item.failed is None, item.step is not FenceStep.OFF, item.proven)
+
+
+def _turn_off(
+    op: FenceOperation, members: Sequence[PowerController], deadline_s: float
+) -> Next | None:
+    """Send the command to every controller of the level; None when all accepted."""
+    for controller in members:
+        # The last moment to stop: an engine that was frozen here must not act.
+        if not engines.is_current(engines.me()) or not fences.still_wanted(op):
+            return Next(
+                FenceStep.IDENTIFY,
+                0,
+                "withdrawn before the command",
+                failed=FenceOutcome.CANCELLED,
+            )
+        bmc = bmc_of(controller)
+        try:
+            power_for(bmc).turn_off(bmc, deadline=deadline_s)
+        except PowerError as error:
+            return steps.after_problem(error.problem, str(error))
+    return None

@@ -1,0 +1,77 @@
+"""Asking the BMCs of one level, side by side, and writing down what each said."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+
+from fencing.models import PowerController
+from fencing.power import power_for
+from fencing.power.port import Bmc, PowerError, Reading
+from fencing.services import power
+from portal.lib import clock
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one controller said, or why it said nothing; ``asked_at`` is the question's time."""
+
+    controller: PowerController
+    asked_at: datetime
+    reading: Reading | None = None
+    error: PowerError | None = None
+
+
+def bmc_of(controller: PowerController) -> Bmc:
+    """Return what a driver needs; the secret lives no longer than the call."""
+    return Bmc(
+        controller_id=controller.pk,
+        driver=controller.driver,
+        address=controller.address,
+        port=controller.port,
+        username=controller.username,
+        password=controller.password,
+        options=controller.options,
+    )
+
+
+def levels(host_id: int) -> list[list[PowerController]]:
+    """Return a host's controllers, by level in order."""
+    rows = PowerController.objects.filter(host_id=host_id).order_by("level", "pk")
+    by_level: dict[int, list[PowerController]] = {}
+    for row in rows:
+        by_level.setdefault(row.level, []).append(row)
+    return [by_level[level] for level in sorted(by_level)]
+
+
+def read_all(controllers: Sequence[PowerController], deadline_s: float) -> list[Answer]:
+    """Read every controller at once and record each answer; times are the questions'."""
+    asked_at = clock.now()
+    bmcs = [bmc_of(controller) for controller in controllers]
+    if len(bmcs) == 1:
+        results = [_read(bmcs[0], deadline_s)]
+    else:
+        with ThreadPoolExecutor(max_workers=max(len(bmcs), 1)) as pool:
+            results = list(pool.map(lambda bmc: _read(bmc, deadline_s), bmcs))
+    now = clock.now()
+    answers = []
+    for controller, result in zip(controllers, results, strict=True):
+        if isinstance(result, PowerError):
+            power.record_problem(
+                controller.pk, result.problem, str(result), asked_at=asked_at, now=now
+            )
+            answers.append(Answer(controller, asked_at, error=result))
+        else:
+            power.record_reading(
+                controller.pk, state=result.state, guid=result.guid, asked_at=asked_at, now=now
+            )
+            answers.append(Answer(controller, asked_at, reading=result))
+        controller.refresh_from_db()
+    return answers
+
+
+def _read(bmc: Bmc, deadline_s: float) -> Reading | PowerError:
+    try:
+        return power_for(bmc).read(bmc, deadline=deadline_s)
+    except PowerError as error:
+        return error

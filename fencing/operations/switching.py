@@ -1,0 +1,41 @@
+"""Switching a proven-off host on again."""
+
+from fencing.models import FenceOperation
+from fencing.operations.reading import bmc_of, levels
+from fencing.power import power_for
+from fencing.power.port import PowerError
+from fencing.selectors import policy_of
+from fencing.services import power
+from hosts.models import Host
+from hosts.services import engines, work
+from portal.core.models import OperationState
+from portal.lib import clock
+
+TRIES = 5
+
+
+def advance_power_on(op: FenceOperation) -> None:
+    """Send *on* through the first level that takes it; a boot is noticed by the looks."""
+    host = Host.objects.select_related("cluster").get(pk=op.host_id)
+    policy = policy_of(host)
+    error: PowerError | None = None
+    for level in levels(host.pk):
+        for controller in level:
+            if not engines.is_current(engines.me()):
+                return
+            bmc = bmc_of(controller)
+            try:
+                power_for(bmc).turn_on(bmc, deadline=policy.bmc_deadline)
+            except PowerError as problem:
+                error = problem
+                continue
+            now = clock.now()
+            if work.finish(op, now, OperationState.DONE, "the BMC accepted on"):
+                power.powered_on(host.pk, "switched on by the portal", now)
+            return
+    text = str(error) if error else "the host has no power controller"
+    if op.attempt + 1 >= TRIES:
+        work.finish(op, clock.now(), OperationState.FAILED, text, code="no_power")
+    else:
+        pause = policy.fence_retry_first * 2**op.attempt
+        work.wait(op, clock.now(), pause, text, attempt=op.attempt + 1)

@@ -1,0 +1,145 @@
+"""Reading everything that a round may use: rows to frozen facts."""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Max
+
+from fencing.domain.facts import ClusterFacts, ControllerFacts, HostFacts, Identity
+from fencing.domain.policy import Policy, layered
+from fencing.domain.power import PowerProblem, PowerState
+from fencing.models import Alert, FenceOperation, HaResource, PowerController
+from hosts.domain.looks import KernelSign
+from hosts.domain.states import HostStatus, Wanted
+from hosts.models import Cluster, ClusterMode, Engine, Host
+from portal.core.models import OPEN_STATES, OperationState, Setting
+from portal.lib.ha.states import HaState
+from vms.domain.states import HOST_PROOFS
+from vms.models import Proof, VmOperation
+from vms.selectors import vm_facts
+
+
+def global_policy() -> dict[str, object]:
+    """Return the overrides that hold for every cluster."""
+    row = Setting.objects.filter(name="policy").first()
+    return dict(row.value) if row else {}
+
+
+def policy_of(host: Host) -> Policy:
+    """Return the policy in force for a host (its cluster loaded)."""
+    return layered(global_policy(), host.cluster.policy, host.policy)
+
+
+def cluster_facts(cluster_id: int, now: datetime) -> ClusterFacts:
+    """Return the facts of one round about one cluster."""
+    cluster = Cluster.objects.get(pk=cluster_id)
+    top = global_policy()
+    rows = list(Host.objects.filter(cluster_id=cluster_id).order_by("name"))
+    engine = Engine.objects.filter(name=settings.ENGINE_NAME).first()
+    since = engine.started_at if engine else now
+    forgetful = Setting.objects.filter(name=f"forgetful.{cluster_id}").first()
+    states = _states(cluster_id, now)
+    return ClusterFacts(
+        pk=cluster_id,
+        name=cluster.name,
+        armed=cluster.mode == ClusterMode.ARMED,
+        hosts=tuple(_host_facts(row, states, since) for row in rows),
+        vms=vm_facts(cluster_id),
+        policies={row.pk: layered(top, cluster.policy, row.policy) for row in rows},
+        policy=layered(top, cluster.policy),
+        hosts_lost=_hosts_lost(cluster_id),
+        starts_on=_starts_on(cluster_id),
+        engine_since=since,
+        distrust=str(forgetful.value) if forgetful else "",
+        alerts=_open_alerts(),
+    )
+
+
+class _States:
+    """What the other tables say of the hosts of a cluster, each read once."""
+
+    def __init__(self, cluster_id: int, now: datetime) -> None:
+        mine = {"host__cluster_id": cluster_id}
+        self.ha = {row.host_id: row for row in HaResource.objects.filter(**mine)}
+        self.controllers: dict[int, list[ControllerFacts]] = {}
+        for row in PowerController.objects.filter(**mine).order_by("level", "pk"):
+            self.controllers.setdefault(row.host_id, []).append(_controller_facts(row))
+        self.open: dict[tuple[int, str], FenceOperation] = {
+            (row.host_id, row.kind): row
+            for row in FenceOperation.objects.filter(**mine, state__in=OPEN_STATES)
+        }
+        recent = FenceOperation.objects.filter(
+            **mine, kind="power_on", requested_at__gt=now - timedelta(hours=1)
+        ).exclude(requested_by__gt="", requested_by__startswith="user:")
+        self.power_ons = Counter(recent.values_list("host_id", flat=True))
+
+
+def _states(cluster_id: int, now: datetime) -> _States:
+    return _States(cluster_id, now)
+
+
+def _controller_facts(row: PowerController) -> ControllerFacts:
+    return ControllerFacts(
+        pk=row.pk,
+        level=row.level,
+        trusted=row.trusted,
+        identity=Identity(row.identity),
+        state=PowerState(row.state),
+        asked_at=row.asked_at,
+        answered_at=row.answered_at,
+        first_off_at=row.first_off_at,
+        off_reads=row.off_reads,
+        problem=PowerProblem(row.problem) if row.problem else None,
+    )
+
+
+def _host_facts(row: Host, states: _States, engine_since: datetime) -> HostFacts:
+    ha = states.ha.get(row.pk)
+    fence = states.open.get((row.pk, "fence"))
+    return HostFacts(
+        pk=row.pk,
+        name=row.name,
+        status=HostStatus(row.status),
+        wanted=Wanted(row.wanted),
+        ha=HaState(ha.state) if ha else HaState.DISABLED,
+        status_since=row.status_since,
+        last_seen=row.last_seen,
+        ha_since=ha.since if ha else None,
+        kernel=KernelSign(row.kernel),
+        kernel_at=row.kernel_at,
+        slow_since=row.slow_since,
+        memory_mib=row.memory_mib,
+        vcpus=row.vcpus,
+        controllers=tuple(states.controllers.get(row.pk, ())),
+        first_contact=row.first_contact,
+        disproved=row.disproved,
+        fence_open=fence is not None,
+        fence_acting=fence is not None
+        and (fence.state == OperationState.ACTING or fence.attempt > 0),
+        check_open=(row.pk, "check") in states.open,
+        power_on_open=(row.pk, "power_on") in states.open,
+        power_ons_last_hour=states.power_ons[row.pk],
+        is_self=row.is_self,
+        seen_by_engine=row.last_seen is not None and row.last_seen >= engine_since,
+        ineligible=row.ineligible,
+    )
+
+
+def _hosts_lost(cluster_id: int) -> Mapping[int, datetime]:
+    """Return, by host, the time of the newest proof about the whole of it."""
+    rows = Proof.objects.filter(host__cluster_id=cluster_id, kind__in=HOST_PROOFS)
+    return dict(rows.values_list("host_id").annotate(newest=Max("at")))
+
+
+def _starts_on(cluster_id: int) -> Mapping[int, int]:
+    rows = VmOperation.objects.filter(
+        host__cluster_id=cluster_id, kind="start", state__in=OPEN_STATES
+    )
+    return Counter(rows.values_list("host_id", flat=True))
+
+
+def _open_alerts() -> frozenset[tuple[str, int, int]]:
+    rows = Alert.objects.filter(closed_at__isnull=True)
+    return frozenset(rows.values_list("kind", "host", "vm"))

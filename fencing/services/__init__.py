@@ -1,0 +1,1 @@
+"""Everything that writes power, HA state, incidents and alerts; no hardware."""

@@ -1,0 +1,121 @@
+"""What came of each step of a fence: the operation, the proof and the retry."""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from fencing.domain.alerts import AlertKind
+from fencing.domain.policy import Policy
+from fencing.domain.power import FenceOutcome
+from fencing.domain.steps import FenceStep, Next, retry_pause
+from fencing.models import FenceOperation
+from fencing.services import incidents, power
+from hosts.models import Host
+from hosts.services import work
+from portal.core.models import OPEN_STATES, OperationState
+from portal.core.services import record_event
+
+
+@transaction.atomic
+def carry_on(
+    op: FenceOperation,
+    host: Host,
+    following: Next,
+    policy: Policy,
+    *,
+    more_levels: bool,
+    now: datetime,
+) -> None:
+    """Record a step's result: the next step, the next level, the proof, or a failed attempt."""
+    if following.failed is FenceOutcome.CANCELLED:
+        work.finish(op, now, OperationState.CANCELLED, following.text)
+    elif following.failed is not None and more_levels:
+        data = op.data | {"level": int(op.data.get("level", 0)) + 1}
+        work.wait(op, now, 0, f"{following.text}; next level", step="", data=data)
+    elif following.failed is not None:
+        attempt_failed(op, host, following, policy, now=now)
+    elif following.proven:
+        _proven(op, host, following, policy, now)
+    else:
+        _next_step(op, host, following, now)
+
+
+def _next_step(op: FenceOperation, host: Host, following: Next, now: datetime) -> None:
+    data = op.data
+    attempt = op.attempt
+    if following.step is FenceStep.OFF:
+        # From here on the command may be on its way: the fence cannot be taken back.
+        attempt += 1
+    if op.step in ("", FenceStep.IDENTIFY, FenceStep.OFF) and following.step is FenceStep.READ:
+        data = data | {"commanded_at": now.isoformat()}
+    if not work.wait(
+        op, now, following.pause_s, following.text, step=following.step, data=data, attempt=attempt
+    ):
+        return
+    record_event(
+        "fence.step",
+        f"fencing {host.name}: {following.text}",
+        now=now,
+        host=host.pk,
+        cluster=host.cluster_id,
+        incident=op.incident_id or 0,
+        rule=str(op.data.get("rule", "")),
+    )
+
+
+def _proven(op: FenceOperation, host: Host, following: Next, policy: Policy, now: datetime) -> None:
+    rule = str(op.data.get("rule", "")) or "fence"
+    why = f"fenced: {following.text}"
+    if not work.record(
+        op,
+        now,
+        step_text=following.text,
+        state=OperationState.DONE,
+        outcome=FenceOutcome.CONFIRMED_OFF,
+    ):
+        return
+    incidents.clear_alert(AlertKind.FENCE_FAILED, host.pk, 0, now)
+    vms = power.use_power_proof(host.pk, policy, rule=rule, why=why, now=now)
+    if not vms and not power.is_down(host.pk):
+        # libvirt answered after the first "off": the reading is contradicted, not used.
+        text = "read back off, but libvirt answered since: no proof"
+        FenceOperation.objects.filter(pk=op.pk).update(outcome=FenceOutcome.CONTRADICTION)
+        incidents.raise_alert(AlertKind.CONTRADICTION, host.pk, 0, text, now)
+
+
+@transaction.atomic
+def attempt_failed(
+    op: FenceOperation, host: Host, following: Next, policy: Policy, *, now: datetime
+) -> None:
+    """Record a failed attempt; the fence goes on trying, ever more slowly, beside a person."""
+    outcome = following.failed or FenceOutcome.UNREACHABLE
+    attempt = op.attempt + 1
+    pause = retry_pause(attempt, outcome, policy)
+    data = {key: value for key, value in op.data.items() if key not in ("level", "commanded_at")}
+    text = f"attempt {attempt}: {outcome}: {following.text}; next in {pause:.0f} s"
+    if not work.wait(op, now, pause, text, step="", data=data, attempt=attempt, outcome=outcome):
+        return
+    record_event(
+        "fence.failed",
+        f"fencing {host.name}: {text}",
+        now=now,
+        host=host.pk,
+        cluster=host.cluster_id,
+        incident=op.incident_id or 0,
+    )
+    incidents.raise_alert(AlertKind.FENCE_FAILED, host.pk, 0, following.text, now)
+    text = f"fencing {host.name} failed ({outcome}); it may still be running its VMs"
+    incidents.raise_alert(AlertKind.CONFIRM_REBOOT, host.pk, 0, text, now)
+
+
+def commanded_at(op: FenceOperation) -> datetime:
+    """When the off command was accepted (or the fence asked for, where it was off already)."""
+    given = op.data.get("commanded_at")
+    return datetime.fromisoformat(given) if given else op.requested_at
+
+
+def still_wanted(op: FenceOperation) -> bool:
+    """Whether this claim of the fence still stands: asked right before the command."""
+    return FenceOperation.objects.filter(
+        pk=op.pk, version=op.version, state__in=OPEN_STATES
+    ).exists()

@@ -1,0 +1,247 @@
+"""What BMCs said, and which runs that ends; asking for work on a host's power."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+
+from fencing.domain.facts import Identity
+from fencing.domain.policy import Policy
+from fencing.domain.power import PowerProblem, PowerState
+from fencing.models import FenceOperation, Incident, PowerController
+from fencing.services.ha import move_ha
+from fencing.services.incidents import open_incident
+from hosts.domain.states import HostStatus
+from hosts.models import Host
+from hosts.services import looks
+from portal.core.models import OPEN_STATES
+from portal.core.services import record_event
+from portal.lib.ha.states import HaEvent
+from portal.lib.live import announce_on_commit
+from portal.lib.queue import wake_on_commit
+from vms.domain import proofs
+from vms.domain.states import EndReason, ProofKind
+from vms.models import Vm
+from vms.services import runs
+from vms.services.runs import Evidence
+
+ADVANCE = "fencing.advance"
+ROUND = "fencing.round"
+
+
+def ask(
+    kind: str, host_id: int, *, now: datetime, by: str = "portal", **data: Any
+) -> FenceOperation:
+    """Return the host's open operation of this kind, made if there is none."""
+    incident = Incident.objects.filter(host_id=host_id, closed_at__isnull=True).first()
+    try:
+        with transaction.atomic():
+            op = FenceOperation.objects.create(
+                kind=kind,
+                host_id=host_id,
+                incident=incident,
+                requested_by=by,
+                requested_at=now,
+                due_at=now,
+                data=data,
+            )
+    except IntegrityError:
+        return FenceOperation.objects.get(kind=kind, host_id=host_id, state__in=OPEN_STATES)
+    announce_on_commit("operation", op.pk, kind)
+    wake_on_commit(ADVANCE, op.pk)
+    return op
+
+
+@transaction.atomic
+def record_reading(
+    controller_id: int,
+    *,
+    state: PowerState,
+    guid: str | None,
+    asked_at: datetime,
+    now: datetime,
+) -> None:
+    """Write down an answer; a series of *off* is unbroken by silence, broken by anything else."""
+    row = PowerController.objects.select_related("host").get(pk=controller_id)
+    if row.asked_at is not None and row.asked_at >= asked_at:
+        return  # a late answer to an older question
+    off = state is PowerState.OFF
+    went_on = off and row.first_off_at is not None
+    PowerController.objects.filter(pk=controller_id).update(
+        state=state,
+        identity=identity_of(guid, row.host.host_uuid),
+        problem="",
+        problem_text="",
+        asked_at=asked_at,
+        answered_at=now,
+        first_off_at=row.first_off_at if went_on else (asked_at if off else None),
+        off_reads=row.off_reads + 1 if went_on else int(off),
+    )
+    if state != row.state or row.problem:
+        record_event(
+            "bmc.reading",
+            f"BMC of {row.host.name} says {state}",
+            now=now,
+            host=row.host_id,
+            cluster=row.host.cluster_id,
+            evidence={"state": state, "guid": guid, "asked_at": asked_at.isoformat()},
+        )
+        announce_on_commit("host", row.host_id, "power")
+
+
+def identity_of(guid: str | None, host_uuid: str) -> Identity:
+    """Return whose BMC it is by what it tells of itself."""
+    if proofs.identity_is_proven(guid, host_uuid):
+        return Identity.PROVEN
+    return Identity.FOREIGN if guid and host_uuid else Identity.UNPROVEN
+
+
+@transaction.atomic
+def record_problem(
+    controller_id: int, problem: PowerProblem, text: str, *, asked_at: datetime, now: datetime
+) -> None:
+    """Write down that no usable answer came; what was read before stays, and ages."""
+    row = PowerController.objects.select_related("host").get(pk=controller_id)
+    PowerController.objects.filter(pk=controller_id).update(
+        problem=problem, problem_text=text, asked_at=asked_at, answered_at=now
+    )
+    if problem != row.problem:
+        record_event(
+            "bmc.problem",
+            f"BMC of {row.host.name}: {text}",
+            now=now,
+            host=row.host_id,
+            cluster=row.host.cluster_id,
+            evidence={"problem": problem, "asked_at": asked_at.isoformat()},
+        )
+        announce_on_commit("host", row.host_id, "power")
+
+
+@transaction.atomic
+def distrust(controller_id: int, why: str, now: datetime) -> None:
+    """Stop believing a controller until it has been tested again."""
+    row = PowerController.objects.select_related("host").get(pk=controller_id)
+    if PowerController.objects.filter(pk=controller_id, trusted=True).update(
+        trusted=False, distrust_reason=why, first_off_at=None, off_reads=0
+    ):
+        text = f"the BMC of {row.host.name} is distrusted until it is tested again: {why}"
+        record_event("bmc.distrusted", text, now=now, host=row.host_id, rule="row 1")
+
+
+def forget_readings(host_id: int) -> None:
+    """What was read about the time before a power-on says nothing about the time after."""
+    PowerController.objects.filter(host_id=host_id).update(
+        state=PowerState.UNKNOWN, first_off_at=None, off_reads=0
+    )
+
+
+@transaction.atomic
+def use_power_proof(
+    host_id: int, policy: Policy, *, rule: str, why: str, now: datetime
+) -> list[int]:
+    """End every run that the controllers' *off* readings can end; return their VMs.
+
+    The rules are asked once more on fresh rows, under this transaction: what
+    the plan saw may have changed since.
+    """
+    host = Host.objects.select_for_update().get(pk=host_id)
+    readings = _proving(host, policy)
+    if not readings:
+        return []
+    first = min(item.first_off_at for item in readings if item.first_off_at is not None)
+    return off_is_proven(
+        host,
+        Evidence(
+            kind=ProofKind.POWER_OFF,
+            at=first,
+            text=f"{host.name}: {why}",
+            reason=EndReason.HOST_LOST,
+            details={"rule": rule, "controllers": [_as_evidence(item) for item in readings]},
+        ),
+        rule=rule,
+        now=now,
+    )
+
+
+def _proving(host: Host, policy: Policy) -> list[PowerController]:
+    rows = list(PowerController.objects.filter(host=host, trusted=True, problem=""))
+    levels = sorted({row.level for row in rows})
+    members = [row for row in rows if row.level == levels[0]] if levels else []
+    proven = all(
+        row.identity == Identity.PROVEN
+        and row.state == PowerState.OFF
+        and row.first_off_at is not None
+        and proofs.enough_off_reads(row.off_reads, policy.off_reads)
+        and proofs.is_silent_since(host.last_seen, row.first_off_at)
+        for row in members
+    )
+    return members if proven else []
+
+
+def _as_evidence(row: PowerController) -> dict[str, Any]:
+    return {
+        "controller": str(row),
+        "state": row.state,
+        "off_reads": row.off_reads,
+        "first_off_at": row.first_off_at.isoformat() if row.first_off_at else None,
+        "last_asked_at": row.asked_at.isoformat() if row.asked_at else None,
+        "identity": row.identity,
+    }
+
+
+@transaction.atomic
+def off_is_proven(host: Host, evidence: Evidence, *, rule: str, now: datetime) -> list[int]:
+    """A host is proven off: close its runs, move it and its HA state, wake the round."""
+    incident = open_incident(host.pk, now)
+    vms = runs.close_runs_of_host(host.pk, evidence, now, began_by=evidence.at)
+    names = ", ".join(Vm.objects.filter(pk__in=vms).values_list("name", flat=True)) or "no VM"
+    record_event(
+        "host.proven_off",
+        f"{host.name} is proven off ({evidence.kind}): {evidence.text}; runs ended: {names}",
+        now=now,
+        host=host.pk,
+        cluster=host.cluster_id,
+        incident=incident.pk,
+        rule=rule,
+        actor=evidence.actor,
+        evidence=evidence.details,
+    )
+    for vm_id in vms:
+        record_event(
+            "incident.vm", "waits for its restart", now=now, vm=vm_id, incident=incident.pk
+        )
+    looks.proven_off(host.pk, why=evidence.text, now=now)
+    move_ha(host.pk, HaEvent.PROVEN_OFF, why=evidence.text, rule=rule, now=now)
+    wake_on_commit(ROUND, host.cluster_id)
+    return vms
+
+
+@transaction.atomic
+def powered_on(host_id: int, why: str, now: datetime) -> None:
+    """The portal switched the host on: its old readings are about another time."""
+    forget_readings(host_id)
+    looks.powered_on(host_id, why=why, now=now)
+
+
+@transaction.atomic
+def change_controller(controller: PowerController, now: datetime, **changes: Any) -> None:
+    """Change how a controller is reached: what it said before counts no longer."""
+    PowerController.objects.filter(pk=controller.pk).update(version=F("version") + 1)
+    for name, value in changes.items():
+        setattr(controller, name, value)
+    controller.trusted, controller.distrust_reason = True, ""
+    controller.identity, controller.state = Identity.UNPROVEN, PowerState.UNKNOWN
+    controller.problem = controller.problem_text = ""
+    controller.asked_at = controller.answered_at = controller.first_off_at = None
+    controller.off_reads = 0
+    controller.version += 1
+    controller.save()
+    text = f"power controller of {controller.host.name} changed: it is tested anew"
+    record_event("bmc.changed", text, now=now, host=controller.host_id)
+    ask("check", controller.host_id, now=now, why="its settings changed")
+
+
+def is_down(host_id: int) -> bool:
+    """Whether the host counts as proven off."""
+    return Host.objects.filter(pk=host_id, status=HostStatus.DOWN).exists()

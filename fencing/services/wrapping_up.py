@@ -1,0 +1,101 @@
+"""Closing what is over: incidents, and the alerts of VMs."""
+
+from datetime import datetime
+
+from fencing.domain.alerts import AlertKind
+from fencing.models import Alert, HaResource, Incident
+from fencing.services.incidents import clear_alert, close_incident, raise_alert
+from hosts.domain.states import HostStatus
+from hosts.models import Host
+from portal.core.models import Event, Setting
+from portal.lib.ha.states import HaState
+from vms.models import Run, Vm
+
+_TROUBLED = (
+    HaState.SUSPECT,
+    HaState.CHECKING,
+    HaState.DEGRADED,
+    HaState.RECOVERING,
+    HaState.FENCING,
+)
+
+
+def close_finished(cluster_id: int, now: datetime) -> None:
+    """Close the cluster's incidents whose host is settled and whose VMs run or rest."""
+    _vm_alerts(cluster_id, now)
+    _database_alert(cluster_id, now)
+    open_now = Incident.objects.filter(closed_at__isnull=True)
+    for incident in open_now.select_related("host"):
+        if incident.host is not None and incident.host.cluster_id == cluster_id:
+            _close_host_incident(incident, incident.host, now)
+        elif incident.host is None:
+            _close_vm_incident(incident, now)
+
+
+def _close_host_incident(incident: Incident, host: Host, now: datetime) -> None:
+    ha = HaResource.objects.filter(host=host).first()
+    silent = host.status in (HostStatus.NON_RESPONSIVE, HostStatus.CONNECTING)
+    if silent or (ha is not None and ha.state in _TROUBLED):
+        return
+    touched = set(
+        Event.objects.filter(incident=incident.pk).exclude(vm=0).values_list("vm", flat=True)
+    )
+    if _still_waiting(touched):
+        return
+    if not touched:
+        answers = host.status == HostStatus.UP
+        outcome = "recovered" if answers else "host_down"
+        text = (
+            f"{host.name} answers again; nothing was restarted"
+            if answers
+            else (f"{host.name} is proven off; no VM ran on it")
+        )
+    else:
+        outcome = "failed_over"
+        homes = _homes(touched)
+        text = f"{len(touched)} VMs of {host.name} have their place: {homes}"
+    close_incident(incident, outcome, text, now)
+
+
+def _close_vm_incident(incident: Incident, now: datetime) -> None:
+    if not _still_waiting({incident.vm}):
+        outcome = "restarted"
+        close_incident(incident, outcome, _homes({incident.vm}), now)
+
+
+def _still_waiting(vms: set[int]) -> bool:
+    """Whether one of these VMs is neither running nor meant to stay down."""
+    rows = Vm.objects.filter(pk__in=vms, ha=True, wanted_up=True, quarantined=False)
+    running = set(
+        Run.objects.filter(vm_id__in=vms, ended_at__isnull=True, state="running").values_list(
+            "vm_id", flat=True
+        )
+    )
+    return any(row.pk not in running and not row.state_reason.startswith("stays") for row in rows)
+
+
+def _homes(vms: set[int]) -> str:
+    runs = Run.objects.filter(vm_id__in=vms, ended_at__isnull=True).select_related("vm", "host")
+    placed = {run.vm_id: f"{run.vm.name} on {run.host.name}" for run in runs}
+    names = dict(Vm.objects.filter(pk__in=vms).values_list("pk", "name"))
+    return ", ".join(placed.get(pk, f"{names.get(pk, pk)} down") for pk in sorted(vms))
+
+
+def _vm_alerts(cluster_id: int, now: datetime) -> None:
+    kind = AlertKind.SPLIT_BRAIN
+    marked = set(
+        Vm.objects.filter(cluster_id=cluster_id, quarantined=True).values_list("pk", flat=True)
+    )
+    for vm in Vm.objects.filter(pk__in=marked):
+        raise_alert(kind, 0, vm.pk, f"{vm.name}: {vm.state_reason}", now)
+    for vm_id in Alert.objects.filter(kind=kind, closed_at__isnull=True).values_list(
+        "vm", flat=True
+    ):
+        if vm_id not in marked:
+            clear_alert(kind, 0, vm_id, now)
+
+
+def _database_alert(cluster_id: int, now: datetime) -> None:
+    row = Setting.objects.filter(name=f"forgetful.{cluster_id}").first()
+    if row is not None:
+        raise_alert(AlertKind.FORGETFUL_DATABASE, 0, 0, str(row.value), now)

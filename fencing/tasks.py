@@ -1,0 +1,41 @@
+"""Celery's door to power and failover: each task may run twice, late or never."""
+
+from celery import shared_task
+
+from fencing import operations
+from fencing.selectors import policy_of
+from fencing.services.rounds import run_round
+from hosts.models import Host
+from portal.lib import clock
+from portal.lib.queue import wake
+from vms.operations.looking import LOOK, look_at
+
+
+@shared_task(name="fencing.advance", ignore_result=True)
+def advance(op_id: int) -> None:
+    """Carry one power operation a step on."""
+    operations.advance(op_id)
+
+
+@shared_task(name="fencing.round", ignore_result=True)
+def plan_round(cluster_id: int) -> None:
+    """Plan once for a cluster."""
+    run_round(cluster_id, clock.now())
+
+
+@shared_task(name="vms.look", ignore_result=True)
+def look(host_id: int, early: int = 0) -> None:
+    """Look at one host by its policy, and ask for the next look."""
+    host = Host.objects.select_related("cluster").filter(pk=host_id).first()
+    if host is None:
+        return
+    policy = policy_of(host)
+    look_at(
+        host_id,
+        poll_s=policy.poll,
+        deadline_s=policy.connect_deadline,
+        missed_polls=policy.missed_polls,
+        early=bool(early),
+    )
+    due = Host.objects.values_list("look_due_at", flat=True).get(pk=host_id)
+    wake(LOOK, host_id, at=due)

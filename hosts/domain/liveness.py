@@ -1,0 +1,39 @@
+"""From looks to events: pure counting, no clock of its own."""
+
+from hosts.domain.states import HostEvent, Wanted
+
+
+def after_good_look(*, fit: bool, wanted: Wanted) -> HostEvent:
+    """Return what a whole answer means for the host's status.
+
+    The admin's wish survives silence and reboots: a host that answers again
+    while maintenance is wanted goes back to being evacuated, not to ``up``.
+    """
+    if wanted is Wanted.MAINTENANCE:
+        return HostEvent.SEEN_UNWANTED
+    return HostEvent.SEEN_FIT if fit else HostEvent.SEEN_UNFIT
+
+
+def after_missed_look(missed: int, missed_polls: int) -> HostEvent:
+    """Return what the ``missed``-th unanswered look in a row means."""
+    return HostEvent.SILENT if missed >= missed_polls else HostEvent.MISSED
+
+
+def rebooted(
+    *,
+    marker_before: str,
+    marker_now: str | None,
+    uptime_before_s: float | None,
+    uptime_now_s: float | None,
+) -> bool:
+    """Say whether the host has certainly rebooted between two looks.
+
+    Both signs are needed (architecture.md, "Proof kinds"): the boot marker is
+    gone *and* the uptime fell.  Either alone has an innocent cause: a marker is
+    lost when somebody deletes a pool, an uptime is missing in a container.
+    """
+    if not marker_before or marker_now == marker_before:
+        return False
+    if uptime_before_s is None or uptime_now_s is None:
+        return False
+    return uptime_now_s < uptime_before_s

@@ -1,0 +1,124 @@
+"""Which URIs the portal may open.
+
+libvirt runs commands that a URI names (``?command=``) as the portal's own user,
+so nothing of a person's text reaches libvirt but a host, a port and, for ssh, a
+plain user.  Everything else is refused, not cleaned.
+"""
+
+import ipaddress
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+#: Scheme -> the port that libvirt takes where the URI names none.
+DEFAULT_PORTS = {"qemu+tls": 16514, "qemu+tcp": 16509, "qemu+ssh": 22, "test+tcp": 16509}
+#: Scheme -> the only path that may follow the host.
+PATHS = {"qemu+tls": "/system", "qemu+tcp": "/system", "qemu+ssh": "/system"} | {
+    "test+tcp": "/default"
+}
+
+_SHAPE = re.compile(r"(?P<scheme>[A-Za-z+]{1,16})://(?P<authority>[^/]*)(?P<path>/.*)?", re.DOTALL)
+_AUTHORITY = re.compile(
+    r"(?:(?P<user>[^@]*)@)?(?P<host>\[[^\]]*\]|[^\[\]:@]*)(?::(?P<port>.*))?", re.DOTALL
+)
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,31}")
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
+
+
+class BadHostUri(ValueError):
+    """Not a URI that the portal may open; the text names what is wrong and what to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a URI's TCP connection goes."""
+
+    host: str  # no brackets around an IPv6 address
+    port: int
+
+
+def parse_uri(text: str, schemes: Collection[str]) -> str:
+    """Return the canonical form of ``text``; raise :class:`BadHostUri` unless it may be opened.
+
+    ``schemes`` are the schemes in use here; ``test+tcp`` is one only in the demo.
+    Canonical: scheme and host in lower case, an address in its shortest form, the
+    port only where it is not the scheme's own.
+    """
+    shape = _SHAPE.fullmatch(text)
+    known = sorted(set(schemes) & set(PATHS))
+    if shape is None or shape["scheme"].lower() not in known:
+        offered = ", ".join(f"{scheme}://HOST{PATHS[scheme]}" for scheme in known)
+        raise BadHostUri(f"URI: the scheme is not one that can be opened; write {offered}")
+    scheme = shape["scheme"].lower()
+    if shape["path"] != PATHS[scheme]:
+        raise BadHostUri(
+            f"URI path: after the host only {PATHS[scheme]} is allowed, "
+            "without '?' options and without '#'"
+        )
+    parts = _AUTHORITY.fullmatch(shape["authority"])
+    if parts is None:
+        raise BadHostUri("URI host: write HOST or HOST:PORT; an IPv6 address goes in [ ]")
+    user = _user(parts["user"], scheme)
+    return f"{scheme}://{user}{_host(parts['host'])}{_port(parts['port'], scheme)}{PATHS[scheme]}"
+
+
+def endpoint(uri: str) -> Endpoint:
+    """Return where ``uri`` connects to; :class:`BadHostUri` when that is nowhere on TCP.
+
+    Looser than :func:`parse_uri` about the path, so that the adapter can be tested
+    on other drivers; never looser about options.
+    """
+    shape = _SHAPE.fullmatch(uri)
+    parts = _AUTHORITY.fullmatch(shape["authority"]) if shape else None
+    if shape is None or parts is None or re.search(r"[?#%\s]", uri):
+        raise BadHostUri("URI: it must name a host and carry no options")
+    scheme = shape["scheme"].lower()
+    if scheme not in DEFAULT_PORTS:
+        raise BadHostUri("URI: the scheme does not connect over TCP")
+    port = _port(parts["port"], scheme).removeprefix(":")
+    return Endpoint(_host(parts["host"]).strip("[]"), int(port or DEFAULT_PORTS[scheme]))
+
+
+def _user(user: str | None, scheme: str) -> str:
+    if user is None:
+        return ""
+    if scheme != "qemu+ssh":
+        raise BadHostUri(f"URI user: {scheme} takes none; remove what stands before the '@'")
+    if not _USER.fullmatch(user):
+        raise BadHostUri("URI user: letters, digits, '_' and '-' only, and no password")
+    return f"{user}@"
+
+
+def _host(host: str) -> str:
+    """Return a host name or an address that nothing can take for an option or another host."""
+    if host.startswith("["):
+        try:
+            return f"[{ipaddress.IPv6Address(host[1:-1])}]" if "%" not in host else _bad_host()
+        except ValueError:
+            _bad_host()
+    try:
+        return str(ipaddress.IPv4Address(host))
+    except ValueError:
+        pass
+    name = host.lower()
+    labels = name.split(".")
+    # "127.1" and "0x7f000001" are numbers to the resolver: a name's last label is not one.
+    numeric = re.fullmatch(r"[0-9]+|0x[0-9a-f]*", labels[-1])
+    if len(name) > 253 or numeric or not all(_LABEL.fullmatch(label) for label in labels):
+        return _bad_host()
+    return name
+
+
+def _bad_host() -> str:
+    raise BadHostUri(
+        "URI host: write a host name (letters, digits, '-' inside, '.') or an IP address"
+    )
+
+
+def _port(port: str | None, scheme: str) -> str:
+    if port is None:
+        return ""
+    if not _PORT.fullmatch(port) or int(port) > 65535:
+        raise BadHostUri("URI port: write a number from 1 to 65535, or leave ':PORT' out")
+    return "" if int(port) == DEFAULT_PORTS[scheme] else f":{port}"

@@ -1,0 +1,136 @@
+"""A domain's XML: the portal's stamp in it, and what a look takes from it.  Pure.
+
+The XML of a look comes from hosts that are trusted only half: a document type
+(the one way to declare entities, and so to blow up a parser) is refused.
+"""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hosts.domain.looks import Stamp
+
+NAMESPACE = "https://holdfast.example/ns/run/1"
+_RUN = f"{{{NAMESPACE}}}run"
+#: A stamp is there and cannot be read: it belongs to nobody known, so it is foreign.
+UNREADABLE = Stamp(installation="unreadable", vm=0, generation=0, run=0)
+_MAX_CHARS = 4 * 1024 * 1024
+#: MiB times this is bytes; libvirt's unit names (libvirt.org, "Memory Allocation").
+_UNITS = {
+    "b": 1, "bytes": 1, "KB": 10**3, "k": 2**10, "KiB": 2**10, "MB": 10**6, "M": 2**20,
+    "MiB": 2**20, "GB": 10**9, "G": 2**30, "GiB": 2**30, "TB": 10**12, "T": 2**40, "TiB": 2**40,
+}  # fmt: skip
+
+ET.register_namespace("holdfast", NAMESPACE)
+ET.register_namespace("qemu", "http://libvirt.org/schemas/domain/qemu/1.0")
+
+
+class BadXml(ValueError):
+    """Not the XML of a domain; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a look takes from a domain's XML."""
+
+    stamp: Stamp | None
+    memory_mib: int
+    vcpus: int
+    disks: tuple[str, ...]
+
+
+#: What is known of a domain whose XML cannot be read: foreign, and nothing else.
+UNDESCRIBED = Described(UNREADABLE, 0, 0, ())
+
+
+def describe(text: str) -> Described:
+    """Return what ``text`` says; :class:`BadXml` when it is not a domain's XML."""
+    root = _parse(text)
+    try:
+        memory, vcpus = _memory_mib(root), int(root.findtext("vcpu") or 1)
+    except (ValueError, KeyError) as error:
+        raise BadXml(f"the domain's memory or vcpu is no number: {error}") from None
+    return Described(read_stamp(root), memory, vcpus, tuple(_writable(root)))
+
+
+def stamped(text: str, *, uuid: str, name: str, stamp: Stamp) -> str:
+    """Return ``text`` with ``stamp`` as the only stamp in its metadata.
+
+    The rest of the metadata stays.  :class:`BadXml` when it is not the XML of the
+    domain with that ``uuid`` and ``name``: what is started must be what was asked.
+    """
+    root = _parse(text)
+    for field, wanted in (("uuid", uuid), ("name", name)):
+        said = (root.findtext(field) or "").strip()
+        if said != wanted:
+            raise BadXml(f"the XML is of the domain with {field} {said!r}, not {wanted!r}")
+    metadata = root.find("metadata")
+    if metadata is None:
+        metadata = ET.SubElement(root, "metadata")
+    for old in metadata.findall(_RUN):
+        metadata.remove(old)
+    values = {
+        "installation": stamp.installation,
+        "vm": str(stamp.vm),
+        "generation": str(stamp.generation),
+        "run": str(stamp.run),
+    }
+    ET.SubElement(metadata, _RUN, values)
+    return ET.tostring(root, encoding="unicode")
+
+
+def read_stamp(root: ET.Element) -> Stamp | None:
+    """Return the stamp in a parsed domain; None without one, UNREADABLE when it is no stamp."""
+    found = root.findall(f"metadata/{_RUN}")
+    if not found:
+        return None
+    values = [found[0].get(key, "") for key in ("vm", "generation", "run")]
+    installation = found[0].get("installation", "")
+    whole = all(value.isascii() and value.isdigit() and len(value) < 19 for value in values)
+    if len(found) > 1 or not installation or not whole:
+        return UNREADABLE
+    vm, generation, run = map(int, values)
+    return Stamp(installation, vm, generation, run)
+
+
+def parse_safely(text: str) -> ET.Element:
+    """Parse XML of a host; :class:`BadXml` when it is none, too long, or declares a type."""
+    if len(text) > _MAX_CHARS:
+        raise BadXml("the XML is longer than any domain's")
+    if "<!DOCTYPE" in text:
+        raise BadXml("the XML carries a document type")
+    try:
+        return ET.fromstring(text)  # noqa: S314 - without a document type there are no entities
+    except ET.ParseError as error:
+        raise BadXml(f"the XML cannot be read: {error}") from None
+
+
+def _parse(text: str) -> ET.Element:
+    root = parse_safely(text)
+    if root.tag != "domain":
+        raise BadXml(f"the XML describes a {root.tag!r}, not a domain")
+    return root
+
+
+def _memory_mib(root: ET.Element) -> int:
+    memory = root.find("memory")
+    if memory is None:
+        return 0
+    return int((memory.text or "0").strip()) * _UNITS[memory.get("unit", "KiB")] // 2**20
+
+
+def _writable(root: ET.Element) -> Iterator[str]:
+    """Yield what the domain's disks write to; a block copy's destination is written too."""
+    for disk in root.findall("devices/disk"):
+        if disk.get("device") == "cdrom" or disk.find("readonly") is not None:
+            continue
+        for source in (*disk.findall("source"), *disk.findall("mirror/source")):
+            path = _place(source)
+            if path:
+                yield path
+
+
+def _place(source: ET.Element) -> str | None:
+    if source.get("volume"):
+        return f"{source.get('pool')}/{source.get('volume')}"
+    return source.get("file") or source.get("dev") or source.get("name") or source.get("dir")

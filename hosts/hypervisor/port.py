@@ -1,0 +1,112 @@
+"""The door to a hypervisor: what an adapter offers and how it may fail.
+
+Adapters know no policy.  Every call has a deadline in seconds and either
+returns, or raises one of the errors below; nothing else leaves an adapter.
+The distinction that matters most is between :class:`Refused` (the host
+answered: it certainly did not do it) and :class:`NoAnswer` (the call may
+still be executed when the host thaws).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from hosts.domain.looks import KernelSign, Look, Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which host to talk to: its row's id, its name, and its whitelisted URI."""
+
+    host_id: int
+    name: str
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class GuestSpec:
+    """A VM as it is to be defined: the portal's XML, stamped by the adapter."""
+
+    uuid: str
+    name: str
+    xml: str
+    stamp: Stamp
+
+
+class HypervisorError(Exception):
+    """Base of everything that an adapter raises; ``str()`` is fit for a person."""
+
+
+class Silent(HypervisorError):
+    """The host gave no answer to a look.  ``kernel`` says what the network layer saw."""
+
+    def __init__(self, text: str, kernel: KernelSign) -> None:
+        super().__init__(text)
+        self.kernel = kernel
+
+
+class NoAnswer(HypervisorError):
+    """An action was sent, or may have been, and no answer came: its effect is unknown."""
+
+
+class NotSent(HypervisorError):
+    """The action certainly never left the portal (no connection): nothing happened."""
+
+
+class Refused(HypervisorError):
+    """The host answered with an error: the action was certainly not done."""
+
+
+class NoSuchGuest(Refused):
+    """The host answered that it does not know that VM."""
+
+
+class BadUri(HypervisorError):
+    """The URI is not one that the portal may open."""
+
+
+class Hypervisor(Protocol):
+    """One host.  Instances are kept and shared by the threads of one process."""
+
+    def look(self, *, deadline: float, on_slow: Callable[[], None] | None = None) -> Look:
+        """Ask for everything at once; raise :class:`Silent` when no answer comes.
+
+        ``on_slow`` is called at most once, from this thread, when the answer
+        takes longer than a healthy host needs (0.3 s), while the look goes on.
+        """
+
+    def place_marker(self, token: str, *, deadline: float) -> None:
+        """Create the transient pool ``holdfast-boot-<token>``; there already is success."""
+
+    def start(self, guest: GuestSpec, *, deadline: float) -> None:
+        """Define the domain (stamp in its metadata, autostart off), then create it.
+
+        Never createXML.  Already running with the same stamp is success.
+        :class:`Refused` means: certainly not created by this call.
+        """
+
+    def undefine(self, uuid: str, *, deadline: float) -> None:
+        """Forget the definition (and managed save); absent is success."""
+
+    def shutdown(self, uuid: str, *, deadline: float) -> None:
+        """Ask the guest to shut down; returns once asked, not once done."""
+
+    def destroy(self, uuid: str, *, deadline: float) -> None:
+        """Stop the copy at once; already off is success, absent is :class:`NoSuchGuest`."""
+
+    def suspend(self, uuid: str, *, deadline: float) -> None:
+        """Freeze the copy's CPUs; already paused is success."""
+
+    def resume(self, uuid: str, *, deadline: float) -> None:
+        """Let a paused copy go on; already running is success."""
+
+    def disarm_autostart(self, uuid: str, *, deadline: float) -> None:
+        """Clear autostart and managed save, so that the host starts nothing by itself."""
+
+    def close(self) -> None:
+        """Give up the connection; a later call opens a new one."""
+
+
+#: Called with the host's id when its connection breaks or a guest's life changes.
+#: A hint to look at once, never a fact.
+Hint = Callable[[int], None]

@@ -1,0 +1,132 @@
+"""Machines: clusters, hosts, engines, and the work asked of hosts."""
+
+from typing import Any, ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from hosts.domain.looks import KernelSign
+from hosts.domain.states import HostStatus, Wanted
+from portal.core.models import OPEN_STATES, Operation
+
+
+def choices(enum: Any) -> list[tuple[str, str]]:
+    """Return Django choices of a domain enum."""
+    return [(item.value, item.value.replace("_", " ")) for item in enum]
+
+
+class ClusterMode(models.TextChoices):
+    """Whether automation acts, or only says what it would do."""
+
+    OBSERVE = "observe"
+    ARMED = "armed"
+
+
+class Cluster(models.Model):
+    """Hosts that share policy and storage."""
+
+    name = models.CharField(max_length=100, unique=True)
+    mode = models.CharField(max_length=10, choices=ClusterMode.choices, default=ClusterMode.OBSERVE)
+    policy = models.JSONField(default=dict, blank=True)
+    version = models.IntegerField(default=1)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Host(models.Model):
+    """A hypervisor: what is observed of it, what is wanted of it, what was last asked."""
+
+    name = models.CharField(max_length=100, unique=True)
+    cluster = models.ForeignKey(Cluster, models.PROTECT, related_name="hosts")
+    uri = models.CharField(max_length=255, unique=True)
+    policy = models.JSONField(default=dict, blank=True)
+    version = models.IntegerField(default=1)
+
+    status = models.CharField(
+        max_length=30, choices=choices(HostStatus), default=HostStatus.PENDING
+    )
+    status_reason = models.TextField(blank=True)
+    status_since = models.DateTimeField()
+    wanted = models.CharField(max_length=12, choices=choices(Wanted), default=Wanted.ACTIVE)
+
+    host_uuid = models.CharField(max_length=36, blank=True)
+    hostname = models.CharField(max_length=255, blank=True)
+    memory_mib = models.IntegerField(default=0)
+    vcpus = models.IntegerField(default=0)
+    cpu_arch = models.CharField(max_length=30, blank=True)
+    cpu_model = models.CharField(max_length=100, blank=True)
+    boot_marker = models.CharField(max_length=60, blank=True)
+    uptime_s = models.FloatField(null=True)
+    ineligible = models.TextField(blank=True)
+    is_self = models.BooleanField(default=False)
+
+    last_seen = models.DateTimeField(null=True)  # when the last good look was *asked*
+    missed = models.IntegerField(default=0)
+    missed_since = models.DateTimeField(null=True)
+    slow_since = models.DateTimeField(null=True)
+    kernel = models.CharField(
+        max_length=10, choices=choices(KernelSign), default=KernelSign.UNKNOWN
+    )
+    kernel_at = models.DateTimeField(null=True)
+    first_contact = models.BooleanField(default=False)
+    marker_at_proof = models.CharField(max_length=60, blank=True)
+    disproved = models.BooleanField(default=False)  # came back as if it had never been off
+
+    look_due_at = models.DateTimeField(db_index=True)
+    look_version = models.IntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["host_uuid"], condition=~Q(host_uuid=""), name="one_host_per_uuid"
+            ),
+            models.CheckConstraint(condition=Q(memory_mib__gte=0), name="host_memory_not_negative"),
+            models.CheckConstraint(condition=Q(vcpus__gte=0), name="host_vcpus_not_negative"),
+        ]
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class HostOperation(Operation):
+    """Work asked of a host's hypervisor or of its settings."""
+
+    host = models.ForeignKey(Host, models.CASCADE, related_name="operations")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["host", "kind"],
+                condition=Q(state__in=OPEN_STATES),
+                name="one_open_operation_per_host_and_kind",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.host} ({self.state})"
+
+
+class Engine(models.Model):
+    """One portal node.  Its epoch rises at each start; claims of an older one are void."""
+
+    name = models.CharField(max_length=60, unique=True)
+    epoch = models.IntegerField(default=0)
+    started_at = models.DateTimeField()
+    beat_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name} (epoch {self.epoch})"
+
+
+class Lease(models.Model):
+    """A named right that one process holds for a short time, by the database's clock."""
+
+    name = models.CharField(max_length=60, primary_key=True)
+    holder = models.CharField(max_length=120)
+    epoch = models.IntegerField(default=0)
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.holder}"

@@ -1,0 +1,1 @@
+"""Everything that writes hosts: one transaction each, no hardware."""

@@ -1,0 +1,49 @@
+"""Which engine this process belongs to, and whether it may still act."""
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+
+from hosts.models import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """An engine's name and the epoch in which this process works."""
+
+    name: str
+    epoch: int
+
+
+@transaction.atomic
+def join(name: str, now: datetime) -> Tag:
+    """Start a new epoch for ``name``: everything claimed in an older one is void."""
+    engine, _ = Engine.objects.get_or_create(
+        name=name, defaults={"started_at": now, "beat_at": now}
+    )
+    Engine.objects.filter(pk=engine.pk).update(epoch=F("epoch") + 1, started_at=now, beat_at=now)
+    engine.refresh_from_db()
+    return Tag(engine.name, engine.epoch)
+
+
+def beat(tag: Tag, now: datetime) -> bool:
+    """Say that the engine lives; False when a newer epoch has taken over."""
+    return bool(Engine.objects.filter(name=tag.name, epoch=tag.epoch).update(beat_at=now))
+
+
+def me() -> Tag:
+    """Return this process's engine: the epoch that ``manage.py up`` handed down."""
+    given = os.environ.get("HOLDFAST_EPOCH", "")
+    if given:
+        return Tag(settings.ENGINE_NAME, int(given))
+    row = Engine.objects.filter(name=settings.ENGINE_NAME).first()
+    return Tag(settings.ENGINE_NAME, row.epoch if row else 0)
+
+
+def is_current(tag: Tag) -> bool:
+    """Whether ``tag`` is its engine's newest epoch: asked just before each power command."""
+    return Engine.objects.filter(name=tag.name, epoch=tag.epoch).exists()

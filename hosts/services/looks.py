@@ -1,0 +1,210 @@
+"""What a look changes on the host's own row.  Runs are ``vms.services.sightings``."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from hosts.domain.liveness import after_good_look, after_missed_look, rebooted
+from hosts.domain.looks import KernelSign, Look
+from hosts.domain.states import SILENCE_EXPECTED, SLOW_LOOK, HostEvent, HostStatus, Wanted
+from hosts.models import Host
+from hosts.services.moves import move_host
+from portal.core.services import record_event
+from portal.lib.live import announce_on_commit
+
+#: Hosts of which no answer is expected are asked this often.
+SLOW_POLL = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class LookClaim:
+    """The right to look at a host once; lost when ``version`` has moved on."""
+
+    host: Host
+    version: int
+    asked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LookEffect:
+    """What a recorded look changed, for whoever must react."""
+
+    moved: bool
+    rebooted: bool = False
+    first_contact: bool = False
+    disproved: bool = False  # the boot marker is the one from before the proof
+
+
+def claim_look(host_id: int, *, now: datetime, deadline_s: float, early: bool) -> LookClaim | None:
+    """Take the turn to look at a host, or return None when it is not due or taken.
+
+    ``early``: a hint came in, so the turn need not be due; it still must be free,
+    which it is when the due time is no further away than a regular pause.
+    """
+    host = Host.objects.select_related("cluster").filter(pk=host_id).first()
+    if host is None or (host.look_due_at > now and not early):
+        return None
+    won = Host.objects.filter(pk=host_id, look_version=host.look_version).update(
+        look_version=F("look_version") + 1,
+        look_due_at=now + timedelta(seconds=deadline_s + 2),
+    )
+    return LookClaim(host, host.look_version + 1, now) if won else None
+
+
+def note_slow(claim: LookClaim, now: datetime) -> bool:
+    """A healthy host answers at once; say that this one has not, so that its BMC is asked."""
+    changed = Host.objects.filter(
+        pk=claim.host.pk, look_version=claim.version, slow_since__isnull=True
+    ).update(slow_since=claim.asked_at)
+    return bool(changed)
+
+
+def _take(claim: LookClaim, due_at: datetime, **changes: Any) -> bool:
+    return bool(
+        Host.objects.filter(pk=claim.host.pk, look_version=claim.version).update(
+            look_due_at=due_at, **changes
+        )
+    )
+
+
+@transaction.atomic
+def record_missed(
+    claim: LookClaim,
+    *,
+    text: str,
+    kernel: KernelSign,
+    missed_polls: int,
+    poll_s: float,
+    now: datetime,
+) -> LookEffect | None:
+    """Count an unanswered look; None when the turn was lost."""
+    host = claim.host
+    missed = host.missed + 1
+    pause = SLOW_POLL if host.status in SLOW_LOOK else timedelta(seconds=poll_s)
+    changes: dict[str, Any] = {
+        "missed": missed,
+        "missed_since": host.missed_since or claim.asked_at,
+        "kernel": kernel,
+        "kernel_at": claim.asked_at,
+        "slow_since": host.slow_since or claim.asked_at,
+    }
+    # The turn ends when the answer failed to come; a silent host is asked again at once.
+    if not _take(claim, max(now, claim.asked_at + pause), **changes):
+        return None
+    event = after_missed_look(missed, missed_polls)
+    expected = HostStatus(host.status) in SILENCE_EXPECTED
+    moved = move_host(host.pk, event, why=text, now=now, quiet=expected)
+    return LookEffect(moved=moved)
+
+
+@transaction.atomic
+def record_look(claim: LookClaim, look: Look, *, poll_s: float, now: datetime) -> LookEffect | None:
+    """Write down a whole answer; None when the turn was lost.
+
+    The identity of a host is learned at the first look and never changed by a
+    later one: an answer of another machine is a missed look, not a new truth.
+    """
+    host = claim.host
+    if host.host_uuid and look.host_uuid != host.host_uuid:
+        text = f"another machine answers there (UUID {look.host_uuid})"
+        return record_missed(
+            claim, text=text, kernel=KernelSign.UNKNOWN, missed_polls=2, poll_s=poll_s, now=now
+        )
+    has_rebooted = rebooted(
+        marker_before=host.boot_marker,
+        marker_now=look.boot_marker,
+        uptime_before_s=host.uptime_s,
+        uptime_now_s=look.uptime_s,
+    )
+    disproved = bool(host.marker_at_proof) and look.boot_marker == host.marker_at_proof
+    changes = _learned(look) | {
+        "disproved": disproved or (host.disproved and not has_rebooted),
+        "missed": 0,
+        "missed_since": None,
+        "slow_since": None,
+        "kernel": KernelSign.UNKNOWN,
+        "last_seen": claim.asked_at,
+    }
+    if not _take(claim, claim.asked_at + timedelta(seconds=poll_s), **changes):
+        return None
+    if look.boot_marker != (host.boot_marker or None) or host.slow_since:
+        announce_on_commit("host", host.pk)
+    wanted = Wanted(host.wanted)
+    event = after_good_look(fit=True, wanted=wanted)
+    moved = move_host(host.pk, event, why="it answers", now=now)
+    _note_blip(host, moved=moved, now=now)
+    if disproved and not host.disproved:
+        text = f"{host.name} answers with the boot marker from before its proof: it was never off"
+        record_event("host.disproved", text, now=now, host=host.pk, cluster=host.cluster_id)
+    return LookEffect(
+        moved=moved,
+        rebooted=has_rebooted,
+        first_contact=host.first_contact,
+        disproved=disproved,
+    )
+
+
+def _note_blip(host: Host, *, moved: bool, now: datetime) -> None:
+    if moved and host.missed and host.last_seen:
+        silent = (now - host.last_seen).total_seconds()
+        record_event(
+            "host.answers",
+            f"{host.name} answers again after {silent:.0f} s of silence",
+            now=now,
+            host=host.pk,
+            cluster=host.cluster_id,
+        )
+
+
+def _learned(look: Look) -> dict[str, Any]:
+    return {
+        "host_uuid": look.host_uuid,
+        "hostname": look.hostname,
+        "memory_mib": look.memory_mib,
+        "vcpus": look.vcpus,
+        "cpu_arch": look.cpu_arch,
+        "cpu_model": look.cpu_model,
+        "boot_marker": look.boot_marker or "",
+        "uptime_s": look.uptime_s,
+    }
+
+
+def marker_is_missing(host_id: int) -> bool:
+    """Whether the host carries no boot marker yet (new, or rebooted)."""
+    return Host.objects.filter(pk=host_id, boot_marker="").exists()
+
+
+def set_marker(host_id: int, token: str) -> None:
+    """Remember the boot marker just placed; the next look would learn it too."""
+    Host.objects.filter(pk=host_id, boot_marker="").update(boot_marker=token)
+
+
+def forget_first_contact(host_id: int, now: datetime) -> None:
+    """The first list after a proof was compared and cleaned: the host may be used again."""
+    Host.objects.filter(pk=host_id).update(first_contact=False, marker_at_proof="")
+    record_event(
+        "host.compared", "first list compared, no stale copy is left", now=now, host=host_id
+    )
+
+
+@transaction.atomic
+def proven_off(host_id: int, *, why: str, now: datetime) -> None:
+    """Something proved the whole host off: remember its marker, expect a first contact."""
+    host = Host.objects.get(pk=host_id)
+    Host.objects.filter(pk=host_id).update(
+        first_contact=True,
+        marker_at_proof=host.boot_marker or host.marker_at_proof,
+        disproved=False,
+        slow_since=None,
+    )
+    move_host(host_id, HostEvent.PROVEN_OFF, why=why, now=now)
+
+
+@transaction.atomic
+def powered_on(host_id: int, *, why: str, now: datetime) -> None:
+    """The portal switched it on: look often until it answers."""
+    Host.objects.filter(pk=host_id).update(look_due_at=now, missed=0)
+    move_host(host_id, HostEvent.POWERED_ON, why=why, now=now)

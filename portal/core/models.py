@@ -1,0 +1,155 @@
+"""Tables that every app may use: users, tokens, roles, events, settings, operations."""
+
+from typing import ClassVar
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from knox.models import AbstractAuthToken
+
+
+class User(AbstractUser):
+    """A person or a program that may sign in."""
+
+    must_change_password = models.BooleanField(default=False)
+
+
+class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox ships no types
+    """A bearer token; only its hash is kept."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="auth_token_set")
+
+    name = models.CharField(max_length=100, blank=True)
+    scope = models.CharField(max_length=10, default="admin")
+    last_used = models.DateTimeField(null=True)
+
+
+class Role(models.TextChoices):
+    """What a binding allows; each includes the one before."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+class RoleBinding(models.Model):
+    """A role for a user over everything, a cluster, a host or a VM (no FK on purpose)."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="roles")
+    role = models.CharField(max_length=10, choices=Role.choices)
+    scope_type = models.CharField(max_length=10, default="all")
+    scope_id = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["user", "scope_type", "scope_id"], name="one_role_per_user_and_scope"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} is {self.role} of {self.scope_type} {self.scope_id or ''}".strip()
+
+
+class Event(models.Model):
+    """One thing that happened, for ever: append-only, each row seals the one before.
+
+    Subjects are plain numbers, so that an event outlives what it tells about.
+    """
+
+    at = models.DateTimeField(db_index=True)
+    kind = models.CharField(max_length=60)
+    text = models.TextField()
+    evidence = models.JSONField(default=dict)
+    rule = models.CharField(max_length=60, blank=True)
+    actor = models.CharField(max_length=150, blank=True)
+    cluster = models.BigIntegerField(default=0, db_index=True)
+    host = models.BigIntegerField(default=0, db_index=True)
+    vm = models.BigIntegerField(default=0, db_index=True)
+    incident = models.BigIntegerField(default=0, db_index=True)
+    seal = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ("pk",)
+
+    def __str__(self) -> str:
+        return f"{self.at:%H:%M:%S} {self.text}"
+
+
+class Setting(models.Model):
+    """A named value that all engines share."""
+
+    name = models.CharField(max_length=60, primary_key=True)
+    value = models.JSONField()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class OperationState(models.TextChoices):
+    """Life of a piece of work (portal.md)."""
+
+    REQUESTED = "requested"
+    ACTING = "acting"  # an engine has claimed it and may be talking to hardware
+    WAITING = "waiting"  # until due_at, or for somebody else's answer
+    DONE = "done"
+    FAILED = "failed"
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+
+
+OPEN_STATES = (OperationState.REQUESTED, OperationState.ACTING, OperationState.WAITING)
+
+
+class Operation(models.Model):
+    """Work asked for, as a row: the row *is* the queue (architecture.md, "Concurrency").
+
+    ``version`` is raised by every claim and every record; a result is written
+    only over the version that its claim made, so a late one changes nothing.
+    While ``acting``, ``due_at`` is when the claim counts as lost.
+    """
+
+    kind = models.CharField(max_length=30)
+    state = models.CharField(
+        max_length=10, choices=OperationState.choices, default=OperationState.REQUESTED
+    )
+    step = models.CharField(max_length=30, blank=True)
+    steps = models.JSONField(default=list)
+    data = models.JSONField(default=dict)
+    attempt = models.IntegerField(default=0)
+    version = models.IntegerField(default=0)
+    owner = models.CharField(max_length=60, blank=True)
+    epoch = models.IntegerField(default=0)
+    requested_by = models.CharField(max_length=150, blank=True)
+    requested_at = models.DateTimeField()
+    due_at = models.DateTimeField(db_index=True)
+    ended_at = models.DateTimeField(null=True)
+    error_code = models.CharField(max_length=40, blank=True)
+    error_text = models.TextField(blank=True)
+    error_cure = models.TextField(blank=True)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is still something to do."""
+        return self.state in OPEN_STATES
+
+
+class IdempotencyKey(models.Model):
+    """A key that a client sent with an action, and what came of it; kept 24 h."""
+
+    user = models.ForeignKey(User, models.CASCADE)
+    key = models.CharField(max_length=200)
+    fingerprint = models.CharField(max_length=64)
+    answer = models.JSONField()
+    location = models.CharField(max_length=200, blank=True)
+    at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "key"], name="one_answer_per_user_and_key")
+        ]
+
+    def __str__(self) -> str:
+        return self.key

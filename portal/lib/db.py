@@ -1,0 +1,40 @@
+"""Small database helpers: the encrypted column and the database's clock."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import connection, models
+
+from portal.lib import secrets
+
+if TYPE_CHECKING:
+    _Text = models.TextField[str, str]
+else:
+    _Text = models.TextField  # generic for the type checker only
+
+
+class SecretField(_Text):
+    """Text that is encrypted in the database and clear in Python."""
+
+    def get_prep_value(self, value: Any) -> Any:
+        return secrets.encrypt(str(value), _key_file()) if value else ""
+
+    def from_db_value(self, value: str | None, *_: object) -> str:
+        return secrets.decrypt(value or "", _key_file())
+
+
+def _key_file() -> Path:
+    return Path(settings.KEY_FILE)
+
+
+def database_now() -> datetime:
+    """Return the database server's time: the one clock that all engines share."""
+    if connection.vendor == "sqlite":
+        # SQLite has no server: its host's clock is the database's clock.
+        return datetime.now(UTC)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        moment: datetime = cursor.fetchone()[0]
+    return moment.astimezone(UTC)

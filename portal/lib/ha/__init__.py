@@ -1,0 +1,1 @@
+"""The entity-agnostic HA framework: pure, it knows no hosts and no VMs."""

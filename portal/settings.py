@@ -1,0 +1,244 @@
+"""Settings of the process: where things are and how strict to be.
+
+Everything about high availability is policy and lives in the database
+(``fencing/domain/policy.py``); this file only reads the environment file.
+"""
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import environ
+from csp.constants import NONE, SELF
+
+from portal.lib.secrets import ensure_key_file, ensure_secret
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.FileAwareEnv()
+
+#: The folder for everything that the portal writes: database, keys, sockets, logs.
+VAR = Path(env("HOLDFAST_VAR", default=str(BASE_DIR / "var"))).resolve()
+if (VAR / "holdfast.env").is_file():
+    environ.Env.read_env(str(VAR / "holdfast.env"))
+
+#: The data centre in a box; empty in production (portal.md, "Dashboard").
+DEMO_DIR = env("HOLDFAST_DEMO", default="")
+
+DEBUG = env.bool("HOLDFAST_DEBUG", default=False)
+TESTING = "pytest" in sys.modules
+SECRET_KEY = env("HOLDFAST_SECRET_KEY", default="") or ensure_secret(VAR / "secret.key")
+#: Fernet keys, one per line, newest first; outside the database on purpose.
+KEY_FILE = ensure_key_file(Path(env("HOLDFAST_KEY_FILE", default=str(VAR / "vault.keys"))))
+BASE_URL = env("HOLDFAST_BASE_URL", default="http://127.0.0.1:8443")
+ALLOWED_HOSTS = env.list("HOLDFAST_ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+ENGINE_NAME = env("HOLDFAST_ENGINE", default="engine1")
+
+HTTPS = BASE_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SECURE_SSL_REDIRECT = env.bool("HOLDFAST_SSL_REDIRECT", default=HTTPS)
+SECURE_HSTS_SECONDS = 31536000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+CSRF_TRUSTED_ORIGINS = [BASE_URL]
+X_FRAME_OPTIONS = "DENY"
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "knox",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_filters",
+    "django_htmx",
+    "axes",
+    "csp",
+    "channels",
+    "portal.core.apps.CoreConfig",
+    "portal.apps.PortalConfig",
+    "hosts",
+    "vms",
+    "fencing",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+ROOT_URLCONF = "portal.urls"
+ASGI_APPLICATION = "portal.asgi.application"
+APPEND_SLASH = True
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{VAR}/portal.sqlite3")}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # IMMEDIATE: a transaction that will write takes its turn at once instead of
+    # failing half way; FULL: a proof that was recorded survives a power cut.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;",
+    }
+else:
+    # Persistent connections leak under ASGI; a pool does not (ecosystem.md, finding 9).
+    DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 8, "timeout": 5}}
+    DATABASES["default"]["CONN_MAX_AGE"] = 0
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_USER_MODEL = "portal.User"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+AXES_FAILURE_LIMIT = 8
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = "overview"
+LOGOUT_REDIRECT_URL = "sign-in"
+
+KNOX_TOKEN_MODEL = "portal.ApiToken"
+REST_KNOX = {
+    "TOKEN_TTL": timedelta(days=90),
+    "AUTO_REFRESH": False,
+    "TOKEN_LIMIT_PER_USER": None,
+    "AUTH_HEADER_PREFIX": "Bearer",
+    "TOKEN_MODEL": "portal.ApiToken",
+}
+REST_FRAMEWORK = {
+    # Tokens first, so that a caller without credentials is told 401, not 403.
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "knox.auth.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["portal.core.permissions.ByRole"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_FILTER_BACKENDS": [
+        "django_filters.rest_framework.DjangoFilterBackend",
+        "rest_framework.filters.OrderingFilter",
+        "rest_framework.filters.SearchFilter",
+    ],
+    "DEFAULT_PAGINATION_CLASS": "portal.core.pagination.Pages",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "portal.core.problems.handle",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Holdfast",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+#: Where Redis is; a wake-up and a push, never a truth.
+REDIS_URL = env("HOLDFAST_REDIS", default=f"unix://{VAR}/run/redis.sock")
+_UNIX = REDIS_URL.startswith("unix://")
+CELERY_BROKER_URL = (
+    f"redis+socket://{REDIS_URL.removeprefix('unix://')}?virtual_host=1" if _UNIX else REDIS_URL
+)
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels.layers.InMemoryChannelLayer"
+        if TESTING
+        else "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {}
+        if TESTING
+        else {"hosts": [f"{REDIS_URL}?db=2" if _UNIX else REDIS_URL], "prefix": "holdfast"},
+    }
+}
+
+#: Ports of portal.lib: tests and the simulator install their own.
+HOLDFAST_CLOCK = "portal.lib.clock.DatabaseClock"
+HOLDFAST_QUEUE = "portal.lib.queue.MemoryQueue" if TESTING else "portal.lib.queue.CeleryQueue"
+HOLDFAST_LIVE = "portal.lib.live.MemoryLive" if TESTING else "portal.lib.live.ChannelsLive"
+HOLDFAST_IDS = "portal.lib.ids.RandomIds"
+
+#: URI scheme -> adapter; schemes that are not here cannot be opened at all.
+HYPERVISORS = {
+    "qemu+tls": "hosts.hypervisor.libvirtd.Libvirtd",
+    "qemu+tcp": "hosts.hypervisor.libvirtd.Libvirtd",
+    "qemu+ssh": "hosts.hypervisor.libvirtd.Libvirtd",
+}
+#: Driver name -> power adapter.
+POWER_DRIVERS = {"ipmi": "fencing.power.ipmi.Ipmi"}
+if DEMO_DIR:
+    HYPERVISORS["test+tcp"] = "portal.demo.hypervisor.BoxLibvirtd"
+    INSTALLED_APPS.append("portal.demo")
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "connect-src": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+    }
+}
+
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if TESTING
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = TESTING
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": env("HOLDFAST_LOG_LEVEL", default="INFO")},
+    "loggers": {
+        "axes": {"level": "WARNING"},
+        "celery": {"level": "WARNING"},
+        "uvicorn.access": {"level": "WARNING"},
+    },
+}

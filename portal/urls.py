@@ -1,0 +1,3 @@
+"""All addresses of the portal."""
+
+urlpatterns: list[object] = []

@@ -1,0 +1,126 @@
+"""The rules that decide whether a run may be called over.
+
+Each rule is one small function, so that it can be read, cited on an incident
+page, and switched off by a test that shows what it prevents.  ``True`` always
+means "this rule is satisfied".
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from hosts.domain.looks import GuestReason, SeenGuest
+from vms.domain.states import EndReason, RunState
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRun:
+    """One open run as the rules see it.
+
+    ``outstanding``: a start call of ours was sent and never answered, so the
+    host may still carry it out when it thaws.
+    """
+
+    pk: int
+    vm: int
+    vm_uuid: str
+    vm_name: str
+    host: int
+    generation: int
+    state: RunState
+    started_at: datetime
+    outstanding: bool = False
+    migrating_to: int | None = None
+    contender: int | None = None
+
+    @property
+    def holders(self) -> frozenset[int]:
+        """Every host on which a copy of this run may execute."""
+        return frozenset(
+            host for host in (self.host, self.migrating_to, self.contender) if host is not None
+        )
+
+
+#: libvirt's reasons that tell a finished life from a lost sight of it.
+#: Absent, unknown, migrated, saved and daemon prove nothing (architecture.md).
+_ENDINGS = {
+    GuestReason.SHUTDOWN: EndReason.GUEST_SHUTDOWN,
+    GuestReason.DESTROYED: EndReason.DESTROYED,
+    GuestReason.CRASHED: EndReason.CRASHED,
+    GuestReason.FAILED: EndReason.CRASHED,
+}
+
+
+def list_is_younger_than_run(asked_at: datetime, run: OpenRun) -> bool:
+    """The list was asked for after the run began: an older one knows nothing of it."""
+    return asked_at > run.started_at
+
+
+def no_call_is_outstanding(run: OpenRun) -> bool:
+    """No start call of ours may still be carried out: else "off" may become "on" by itself."""
+    return not run.outstanding
+
+
+def start_has_been_answered(run: OpenRun) -> bool:
+    """The run is past its start: while ours is on its way, "off" only means "not yet"."""
+    return run.state is RunState.RUNNING
+
+
+def reason_proves_end(guest: SeenGuest) -> bool:
+    """libvirt names an ending that it has seen itself."""
+    return guest.reason in _ENDINGS
+
+
+def copy_is_of_this_run(guest: SeenGuest, run: OpenRun) -> bool:
+    """The domain on the host is the one that this run defined, not an older definition."""
+    return guest.stamp is None or guest.stamp.generation == run.generation
+
+
+def is_observed_off(guest: SeenGuest, run: OpenRun, asked_at: datetime) -> bool:
+    """Whether this list proves that the run is over (proof kind ``observed_off``)."""
+    return (
+        not guest.executes
+        and list_is_younger_than_run(asked_at, run)
+        and no_call_is_outstanding(run)
+        and start_has_been_answered(run)
+        and reason_proves_end(guest)
+        and copy_is_of_this_run(guest, run)
+    )
+
+
+def end_reason(guest: SeenGuest) -> EndReason:
+    """How the guest ended, by libvirt's own account."""
+    return _ENDINGS.get(guest.reason, EndReason.NONE)
+
+
+def identity_is_proven(guid: str | None, host_uuid: str) -> bool:
+    """The BMC is this host's: its system GUID is the UUID that libvirt reports.
+
+    Vendors send the sixteen bytes in three orders (SMBIOS, IPMI 2.0 reversed,
+    RFC 4122); a match in any of them is the same machine.
+    """
+    if not guid or not host_uuid:
+        return False
+    told, host = uuid.UUID(guid), uuid.UUID(host_uuid)
+    raws = (told.bytes, told.bytes_le, told.bytes[::-1])
+    return any(host.bytes in (raw, uuid.UUID(bytes=raw).bytes_le, raw[::-1]) for raw in raws)
+
+
+def is_silent_since(last_seen: datetime | None, first_off_asked: datetime) -> bool:
+    """libvirt has said nothing since before the first *off* was asked for."""
+    return last_seen is None or last_seen < first_off_asked
+
+
+def enough_off_reads(count: int, wanted: int) -> bool:
+    """The BMC has read back *off* as often as policy asks (some answer before the relay opens)."""
+    return count >= wanted
+
+
+def run_began_before(run_started_at: datetime, asked_at: datetime) -> bool:
+    """The run was open when the proof was asked for: a proof ends only what it knew of."""
+    return run_started_at <= asked_at
+
+
+def has_no_other_holder(run: OpenRun | None) -> bool:
+    """Nobody else may be running this VM: the only state in which a copy is started or adopted."""
+    return run is None

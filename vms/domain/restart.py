@@ -1,0 +1,103 @@
+"""Which VMs want to run and do not, and in which order they get their turn."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from vms.domain.proofs import OpenRun
+from vms.domain.states import EndReason, ProofKind, VmState
+
+#: A shutdown this close before its host was lost was the host's doing (ha.md).
+HOST_SHUTDOWN_WINDOW = timedelta(seconds=300)
+
+#: A proof older than this is looked at again before a start relies on it.
+PROOF_MAX_AGE = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """How the VM's latest closed run ended."""
+
+    host: int
+    kind: ProofKind
+    reason: EndReason
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class VmFacts:
+    """One VM as the plan sees it."""
+
+    pk: int
+    name: str
+    state: VmState
+    ha: bool
+    wanted_up: bool
+    memory_mib: int
+    vcpus: int
+    priority: int = 50
+    start_tier: int = 2
+    quarantined: bool = False
+    locked: bool = False
+    tries: int = 0
+    refused_at: datetime | None = None
+    waiting_since: datetime | None = None
+    refused_by: int | None = None
+    run: OpenRun | None = None
+    last: LastRun | None = None
+
+
+def hindrance(vm: VmFacts) -> str:
+    """Return why automation must leave this VM alone, or the empty text."""
+    if vm.quarantined:
+        return "quarantined: two copies were seen, a person must choose"
+    if vm.state is VmState.SUSPENDED:
+        return "suspended by a person"
+    if vm.locked:
+        return "locked by another operation"
+    return ""
+
+
+def went_down_on_purpose(vm: VmFacts, hosts_lost: Mapping[int, datetime]) -> str:
+    """Return why the VM shall stay down, or the empty text.
+
+    ``hosts_lost`` maps a host to the time at which it was proven lost: a
+    shutdown within 300 s before that was the host's own, not the guest's wish.
+    """
+    last = vm.last
+    if last is None:
+        return ""
+    if last.reason is EndReason.DESTROYED:
+        return "somebody else destroyed it"
+    if last.reason is not EndReason.GUEST_SHUTDOWN:
+        return ""
+    lost_at = hosts_lost.get(last.host)
+    if lost_at is not None and timedelta(0) <= lost_at - last.at <= HOST_SHUTDOWN_WINDOW:
+        return ""
+    return "it was shut down from inside"
+
+
+def wants_start(vm: VmFacts, hosts_lost: Mapping[int, datetime]) -> bool:
+    """Whether automation should bring this VM up at all (room and time aside)."""
+    return (
+        vm.ha
+        and vm.wanted_up
+        and vm.run is None
+        and not hindrance(vm)
+        and not went_down_on_purpose(vm, hosts_lost)
+    )
+
+
+def in_order(vms: Iterable[VmFacts]) -> list[VmFacts]:
+    """Return ``vms`` in the order of their turn: tier, priority, size, name."""
+    return sorted(vms, key=lambda vm: (vm.start_tier, -vm.priority, -vm.memory_mib, vm.name))
+
+
+def pause_after(tries: int, *, quick_tries: int, gap: float, slow_gap: float) -> timedelta:
+    """Return the pause after the ``tries``-th refusal in a row; seconds come from policy.
+
+    The first one is short: another host is tried before anybody waits.
+    """
+    if tries <= 1:
+        return timedelta(seconds=1)
+    return timedelta(seconds=gap if tries < quick_tries else slow_gap)

@@ -1,0 +1,153 @@
+"""What one look says about the runs that may be on that host.
+
+Pure: a look, the open runs and the known VMs go in; findings come out, each
+with its reason.  ``vms.services.sightings`` writes them down.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from hosts.domain.looks import Look, SeenGuest
+from vms.domain import proofs
+from vms.domain.proofs import OpenRun
+
+
+class Sighting(StrEnum):
+    """Kinds of findings."""
+
+    RUNNING = "running"  # the open run's copy executes here
+    DIED = "died"  # the open run is over, provably (observed_off)
+    REBOOTED = "rebooted"  # the host rebooted under it
+    VANISHED = "vanished"  # neither running nor provably off: must be settled
+    ADOPT = "adopt"  # runs here, no open run, no other possible holder
+    STALE = "stale"  # a copy that must not run: suspend, alarm, quarantine
+    LEFTOVER = "leftover"  # an unused definition that must go
+    FORGOTTEN = "forgotten"  # this database is old, or not alone
+    ARMED = "armed"  # the host may start it by itself
+
+
+@dataclass(frozen=True, slots=True)
+class KnownVm:
+    """A VM of this database: ``generation`` is the highest ever given out."""
+
+    pk: int
+    uuid: str
+    name: str
+    generation: int
+    ha: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a look shows, and why it matters."""
+
+    kind: Sighting
+    vm: int
+    why: str
+    guest: SeenGuest | None = None
+    run: OpenRun | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which host was asked, when the question was sent, and what is known of it."""
+
+    host: int
+    at: datetime
+    installation: str
+    rebooted: bool = False
+    first_contact: bool = False  # the first look after a proof about the whole host
+
+
+def judge(
+    look: Look, asked: Asked, runs: Mapping[int, OpenRun], vms: Mapping[str, KnownVm]
+) -> tuple[Finding, ...]:
+    """Return everything that ``look`` says; ``runs`` is keyed by VM, ``vms`` by UUID.
+
+    ``runs`` must have been read *before* the question was sent: a look ends
+    only runs that it knew of.
+    """
+    return (*_about_guests(look, asked, runs, vms), *_about_absent(look, asked, runs))
+
+
+def _about_guests(
+    look: Look, asked: Asked, runs: Mapping[int, OpenRun], vms: Mapping[str, KnownVm]
+) -> Iterator[Finding]:
+    for guest in look.guests:
+        vm = vms.get(guest.uuid)
+        if vm is None:
+            continue
+        run = runs.get(vm.pk)
+        forgotten = _forgotten(guest, vm, asked)
+        if forgotten:
+            yield Finding(Sighting.FORGOTTEN, vm.pk, forgotten, guest, run)
+        elif guest.executes:
+            yield _executing(guest, vm, run, asked)
+        else:
+            yield from _not_executing(guest, vm, run, asked)
+        if vm.ha and (guest.autostart or guest.managed_save):
+            yield Finding(
+                Sighting.ARMED, vm.pk, "autostart or a saved state would start it by itself", guest
+            )
+
+
+def _forgotten(guest: SeenGuest, vm: KnownVm, asked: Asked) -> str:
+    """Return why this copy is a sign of an old or a second database, or nothing."""
+    if guest.stamp is None:
+        return ""
+    if guest.stamp.installation != asked.installation:
+        return "its metadata names another installation of the portal"
+    if guest.stamp.generation > vm.generation:
+        return (
+            f"it carries generation {guest.stamp.generation}, "
+            f"but this database has only given out {vm.generation}"
+        )
+    return ""
+
+
+def _executing(guest: SeenGuest, vm: KnownVm, run: OpenRun | None, asked: Asked) -> Finding:
+    if run is not None and asked.host in run.holders and proofs.copy_is_of_this_run(guest, run):
+        return Finding(Sighting.RUNNING, vm.pk, "its own run executes here", guest, run)
+    if guest.stamp is None and proofs.has_no_other_holder(run):
+        return Finding(Sighting.ADOPT, vm.pk, "runs here and can run nowhere else", guest)
+    if run is None:
+        why = "its run is closed: this copy was proven dead or never started"
+    else:
+        why = f"generation {run.generation} of this VM may be running on another host"
+    return Finding(Sighting.STALE, vm.pk, why, guest, run)
+
+
+def _not_executing(
+    guest: SeenGuest, vm: KnownVm, run: OpenRun | None, asked: Asked
+) -> Iterator[Finding]:
+    if run is None or asked.host not in run.holders:
+        if guest.stamp is not None and (run is not None or asked.first_contact):
+            why = "a definition left behind by an earlier run"
+            yield Finding(Sighting.LEFTOVER, vm.pk, why, guest, run)
+        return
+    if proofs.is_observed_off(guest, run, asked.at):
+        why = f"the host reports it {guest.state}, reason {guest.reason}"
+        yield Finding(Sighting.DIED, vm.pk, why, guest, run)
+    else:
+        yield from _missing(run, asked, f"the host reports it off, reason {guest.reason}", guest)
+
+
+def _about_absent(look: Look, asked: Asked, runs: Mapping[int, OpenRun]) -> Iterator[Finding]:
+    listed = {guest.uuid for guest in look.guests}
+    for run in runs.values():
+        if asked.host in run.holders and run.vm_uuid not in listed:
+            yield from _missing(run, asked, "the host's list does not name it", None)
+
+
+def _missing(run: OpenRun, asked: Asked, text: str, guest: SeenGuest | None) -> Iterator[Finding]:
+    """A run whose copy is not executing here, without libvirt's word for its end."""
+    if not proofs.list_is_younger_than_run(asked.at, run):
+        return
+    if not proofs.no_call_is_outstanding(run) or not proofs.start_has_been_answered(run):
+        return
+    if asked.rebooted and run.migrating_to is None:
+        yield Finding(Sighting.REBOOTED, run.vm, f"the host has rebooted, and {text}", guest, run)
+    else:
+        yield Finding(Sighting.VANISHED, run.vm, text, guest, run)

@@ -1,0 +1,55 @@
+"""Words for the lives of VMs: states, runs, and the ways a run can end."""
+
+from enum import StrEnum
+
+
+class VmState(StrEnum):
+    """What is known of a VM as a whole."""
+
+    DOWN = "down"
+    STARTING = "starting"
+    UP = "up"
+    PAUSED = "paused"  # stopped by the hypervisor, usually on a storage error
+    SUSPENDED = "suspended"  # frozen by a person or by the portal
+    STOPPING = "stopping"
+    MIGRATING = "migrating"
+    UNKNOWN = "unknown"  # its run is open, its host gives no answer
+    QUARANTINED = "quarantined"  # two copies were seen: a person must choose
+
+
+class RunState(StrEnum):
+    """State of one life of one copy on one host."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+
+
+class ProofKind(StrEnum):
+    """Why a run is certainly over (architecture.md, "Proof kinds")."""
+
+    OBSERVED_OFF = "observed_off"
+    POWER_OFF = "power_off"
+    REBOOTED = "rebooted"
+    KDUMP = "kdump"
+    LEASE = "lease"
+    MANUAL = "manual"
+    NEVER_STARTED = "never_started"
+    DESTROYED_BY_US = "destroyed_by_us"
+
+
+class EndReason(StrEnum):
+    """How the guest ended, as far as anybody can tell; decides whether it restarts."""
+
+    NONE = "none"
+    GUEST_SHUTDOWN = "guest_shutdown"  # on purpose, from inside
+    ADMIN_STOP = "admin_stop"  # on purpose, through the portal
+    DESTROYED = "destroyed"  # by somebody else, on the host
+    CRASHED = "crashed"
+    HOST_LOST = "host_lost"
+    NOT_STARTED = "not_started"
+
+
+#: Proofs that speak about the whole host.
+HOST_PROOFS = frozenset(
+    {ProofKind.POWER_OFF, ProofKind.REBOOTED, ProofKind.MANUAL, ProofKind.KDUMP}
+)

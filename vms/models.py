@@ -1,0 +1,153 @@
+"""Guests: VMs, their runs, the proofs that ended them, and the work asked of them."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+
+from hosts.models import Cluster, Host, choices
+from portal.core.models import OPEN_STATES, Operation
+from vms.domain.states import EndReason, ProofKind, RunState, VmState
+
+
+class Vm(models.Model):
+    """A virtual machine and what is wanted of it; the portal keeps its XML."""
+
+    name = models.CharField(max_length=100)
+    uuid = models.CharField(max_length=36, unique=True)
+    cluster = models.ForeignKey(Cluster, models.PROTECT, related_name="vms")
+    memory_mib = models.IntegerField()
+    vcpus = models.IntegerField()
+    xml = models.TextField(blank=True)
+    version = models.IntegerField(default=1)
+
+    ha = models.BooleanField(default=False)
+    wanted_up = models.BooleanField(default=False)
+    priority = models.IntegerField(default=50)
+    start_tier = models.IntegerField(default=2)
+
+    state = models.CharField(max_length=12, choices=choices(VmState), default=VmState.DOWN)
+    state_reason = models.TextField(blank=True)
+    state_since = models.DateTimeField()
+    quarantined = models.BooleanField(default=False)
+    generation = models.IntegerField(default=0)  # highest ever given out: the fencing token
+
+    restart_tries = models.IntegerField(default=0)
+    refused_at = models.DateTimeField(null=True)
+    refused_by = models.ForeignKey(Host, models.SET_NULL, null=True, related_name="+")
+    waiting_since = models.DateTimeField(null=True)
+    waiting_for = models.TextField(blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["cluster", "name"], name="one_vm_name_per_cluster"),
+            models.CheckConstraint(condition=Q(memory_mib__gt=0), name="vm_memory_positive"),
+            models.CheckConstraint(condition=Q(vcpus__gt=0), name="vm_vcpus_positive"),
+        ]
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Disk(models.Model):
+    """A disk of a VM: a writable path belongs to one VM unless it is shareable."""
+
+    vm = models.ForeignKey(Vm, models.CASCADE, related_name="disks")
+    path = models.CharField(max_length=500)
+    writable = models.BooleanField(default=True)
+    shareable = models.BooleanField(default=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["path"],
+                condition=Q(writable=True, shareable=False),
+                name="one_writer_per_disk_path",
+            ),
+            models.UniqueConstraint(fields=["vm", "path"], name="one_disk_per_vm_and_path"),
+        ]
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class Proof(models.Model):
+    """Why a run is certainly over, with its evidence verbatim."""
+
+    kind = models.CharField(max_length=20, choices=choices(ProofKind))
+    reason = models.CharField(max_length=20, choices=choices(EndReason), default=EndReason.NONE)
+    at = models.DateTimeField()  # when the question that proves it was asked
+    recorded_at = models.DateTimeField()
+    host = models.ForeignKey(Host, models.PROTECT, related_name="proofs")
+    text = models.TextField()
+    evidence = models.JSONField(default=dict)
+    actor = models.CharField(max_length=150, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.kind} on {self.host}: {self.text}"
+
+
+class Run(models.Model):
+    """One life of one copy of a VM on one host.  It ends only with a proof.
+
+    The constraints are the product's promise: the database itself refuses a
+    second open run of a VM, and an end without a proof.
+    """
+
+    vm = models.ForeignKey(Vm, models.PROTECT, related_name="runs")
+    host = models.ForeignKey(Host, models.PROTECT, related_name="runs")
+    generation = models.IntegerField()
+    state = models.CharField(max_length=10, choices=choices(RunState), default=RunState.STARTING)
+    started_at = models.DateTimeField()
+    running_at = models.DateTimeField(null=True)
+    outstanding = models.BooleanField(default=False)
+    migrating_to = models.ForeignKey(Host, models.PROTECT, null=True, related_name="+")
+    contender = models.ForeignKey(Host, models.PROTECT, null=True, related_name="+")
+    ended_at = models.DateTimeField(null=True)
+    proof = models.OneToOneField(Proof, models.PROTECT, null=True, related_name="run")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["vm"], condition=Q(ended_at__isnull=True), name="one_open_run_per_vm"
+            ),
+            models.UniqueConstraint(fields=["vm", "generation"], name="one_run_per_generation"),
+            models.CheckConstraint(
+                condition=Q(ended_at__isnull=True, proof__isnull=True)
+                | Q(ended_at__isnull=False, proof__isnull=False),
+                name="an_ended_run_has_a_proof",
+            ),
+            models.CheckConstraint(condition=Q(generation__gte=1), name="generations_start_at_1"),
+            models.CheckConstraint(
+                condition=Q(state__in=[RunState.STARTING, RunState.RUNNING]),
+                name="a_run_is_starting_or_running",
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at__isnull=True) | Q(ended_at__gte=F("started_at")),
+                name="a_run_ends_after_it_began",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.vm} generation {self.generation} on {self.host}"
+
+
+class VmOperation(Operation):
+    """Work asked of a VM's copy on a host."""
+
+    vm = models.ForeignKey(Vm, models.CASCADE, related_name="operations")
+    host = models.ForeignKey(Host, models.PROTECT, related_name="+")
+    run = models.ForeignKey(Run, models.PROTECT, null=True, related_name="operations")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["vm", "kind", "host"],
+                condition=Q(state__in=OPEN_STATES),
+                name="one_open_operation_per_vm_kind_and_host",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.vm} on {self.host} ({self.state})"

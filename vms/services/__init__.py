@@ -1,0 +1,1 @@
+"""Everything that writes VMs, runs and proofs: one transaction each, no hardware."""

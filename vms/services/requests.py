@@ -1,0 +1,72 @@
+"""Asking for work on VMs: a row is the work, the wake-up only hurries it."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from hosts.models import Host
+from portal.core.models import OPEN_STATES
+from portal.lib.live import announce_on_commit
+from portal.lib.queue import wake_on_commit
+from vms.models import Run, Vm, VmOperation
+from vms.services import runs
+
+ADVANCE = "vms.advance"
+
+
+def ask(
+    kind: str,
+    vm_id: int,
+    host_id: int,
+    *,
+    now: datetime,
+    run: Run | None = None,
+    by: str = "portal",
+    **data: Any,
+) -> VmOperation:
+    """Return the open operation of this kind for the VM on that host, made if there is none."""
+    try:
+        with transaction.atomic():
+            op = VmOperation.objects.create(
+                kind=kind,
+                vm_id=vm_id,
+                host_id=host_id,
+                run=run,
+                requested_by=by,
+                requested_at=now,
+                due_at=now,
+                data=data,
+            )
+    except IntegrityError:
+        return VmOperation.objects.get(
+            kind=kind, vm_id=vm_id, host_id=host_id, state__in=OPEN_STATES
+        )
+    announce_on_commit("operation", op.pk, kind)
+    wake_on_commit(ADVANCE, op.pk)
+    return op
+
+
+@transaction.atomic
+def request_start(
+    vm_id: int, host_id: int, *, why: str, now: datetime, by: str = "portal"
+) -> VmOperation:
+    """Open the next run and ask for its start; raise ``AlreadyOpen`` when a run is open."""
+    host = Host.objects.get(pk=host_id)
+    run = runs.start_run(vm_id, host, why=why, now=now)
+    return ask("start", vm_id, host_id, now=now, run=run, by=by, why=why)
+
+
+@transaction.atomic
+def hold(vm_id: int, why: str, now: datetime) -> None:
+    """Write down why a VM that wants to start cannot, and since when."""
+    vm = Vm.objects.get(pk=vm_id)
+    if vm.waiting_for != why or vm.waiting_since is None:
+        Vm.objects.filter(pk=vm_id).update(waiting_for=why, waiting_since=vm.waiting_since or now)
+        announce_on_commit("vm", vm_id, "waiting")
+
+
+def due(now: datetime) -> list[int]:
+    """Return the operations that the sweep must wake."""
+    rows = VmOperation.objects.filter(state__in=OPEN_STATES, due_at__lte=now)
+    return list(rows.order_by("due_at").values_list("pk", flat=True)[:200])

@@ -1,0 +1,207 @@
+"""The lives of VMs: the only code that opens, moves or closes a run.
+
+Only :func:`start_run` and :func:`adopt_run` create runs, and only
+:func:`close_run` ends them, with a proof, by compare-and-set.  Whatever this
+code gets wrong, the constraints of ``vms.models.Run`` still refuse.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+
+from hosts.models import Host
+from portal.core.services import record_event
+from portal.lib.live import announce_on_commit
+from vms.domain.states import EndReason, ProofKind, RunState, VmState
+from vms.models import Proof, Run, Vm
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a proof rests on; ``at`` is when the question that proves it was sent."""
+
+    kind: ProofKind
+    at: datetime
+    text: str
+    reason: EndReason = EndReason.NONE
+    actor: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+class AlreadyOpen(Exception):
+    """A run of this VM is open: it may be executing somewhere."""
+
+
+def _open(vm_id: int, host: Host, now: datetime, **fields: Any) -> Run:
+    """Open the next generation; the fencing token is raised by compare-and-set."""
+    vm = Vm.objects.get(pk=vm_id)
+    won = Vm.objects.filter(pk=vm_id, generation=vm.generation).update(
+        generation=F("generation") + 1
+    )
+    if not won:
+        raise AlreadyOpen(f"{vm.name} was opened by somebody else at the same moment")
+    try:
+        with transaction.atomic():
+            return Run.objects.create(
+                vm_id=vm_id, host=host, generation=vm.generation + 1, started_at=now, **fields
+            )
+    except IntegrityError as error:
+        raise AlreadyOpen(f"{vm.name} has an open run") from error
+
+
+@transaction.atomic
+def start_run(vm_id: int, host: Host, *, why: str, now: datetime) -> Run:
+    """Open a run in state ``starting``; raise :class:`AlreadyOpen` when one is open."""
+    run = _open(vm_id, host, now, state=RunState.STARTING)
+    set_state(vm_id, VmState.STARTING, f"on {host.name}: {why}", now)
+    Vm.objects.filter(pk=vm_id).update(waiting_since=None, waiting_for="")
+    record_event(
+        "vm.starting",
+        f"{run.vm.name}: starting on {host.name} as generation {run.generation} ({why})",
+        now=now,
+        vm=vm_id,
+        host=host.pk,
+        cluster=host.cluster_id,
+    )
+    return run
+
+
+@transaction.atomic
+def adopt_run(vm_id: int, host: Host, *, seen_at: datetime, now: datetime) -> Run:
+    """Open a run for a copy that was seen running where nobody else can run it."""
+    run = _open(vm_id, host, seen_at, state=RunState.RUNNING, running_at=seen_at)
+    set_state(vm_id, VmState.UP, f"found running on {host.name}", now)
+    record_event(
+        "vm.adopted",
+        f"{run.vm.name}: found running on {host.name}, adopted as generation {run.generation}",
+        now=now,
+        vm=vm_id,
+        host=host.pk,
+        cluster=host.cluster_id,
+    )
+    return run
+
+
+@transaction.atomic
+def mark_calling(run_id: int) -> bool:
+    """A start call is about to leave: from now on only an answer or a proof tells its fate.
+
+    False when it must not leave: the run is over, runs already, or was called before.
+    """
+    waiting = Run.objects.filter(
+        pk=run_id, ended_at__isnull=True, state=RunState.STARTING, outstanding=False
+    )
+    return bool(waiting.update(outstanding=True))
+
+
+@transaction.atomic
+def mark_running(run_id: int, *, why: str, now: datetime) -> bool:
+    """The host reported the run's own copy executing; False when nothing changed."""
+    run = Run.objects.select_related("vm", "host").get(pk=run_id)
+    won = Run.objects.filter(pk=run_id, ended_at__isnull=True, state=RunState.STARTING).update(
+        state=RunState.RUNNING, running_at=now, outstanding=False
+    )
+    if not won:
+        return False
+    Vm.objects.filter(pk=run.vm_id).update(
+        restart_tries=0, refused_at=None, refused_by=None, waiting_since=None, waiting_for=""
+    )
+    set_state(run.vm_id, VmState.UP, f"on {run.host.name}", now)
+    record_event(
+        "vm.running",
+        f"{run.vm.name}: runs on {run.host.name} ({why})",
+        now=now,
+        vm=run.vm_id,
+        host=run.host_id,
+        cluster=run.host.cluster_id,
+    )
+    return True
+
+
+@transaction.atomic
+def close_run(run_id: int, evidence: Evidence, now: datetime) -> bool:
+    """End a run with its proof; False when it is over already (nothing written)."""
+    run = Run.objects.select_related("vm", "host").get(pk=run_id)
+    if run.ended_at is not None:
+        return False
+    proof = Proof.objects.create(
+        kind=evidence.kind,
+        reason=evidence.reason,
+        at=evidence.at,
+        recorded_at=now,
+        host=run.host,
+        text=evidence.text,
+        evidence=evidence.details,
+        actor=evidence.actor,
+    )
+    won = Run.objects.filter(pk=run_id, ended_at__isnull=True).update(
+        ended_at=max(evidence.at, run.started_at), proof=proof, outstanding=False
+    )
+    if not won:
+        proof.delete()
+        return False
+    set_state(run.vm_id, VmState.DOWN, evidence.text, now)
+    record_event(
+        "run.proof",
+        f"{run.vm.name}: its run on {run.host.name} is over, proof {evidence.kind}: "
+        f"{evidence.text}",
+        now=now,
+        vm=run.vm_id,
+        host=run.host_id,
+        cluster=run.host.cluster_id,
+        rule=evidence.kind,
+        actor=evidence.actor,
+        evidence=evidence.details | {"asked_at": evidence.at.isoformat()},
+    )
+    return True
+
+
+@transaction.atomic
+def close_runs_of_host(
+    host_id: int, evidence: Evidence, now: datetime, *, began_by: datetime
+) -> list[int]:
+    """End every open run that a proof about the whole host can end; return the VMs.
+
+    Only runs that began by ``began_by`` (when the proof was asked for), and none
+    that another host may hold as well: a proof clears only the host it names.
+    """
+    open_here = Run.objects.filter(
+        host_id=host_id,
+        ended_at__isnull=True,
+        started_at__lte=began_by,
+        migrating_to__isnull=True,
+        contender__isnull=True,
+    )
+    return [run.vm_id for run in open_here.order_by("pk") if close_run(run.pk, evidence, now)]
+
+
+def set_state(vm_id: int, state: VmState, reason: str, now: datetime) -> bool:
+    """Write what is known of a VM, when it changed; a quarantine is not lifted by it."""
+    changed = (
+        Vm.objects.filter(pk=vm_id)
+        .exclude(state=state, state_reason=reason)
+        .exclude(quarantined=True)
+        .update(state=state, state_reason=reason, state_since=now)
+    )
+    if changed:
+        announce_on_commit("vm", vm_id, "state")
+    return bool(changed)
+
+
+@transaction.atomic
+def quarantine(vm_id: int, *, why: str, host: Host, now: datetime) -> bool:
+    """Take a VM away from automation: two copies were seen, a person must choose."""
+    won = Vm.objects.filter(pk=vm_id, quarantined=False).update(
+        quarantined=True, state=VmState.QUARANTINED, state_reason=why, state_since=now
+    )
+    if won:
+        name = Vm.objects.values_list("name", flat=True).get(pk=vm_id)
+        text = f"{name}: a second copy executes on {host.name}: {why}"
+        record_event(
+            "vm.split_brain", text, now=now, vm=vm_id, host=host.pk, cluster=host.cluster_id
+        )
+        announce_on_commit("vm", vm_id, "state")
+    return bool(won)

@@ -1,0 +1,169 @@
+"""Writing down what a look says about runs: the one transaction after each answer."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+
+from hosts.domain.looks import GuestState, Look
+from hosts.models import Host
+from hosts.services import looks
+from portal.core.models import Setting
+from portal.core.services import installation_id, record_event
+from vms import selectors
+from vms.domain.proofs import OpenRun, end_reason
+from vms.domain.sightings import Asked, Finding, KnownVm, Sighting, judge
+from vms.domain.states import EndReason, ProofKind, VmState
+from vms.models import Run, Vm
+from vms.services import requests, runs
+from vms.services.runs import AlreadyOpen, Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was known when the question was sent: a look ends only runs that it knew of."""
+
+    runs: dict[int, OpenRun]
+    vms: dict[str, KnownVm]
+
+
+def before(cluster_id: int) -> Before:
+    """Read the open runs and known VMs of a cluster, before a host is asked."""
+    return Before(selectors.open_runs(cluster_id), selectors.known_vms(cluster_id))
+
+
+@transaction.atomic
+def record(
+    claim: looks.LookClaim, look: Look, known: Before, *, poll_s: float, now: datetime
+) -> bool:
+    """Record a whole answer: the host's row, then every finding; False when the turn was lost."""
+    effect = looks.record_look(claim, look, poll_s=poll_s, now=now)
+    if effect is None:
+        return False
+    host = claim.host
+    asked = Asked(
+        host=host.pk,
+        at=claim.asked_at,
+        installation=installation_id(),
+        rebooted=effect.rebooted,
+        first_contact=effect.first_contact,
+    )
+    findings = judge(look, asked, known.runs, known.vms)
+    for finding in findings:
+        _HANDLERS[finding.kind](finding, host, asked.at, now)
+    unclean = (Sighting.LEFTOVER, Sighting.STALE, Sighting.FORGOTTEN)
+    if effect.first_contact and not any(finding.kind in unclean for finding in findings):
+        looks.forget_first_contact(host.pk, now)
+    return effect.moved or effect.first_contact or _is_news(findings)
+
+
+def _is_news(findings: tuple[Finding, ...]) -> bool:
+    return any(
+        finding.kind is not Sighting.RUNNING
+        or (finding.run is not None and finding.run.state == "starting")
+        for finding in findings
+    )
+
+
+_STATES = {
+    GuestState.RUNNING: VmState.UP,
+    GuestState.PAUSED: VmState.PAUSED,
+    GuestState.STOPPING: VmState.STOPPING,
+    GuestState.SUSPENDED: VmState.SUSPENDED,
+    GuestState.CRASHED: VmState.PAUSED,
+    GuestState.UNKNOWN: VmState.UNKNOWN,
+}
+
+
+def _running(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
+    if finding.run is None or finding.guest is None:
+        return
+    runs.mark_running(finding.run.pk, why="its host lists it", now=now)
+    still_open = Run.objects.filter(pk=finding.run.pk, ended_at__isnull=True).exists()
+    if still_open:
+        state = _STATES.get(finding.guest.state, VmState.UNKNOWN)
+        runs.set_state(finding.vm, state, f"on {host.name}", now)
+
+
+def _died(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
+    if finding.run is None or finding.guest is None:
+        return
+    evidence = Evidence(
+        kind=ProofKind.OBSERVED_OFF,
+        at=asked_at,
+        text=finding.why,
+        reason=_whose_wish(finding),
+        details={"state": finding.guest.state, "reason": finding.guest.reason, "host": host.name},
+    )
+    runs.close_run(finding.run.pk, evidence, now)
+
+
+def _whose_wish(finding: Finding) -> EndReason:
+    """A stop asked for through the portal is an admin's, whatever libvirt calls it."""
+    wanted_up = Vm.objects.filter(pk=finding.vm, wanted_up=True).exists()
+    if not wanted_up:
+        return EndReason.ADMIN_STOP
+    return end_reason(finding.guest) if finding.guest else EndReason.NONE
+
+
+def _rebooted(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
+    if finding.run is None:
+        return
+    evidence = Evidence(
+        kind=ProofKind.REBOOTED,
+        at=asked_at,
+        text=finding.why,
+        reason=EndReason.HOST_LOST,
+        details={"marker_before": host.boot_marker, "uptime_before_s": host.uptime_s},
+    )
+    runs.close_run(finding.run.pk, evidence, now)
+
+
+def _vanished(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
+    if finding.run is not None:
+        run = Run.objects.get(pk=finding.run.pk)
+        requests.ask("settle", finding.vm, host.pk, now=now, run=run, why=finding.why)
+
+
+def _adopt(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
+    try:
+        runs.adopt_run(finding.vm, host, seen_at=asked_at, now=now)
+    except AlreadyOpen:
+        return  # opened since the question was sent: the next look compares again
+
+
+def _stale(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
+    runs.quarantine(finding.vm, why=finding.why, host=host, now=now)
+    if finding.guest is not None and finding.guest.state is not GuestState.PAUSED:
+        requests.ask("suspend", finding.vm, host.pk, now=now, why=finding.why)
+
+
+def _leftover(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
+    requests.ask("undefine", finding.vm, host.pk, now=now, why=finding.why)
+
+
+def _armed(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
+    requests.ask("disarm", finding.vm, host.pk, now=now, why=finding.why)
+
+
+def _forgotten(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
+    """No start, no fence, alarm: this database is old, or not alone (architecture.md)."""
+    why = f"{host.name} shows {finding.guest.name if finding.guest else 'a VM'}: {finding.why}"
+    _, new = Setting.objects.get_or_create(
+        name=f"forgetful.{host.cluster_id}", defaults={"value": why}
+    )
+    if new:
+        record_event("database.forgetful", why, now=now, host=host.pk, cluster=host.cluster_id)
+
+
+_HANDLERS = {
+    Sighting.RUNNING: _running,
+    Sighting.DIED: _died,
+    Sighting.REBOOTED: _rebooted,
+    Sighting.VANISHED: _vanished,
+    Sighting.ADOPT: _adopt,
+    Sighting.STALE: _stale,
+    Sighting.LEFTOVER: _leftover,
+    Sighting.FORGOTTEN: _forgotten,
+    Sighting.ARMED: _armed,
+}
