@@ -8,7 +8,7 @@ from fencing.services.rounds import run_round
 from hosts.models import Host
 from portal.lib import clock
 from portal.lib.queue import wake
-from vms.operations.looking import LOOK, look_at
+from vms.operations.looking import LOOK, Pace, look_at
 
 
 @shared_task(name="fencing.advance", ignore_result=True)
@@ -30,12 +30,7 @@ def look(host_id: int, early: int = 0) -> None:
     if host is None:
         return
     policy = policy_of(host)
-    look_at(
-        host_id,
-        poll_s=policy.poll,
-        deadline_s=policy.connect_deadline,
-        missed_polls=policy.missed_polls,
-        early=bool(early),
-    )
+    pace = Pace(policy.poll, policy.connect_deadline, policy.missed_polls)
+    look_at(host_id, pace, early=bool(early))
     due = Host.objects.values_list("look_due_at", flat=True).get(pk=host_id)
     wake(LOOK, host_id, at=due)

@@ -120,7 +120,7 @@ class Engine(models.Model):
         return f"{self.name} (epoch {self.epoch})"
 
 
-class Lease(models.Model):
+class EngineLease(models.Model):
     """A named right that one process holds for a short time, by the database's clock."""
 
     name = models.CharField(max_length=60, primary_key=True)

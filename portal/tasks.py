@@ -1,15 +1,18 @@
 """The sweep: finds due rows by itself, so that no wake-up has to arrive."""
 
 from datetime import timedelta
+from typing import Any
 
 from celery import shared_task
+from celery.signals import worker_ready
 
 from fencing.models import FenceOperation
 from fencing.services.power import ADVANCE as ADVANCE_POWER
 from fencing.services.power import ROUND
 from fencing.services.rounds import clusters_of_interest
+from hosts.hypervisor import set_hint
 from hosts.models import Host
-from hosts.services import engines
+from hosts.services import engines, work
 from portal.core.models import OPEN_STATES
 from portal.lib import clock
 from portal.lib.queue import wake
@@ -19,6 +22,20 @@ from vms.services.requests import ADVANCE as ADVANCE_VM
 
 #: Rows this late have lost their wake-up; younger ones have one on its way.
 LOST_AFTER = timedelta(seconds=0.5)
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]  # celery ships no types
+def take_over(sender: Any, **_: object) -> None:
+    """Make due what the predecessor of this worker left half done: it is dead by now."""
+    now, tag = clock.now(), engines.me()
+    queue = str(sender.hostname).partition("@")[0]
+    if queue == "ha":
+        work.release_claims(VmOperation, tag, now)
+    elif queue == "fence":
+        work.release_claims(FenceOperation, tag, now)
+    elif queue == "poll":
+        Host.objects.update(look_due_at=now)
+        set_hint(lambda host_id: wake(LOOK, host_id, 1))
 
 
 @shared_task(name="portal.sweep", ignore_result=True)

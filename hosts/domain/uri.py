@@ -5,6 +5,7 @@ so nothing of a person's text reaches libvirt but a host, a port and, for ssh, a
 plain user.  Everything else is refused, not cleaned.
 """
 
+import contextlib
 import ipaddress
 import re
 from collections.abc import Collection
@@ -24,6 +25,7 @@ _AUTHORITY = re.compile(
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,31}")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
+_HOST_CURE = "URI host: write a host name (letters, digits, '-' inside, '.') or an IP address"
 
 
 class BadHostUri(ValueError):
@@ -45,11 +47,12 @@ def parse_uri(text: str, schemes: Collection[str]) -> str:
     Canonical: scheme and host in lower case, an address in its shortest form, the
     port only where it is not the scheme's own.
     """
-    shape = _SHAPE.fullmatch(text)
+    # "\u212a".lower() is a plain "k": no look-alike gets as far as lower().
+    shape = _SHAPE.fullmatch(text) if text.isascii() else None
     known = sorted(set(schemes) & set(PATHS))
     if shape is None or shape["scheme"].lower() not in known:
         offered = ", ".join(f"{scheme}://HOST{PATHS[scheme]}" for scheme in known)
-        raise BadHostUri(f"URI: the scheme is not one that can be opened; write {offered}")
+        raise BadHostUri(f"URI scheme: this one cannot be opened; write {offered}")
     scheme = shape["scheme"].lower()
     if shape["path"] != PATHS[scheme]:
         raise BadHostUri(
@@ -93,27 +96,26 @@ def _user(user: str | None, scheme: str) -> str:
 def _host(host: str) -> str:
     """Return a host name or an address that nothing can take for an option or another host."""
     if host.startswith("["):
-        try:
-            return f"[{ipaddress.IPv6Address(host[1:-1])}]" if "%" not in host else _bad_host()
-        except ValueError:
-            _bad_host()
-    try:
+        return _ipv6(host[1:-1])
+    with contextlib.suppress(ValueError):
         return str(ipaddress.IPv4Address(host))
-    except ValueError:
-        pass
     name = host.lower()
     labels = name.split(".")
     # "127.1" and "0x7f000001" are numbers to the resolver: a name's last label is not one.
     numeric = re.fullmatch(r"[0-9]+|0x[0-9a-f]*", labels[-1])
     if len(name) > 253 or numeric or not all(_LABEL.fullmatch(label) for label in labels):
-        return _bad_host()
+        raise BadHostUri(_HOST_CURE)
     return name
 
 
-def _bad_host() -> str:
-    raise BadHostUri(
-        "URI host: write a host name (letters, digits, '-' inside, '.') or an IP address"
-    )
+def _ipv6(text: str) -> str:
+    try:
+        address = ipaddress.IPv6Address(text)
+    except ValueError:
+        raise BadHostUri(_HOST_CURE) from None
+    if address.scope_id is not None:
+        raise BadHostUri("URI host: an address of one link ('%') means nothing to other engines")
+    return f"[{address}]"
 
 
 def _port(port: str | None, scheme: str) -> str:

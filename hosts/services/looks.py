@@ -38,14 +38,17 @@ class LookEffect:
     disproved: bool = False  # the boot marker is the one from before the proof
 
 
-def claim_look(host_id: int, *, now: datetime, deadline_s: float, early: bool) -> LookClaim | None:
+def claim_look(
+    host_id: int, *, now: datetime, deadline_s: float, early_s: float
+) -> LookClaim | None:
     """Take the turn to look at a host, or return None when it is not due or taken.
 
-    ``early``: a hint came in, so the turn need not be due; it still must be free,
-    which it is when the due time is no further away than a regular pause.
+    ``early_s``: how long before its time the turn may be taken, because a hint
+    came in.  No longer than a regular pause: a turn due later than that is
+    somebody's, who is still waiting for the answer.
     """
     host = Host.objects.select_related("cluster").filter(pk=host_id).first()
-    if host is None or (host.look_due_at > now and not early):
+    if host is None or host.look_due_at > now + timedelta(seconds=early_s):
         return None
     won = Host.objects.filter(pk=host_id, look_version=host.look_version).update(
         look_version=F("look_version") + 1,
@@ -120,20 +123,13 @@ def record_look(claim: LookClaim, look: Look, *, poll_s: float, now: datetime) -
         uptime_now_s=look.uptime_s,
     )
     disproved = bool(host.marker_at_proof) and look.boot_marker == host.marker_at_proof
-    changes = _learned(look) | {
-        "disproved": disproved or (host.disproved and not has_rebooted),
-        "missed": 0,
-        "missed_since": None,
-        "slow_since": None,
-        "kernel": KernelSign.UNKNOWN,
-        "last_seen": claim.asked_at,
-    }
+    changes = _learned(look) | _answered(claim.asked_at)
+    changes["disproved"] = disproved or (host.disproved and not has_rebooted)
     if not _take(claim, claim.asked_at + timedelta(seconds=poll_s), **changes):
         return None
     if look.boot_marker != (host.boot_marker or None) or host.slow_since:
         announce_on_commit("host", host.pk)
-    wanted = Wanted(host.wanted)
-    event = after_good_look(fit=True, wanted=wanted)
+    event = after_good_look(fit=True, wanted=Wanted(host.wanted))
     moved = move_host(host.pk, event, why="it answers", now=now)
     _note_blip(host, moved=moved, now=now)
     if disproved and not host.disproved:
@@ -145,6 +141,17 @@ def record_look(claim: LookClaim, look: Look, *, poll_s: float, now: datetime) -
         first_contact=host.first_contact,
         disproved=disproved,
     )
+
+
+def _answered(asked_at: datetime) -> dict[str, Any]:
+    """What every good answer ends: the count of missed looks and all suspicion."""
+    return {
+        "missed": 0,
+        "missed_since": None,
+        "slow_since": None,
+        "kernel": KernelSign.UNKNOWN,
+        "last_seen": asked_at,
+    }
 
 
 def _note_blip(host: Host, *, moved: bool, now: datetime) -> None:

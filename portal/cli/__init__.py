@@ -1,0 +1,1 @@
+"""Running the portal: the supervisor, the scheduler, and the commands behind them."""

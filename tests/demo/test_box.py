@@ -127,6 +127,15 @@ def test_a_normal_stop_leaves_no_process_and_no_temporary_file(
             box.control.status()
 
 
+def test_a_box_that_is_stopped_goes_on_exactly_where_it_was(tmp_path: Path) -> None:
+    with running(tmp_path) as box:
+        box.do("box.populate")
+        box.do("libvirt.external_destroy", vm="mail1", host="node1")
+    with running(tmp_path) as box:
+        seen = box.truth("node1")
+        assert (seen["running"], seen["defined"]) == (["db1"], ["db1", "mail1"])
+
+
 def test_a_second_supervisor_of_the_same_folder_is_refused_with_the_reason(box: Running) -> None:
     second = Running(box.folder)
     assert second.process.wait(5) == 1

@@ -1,6 +1,7 @@
 """Faults of BMCs, seen over real IPMI."""
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,7 @@ from fencing.domain.power import PowerProblem, PowerState
 from fencing.power.ipmi import Ipmi
 from fencing.power.port import PowerError
 from tests.demo.helpers import Running, start_of, syn, until
+from tests.waiting import wait_for
 
 
 def test_an_off_over_ipmi_kills_the_host_at_once_and_an_on_boots_it_empty(box: Running) -> None:
@@ -26,7 +28,20 @@ def test_an_off_over_ipmi_kills_the_host_at_once_and_an_on_boots_it_empty(box: R
     conn.close()
 
 
-def test_the_bmc_never_says_off_while_the_host_lives(box: Running) -> None:
+def test_the_bmc_says_off_only_after_the_host_is_dead(box: Running) -> None:
+    pid = box.truth("node1")["libvirtd_pid"]
+    folder = Path(box.box.run_dir) / "node1-bmc"
+    (folder / "wishes").write_text("off\n", encoding="ascii")  # as its chassis script does
+
+    def off_and_dead() -> bool:
+        off = (folder / "power").read_text(encoding="ascii") == "0\n"
+        assert not off or start_of(pid) is None  # it said off, so it must be dead by now
+        return off
+
+    wait_for(off_and_dead, 5, every=0)
+
+
+def test_a_slow_bmc_says_on_until_the_host_is_dead(box: Running) -> None:
     pid = box.truth("node1")["libvirtd_pid"]
     box.do("bmc.slow_off", host="node1", s=2)
     Ipmi().turn_off(box.bmc("node1"), deadline=5)

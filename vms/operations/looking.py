@@ -1,5 +1,7 @@
 """One look at one host."""
 
+from dataclasses import dataclass
+
 from hosts.domain.looks import KernelSign
 from hosts.hypervisor import hypervisor_for
 from hosts.hypervisor.port import HypervisorError, Silent, Target
@@ -18,21 +20,23 @@ def target_of(host: Host) -> Target:
     return Target(host_id=host.pk, name=host.name, uri=host.uri)
 
 
-def look_at(
-    host_id: int,
-    *,
-    poll_s: float,
-    deadline_s: float,
-    missed_polls: int,
-    early: bool = False,
-) -> bool:
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often and how patiently a host is looked at; seconds of its policy."""
+
+    poll_s: float
+    deadline_s: float
+    missed_polls: int
+
+
+def look_at(host_id: int, pace: Pace, *, early: bool = False) -> bool:
     """Look at a host once, if it is due; False when it was not this caller's turn.
 
-    Times are seconds of the host's policy.  The open runs are read before the
-    question is sent, and the answer carries the time of the question.
+    The open runs are read before the question is sent, and the answer carries
+    the time of the question.
     """
-    asked_at = clock.now()
-    claim = looks.claim_look(host_id, now=asked_at, deadline_s=deadline_s, early=early)
+    early_s = pace.poll_s if early else 0.0
+    claim = looks.claim_look(host_id, now=clock.now(), deadline_s=pace.deadline_s, early_s=early_s)
     if claim is None:
         return False
     known = sightings.before(claim.host.cluster_id)
@@ -43,24 +47,27 @@ def look_at(
             wake(ROUND, claim.host.cluster_id)
 
     try:
-        look = hypervisor.look(deadline=deadline_s, on_slow=on_slow)
+        look = hypervisor.look(deadline=pace.deadline_s, on_slow=on_slow)
     except HypervisorError as error:
-        kernel = error.kernel if isinstance(error, Silent) else KernelSign.UNKNOWN
-        looks.record_missed(
-            claim,
-            text=str(error),
-            kernel=kernel,
-            missed_polls=missed_polls,
-            poll_s=poll_s,
-            now=clock.now(),
-        )
-        wake(ROUND, claim.host.cluster_id)
+        _missed(claim, error, pace)
         return True
-    if sightings.record(claim, look, known, poll_s=poll_s, now=clock.now()):
+    if sightings.record(claim, look, known, poll_s=pace.poll_s, now=clock.now()):
         wake(ROUND, claim.host.cluster_id)
     if look.boot_marker is None:
-        _mark(claim.host, deadline_s)
+        _mark(claim.host, pace.deadline_s)
     return True
+
+
+def _missed(claim: looks.LookClaim, error: HypervisorError, pace: Pace) -> None:
+    looks.record_missed(
+        claim,
+        text=str(error),
+        kernel=error.kernel if isinstance(error, Silent) else KernelSign.UNKNOWN,
+        missed_polls=pace.missed_polls,
+        poll_s=pace.poll_s,
+        now=clock.now(),
+    )
+    wake(ROUND, claim.host.cluster_id)
 
 
 def _mark(host: Host, deadline_s: float) -> None:

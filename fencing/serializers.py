@@ -1,0 +1,231 @@
+"""Power, HA and incidents as JSON, and the hosts and clusters that they complete."""
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from rest_framework import serializers
+
+from fencing.domain.alerts import CURE, AlertKind
+from fencing.domain.policy import PolicyError, validate
+from fencing.models import Alert, HaResource, Incident, PowerController
+from hosts.models import Host
+from hosts.serializers import ClusterSerializer, HostSerializer
+from portal.core.models import Event
+from portal.core.rest import Strict
+
+
+def checked_policy(value: dict[str, Any]) -> dict[str, Any]:
+    """Return policy overrides, or a validation error that names the setting."""
+    try:
+        return dict(validate(value))
+    except PolicyError as error:
+        text = str(error).removeprefix(f"{error.name}: ")
+        raise serializers.ValidationError({error.name: text}) from None
+
+
+class PolicyClusterSerializer(ClusterSerializer):
+    """A cluster whose policy overrides are checked."""
+
+    class Meta(ClusterSerializer.Meta):
+        ref_name = "Cluster"
+
+    def validate_policy(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Check every override against its range."""
+        return checked_policy(value)
+
+
+class HaSerializer(serializers.ModelSerializer[HaResource]):
+    """What HA is doing about a host."""
+
+    class Meta:
+        model = HaResource
+        fields = ("state", "since", "reason")
+
+
+class PowerSerializer(serializers.ModelSerializer[PowerController]):
+    """What a host's BMC last said."""
+
+    class Meta:
+        model = PowerController
+        fields = ("id", "state", "asked_at", "problem", "identity", "trusted")
+
+
+class ProtectedHostSerializer(HostSerializer):
+    """A host with its HA state and what its BMCs say."""
+
+    ha = HaSerializer(read_only=True, allow_null=True, default=None)
+    power = PowerSerializer(source="controllers", many=True, read_only=True)
+
+    class Meta(HostSerializer.Meta):
+        fields = (*HostSerializer.Meta.fields, "ha", "power")
+
+    def validate_policy(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Check every override against its range."""
+        return checked_policy(value)
+
+
+class ControllerSerializer(Strict, serializers.ModelSerializer[PowerController]):
+    """A way to a host's power.  The password goes in and never comes out."""
+
+    driver = serializers.ChoiceField(choices=[], required=False)
+    password = serializers.CharField(write_only=True, trim_whitespace=False, max_length=200)
+    port = serializers.IntegerField(min_value=1, max_value=65535, required=False)
+    level = serializers.IntegerField(min_value=1, max_value=9, required=False)
+    options = serializers.DictField(required=False)
+
+    class Meta:
+        model = PowerController
+        fields: ClassVar[Any] = (
+            "id",
+            "host",
+            "driver",
+            "address",
+            "port",
+            "username",
+            "password",
+            "level",
+            "options",
+            "trusted",
+            "distrust_reason",
+            "identity",
+            "state",
+            "problem",
+            "problem_text",
+            "asked_at",
+            "answered_at",
+            "off_reads",
+            "version",
+        )
+        read_only_fields = (
+            "trusted",
+            "distrust_reason",
+            "identity",
+            "state",
+            "problem",
+            "problem_text",
+            "asked_at",
+            "answered_at",
+            "off_reads",
+            "version",
+        )
+
+    def get_fields(self) -> dict[str, Any]:
+        """Offer the drivers that this installation has."""
+        fields = super().get_fields()
+        fields["driver"].choices = sorted(settings.POWER_DRIVERS)  # type: ignore[attr-defined]  # a ChoiceField
+        return fields
+
+    def validate_host(self, value: Host) -> Host:
+        """Keep a controller at its host: its readings are about that one."""
+        if isinstance(self.instance, PowerController) and self.instance.host_id != value.pk:
+            raise serializers.ValidationError("add a new controller to the other host instead")
+        return value
+
+    def validate_address(self, value: str) -> str:
+        """Let nothing through that a shell or an option parser could take for more."""
+        name = value.strip()
+        if not name or not name[0].isalnum() and name[0] != "[" or set(name) - _ADDRESS:
+            raise serializers.ValidationError("write a host name or an IP address")
+        return name
+
+
+_ADDRESS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]")
+
+
+class EventSerializer(serializers.ModelSerializer[Event]):
+    """One thing that happened, sealed."""
+
+    class Meta:
+        model = Event
+        fields = (
+            "id",
+            "at",
+            "kind",
+            "text",
+            "evidence",
+            "rule",
+            "actor",
+            "cluster",
+            "host",
+            "vm",
+            "incident",
+            "seal",
+        )
+
+
+class LineSerializer(serializers.ModelSerializer[Event]):
+    """One line of an incident's timeline."""
+
+    class Meta:
+        model = Event
+        fields = ("id", "at", "kind", "text", "rule", "evidence", "actor", "host", "vm")
+
+
+class AlertSerializer(serializers.ModelSerializer[Alert]):
+    """Something that is wrong, and what to do about it."""
+
+    cure = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Alert
+        fields = ("id", "kind", "host", "vm", "text", "cure", "opened_at", "closed_at")
+
+    def get_cure(self, alert: Alert) -> str:
+        """Return what a person can do."""
+        return CURE[AlertKind(alert.kind)]
+
+
+class IncidentSerializer(serializers.ModelSerializer[Incident]):
+    """From the first suspicion to the last restart."""
+
+    host_name = serializers.CharField(source="host.name", read_only=True, default="")
+
+    class Meta:
+        model = Incident
+        fields = (
+            "id",
+            "host",
+            "host_name",
+            "vm",
+            "title",
+            "opened_at",
+            "closed_at",
+            "outcome",
+            "summary",
+        )
+
+
+class WholeIncidentSerializer(IncidentSerializer):
+    """An incident with its timeline and the alerts of its subject."""
+
+    timeline = LineSerializer(many=True, read_only=True)
+    alerts = AlertSerializer(many=True, read_only=True)
+
+    class Meta(IncidentSerializer.Meta):
+        fields = (*IncidentSerializer.Meta.fields, "timeline", "alerts")
+
+
+class ConfirmSerializer(Strict):
+    """A person's word that a host is off or has been rebooted."""
+
+    host_name = serializers.CharField(max_length=100, help_text="The host's name, typed again.")
+    reason = serializers.CharField(
+        max_length=2000, allow_blank=True, help_text="How you know that it is off."
+    )
+    override = serializers.BooleanField(
+        default=False, help_text="Although the BMC says on; administrators only."
+    )
+
+
+class FenceSerializer(Strict):
+    """What to do with a host's power."""
+
+    action = serializers.ChoiceField(choices=["status", "off", "on"])
+
+
+class StartSerializer(Strict):
+    """Where to start a VM; without a host the portal chooses."""
+
+    host = serializers.PrimaryKeyRelatedField(
+        queryset=Host.objects.all(), required=False, allow_null=True, default=None
+    )

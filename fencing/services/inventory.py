@@ -1,0 +1,120 @@
+"""Entering power controllers, switching protection on and off, and a person's power wishes."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from fencing.models import FenceOperation, HaResource, PowerController
+from fencing.services import power
+from fencing.services.ha import move_ha
+from hosts.domain.states import HostStatus
+from hosts.models import Host, HostOperation
+from hosts.services.inventory import note_done
+from portal.core.edits import Stale
+from portal.core.services import record_event
+from portal.lib.ha.states import HaEvent, HaState
+from portal.lib.live import announce_on_commit
+
+_ANSWERING = (HostStatus.UP, HostStatus.NON_OPERATIONAL, HostStatus.PREPARING)
+
+
+class NotAllowed(Exception):
+    """A power wish that is refused; the text says why, ``cure`` what to do."""
+
+    def __init__(self, text: str, cure: str) -> None:
+        super().__init__(text)
+        self.cure = cure
+
+
+@transaction.atomic
+def protect(host: Host, now: datetime) -> None:
+    """Give a new host its HA state."""
+    HaResource.objects.get_or_create(
+        host=host, defaults={"state": HaState.AVAILABLE, "since": now}
+    )
+
+
+@transaction.atomic
+def set_ha(host: Host, *, on: bool, actor: str, now: datetime) -> HostOperation:
+    """Let HA look after a host, or leave it alone."""
+    protect(host, now)
+    word = "enabled" if on else "disabled"
+    move_ha(
+        host.pk,
+        HaEvent.ENABLED if on else HaEvent.DISABLED,
+        why=f"{word} by {actor}",
+        rule="",
+        now=now,
+    )
+    kind = "enable-ha" if on else "disable-ha"
+    return note_done(host, kind, f"HA is {word} for {host.name}", actor=actor, now=now)
+
+
+@transaction.atomic
+def add_controller(fields: dict[str, Any], *, actor: str, now: datetime) -> PowerController:
+    """Enter a way to a host's power, and have it tested."""
+    controller = PowerController.objects.create(**fields)
+    _note(controller, "bmc.added", "was added: it is tested", actor, now)
+    power.ask("check", controller.host_id, now=now, by=actor, why="it was added")
+    return controller
+
+
+@transaction.atomic
+def edit_controller(
+    row: PowerController, changes: dict[str, Any], *, actor: str, now: datetime
+) -> None:
+    """Change how a controller is reached; raises :class:`Stale` when it was changed meanwhile."""
+    current = PowerController.objects.select_for_update().get(pk=row.pk)
+    if current.version != row.version:
+        raise Stale(f"{row} was changed meanwhile")
+    power.change_controller(current, now, **changes)
+    names = ", ".join(sorted(changes)) or "nothing"
+    _note(current, "bmc.edited", f"was changed by {actor}: {names}", actor, now)
+
+
+@transaction.atomic
+def remove_controller(row: PowerController, *, actor: str, now: datetime) -> None:
+    """Remove a way to a host's power; its host may no longer be fenced by it."""
+    _note(row, "bmc.removed", f"was removed by {actor}", actor, now)
+    row.delete()
+
+
+def _note(row: PowerController, kind: str, words: str, actor: str, now: datetime) -> None:
+    text = f"power controller {row} of {row.host.name} {words}"
+    record_event(
+        kind, text, now=now, actor=actor, host=row.host_id, cluster=row.host.cluster_id
+    )
+    announce_on_commit("host", row.host_id, "power")
+
+
+@transaction.atomic
+def switch_power(host: Host, wish: str, *, actor: str, now: datetime) -> FenceOperation:
+    """Ask a host's BMC (``status``), fence it (``off``) or switch it on, at a person's word.
+
+    *Off* is a fence: it ends with a proof, which restarts the HA VMs elsewhere.
+    Raises :class:`NotAllowed`, having changed nothing.
+    """
+    if not host.controllers.exists():  # type: ignore[attr-defined]  # reverse of PowerController.host
+        text = f"{host.name} has no power controller"
+        raise NotAllowed(text, "Add its BMC under power controllers first.")
+    if wish == "status":
+        return power.ask("check", host.pk, now=now, by=actor, why=f"asked by {actor}")
+    if wish == "off" and host.is_self:
+        raise NotAllowed("this portal runs on that host", "Use another engine, or the machine.")
+    if wish == "on" and host.status in _ANSWERING:
+        raise NotAllowed(f"{host.name} is {host.status}: its power is on", "Nothing to do.")
+    kind = "fence" if wish == "off" else "power_on"
+    record_event(
+        f"power.{wish}_asked",
+        f"{actor} asks to switch {host.name} {wish}",
+        now=now,
+        actor=actor,
+        host=host.pk,
+        cluster=host.cluster_id,
+    )
+    if kind == "fence":
+        move_ha(host.pk, HaEvent.FENCE, why=f"asked by {actor}", rule="by hand", now=now)
+    # "user:" keeps a person's power-ons out of the count that limits the portal's own.
+    by = f"user:{actor}"
+    return power.ask(kind, host.pk, now=now, by=by, why=f"asked by {actor}", rule="by hand")

@@ -1,0 +1,78 @@
+"""Starting a VM at a person's word, by the same rules that automation keeps to."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from django.db import transaction
+
+from fencing.domain.facts import ClusterFacts
+from fencing.domain.homes import need, rooms
+from fencing.domain.intentions import AskBmc, Hold, Start
+from fencing.domain.restarts import restarts
+from fencing.selectors import cluster_facts
+from fencing.services import power
+from hosts.models import Host
+from vms.domain.placement import refusal
+from vms.domain.restart import VmFacts, hindrance
+from vms.domain.states import EndReason
+from vms.models import Vm, VmOperation
+from vms.services import inventory, requests
+from vms.services.inventory import NotNow
+from vms.services.runs import AlreadyOpen
+
+
+@transaction.atomic
+def start_vm(vm: Vm, host: Host | None, *, actor: str, now: datetime) -> VmOperation:
+    """Want the VM up and start it; raises :class:`NotNow`, having changed nothing.
+
+    A person may start what automation would leave down, in observe mode too, and
+    need not wait for the next try.  What nobody may do: start a VM whose run is
+    open, that is quarantined, or whose proof is stale.
+    """
+    facts = cluster_facts(vm.cluster_id, now)
+    mine = next(item for item in facts.vms if item.pk == vm.pk)
+    if mine.run is not None:
+        name = Host.objects.values_list("name", flat=True).get(pk=mine.run.host)
+        text = f"{vm.name} has an open run on {name}: a second copy is never started"
+        raise NotNow(text, "It runs there; or, if that host is lost, its run needs a proof first.")
+    if hindrance(mine):
+        raise NotNow(f"{vm.name} is {hindrance(mine)}", "Resume it, or release the quarantine.")
+    home = _home(facts, mine, host, now)
+    inventory.want(vm, up=True, actor=actor, now=now)
+    try:
+        return requests.request_start(vm.pk, home, why=f"asked by {actor}", now=now, by=actor)
+    except AlreadyOpen as error:
+        raise NotNow(str(error), "Somebody else has just started it.") from None
+
+
+def _home(facts: ClusterFacts, mine: VmFacts, host: Host | None, now: datetime) -> int:
+    """Return where the plan would start this VM if it were wanted, alone and due."""
+    last = replace(mine.last, reason=EndReason.NONE) if mine.last else None
+    wanted = replace(mine, ha=True, wanted_up=True, refused_at=None, last=last)
+    alone = tuple(wanted if item.pk == mine.pk else replace(item, ha=False) for item in facts.vms)
+    chosen = 0
+    for wish in restarts(replace(facts, vms=alone, armed=True), now):
+        if isinstance(wish, AskBmc):
+            power.ask("check", wish.host, now=now, why=wish.why)
+        if isinstance(wish, Hold) and not (host and _only_room(wish, facts)):
+            raise NotNow(f"{mine.name} cannot start: {wish.why}", "Try again when that is over.")
+        if isinstance(wish, Start):
+            chosen = wish.host
+    return chosen if host is None else _asked_home(facts, mine, host)
+
+
+def _only_room(wish: Hold, facts: ClusterFacts) -> bool:
+    """Whether the plan only lacks a fitting host, which a chosen host will tell by itself."""
+    return any(wish.why.startswith(f"{room.name}: ") for room in rooms(facts))
+
+
+def _asked_home(facts: ClusterFacts, mine: VmFacts, host: Host) -> int:
+    room = next((item for item in rooms(facts) if item.host == host.pk), None)
+    if room is None:
+        text = f"{host.name} is not of the VM's cluster"
+        raise NotNow(text, "Choose a host of its own cluster, or leave the host out.")
+    why = refusal(room, need(mine), facts.policy.start_parallel)
+    if why:
+        text = f"{host.name} cannot take {mine.name}: {why}"
+        raise NotNow(text, "Choose another host, or leave the host out.")
+    return host.pk

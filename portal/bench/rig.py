@@ -1,0 +1,210 @@
+"""A whole demo in a folder of its own, driven from outside through REST.
+
+Used by the bench and by the end-to-end tests: what it knows, it knows from the
+API, from the box's supervisor, or from its own libvirt connections.
+"""
+
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from portal.demo.control import Control
+from portal.demo.layout import Box
+
+T = TypeVar("T")
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+class RigError(Exception):
+    """The demo did not do what a rig needs; the text ends with its last words."""
+
+
+def until(condition: Callable[[], T], deadline: float, what: str, *, every: float = 0.02) -> T:
+    """Return the first truthy value of ``condition``; raise after ``deadline`` seconds."""
+    end = time.monotonic() + deadline
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise RigError(f"waited {deadline:g} s for {what}; last value: {value!r}")
+        time.sleep(every)
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Api:
+    """A REST client with a bearer token; paths are relative to ``/api/v1/``."""
+
+    def __init__(self, base_url: str, token: str) -> None:
+        self.http = httpx.Client(
+            base_url=f"{base_url}/api/v1/",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=10,
+        )
+
+    def get(self, path: str, **params: Any) -> Any:
+        """Return the JSON of a GET; the list itself where the answer is a page of one."""
+        answer = self.http.get(path, params={"page_size": 200, **params})
+        answer.raise_for_status()
+        body = answer.json()
+        return body["results"] if isinstance(body, dict) and "results" in body else body
+
+    def post(self, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
+        """Send a POST with a fresh idempotency key."""
+        headers = {"Idempotency-Key": secrets.token_hex(8)}
+        return self.http.post(path, json=body or {}, headers=headers)
+
+    def named(self, path: str, name: str) -> Any:
+        """Return the one row of a list with this name."""
+        return next(row for row in self.get(path) if row["name"] == name)
+
+
+class Rig:
+    """One running demo."""
+
+    def __init__(self, folder: Path, **env: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.env = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("HOLDFAST_")},
+            "HOLDFAST_VAR": str(folder),
+            "HOLDFAST_BASE_URL": self.url,
+            **env,
+        }
+        self.env.pop("DATABASE_URL", None)
+        self.process: subprocess.Popen[bytes] | None = None
+        self.password = ""
+        self.control = Control(folder / "box")
+        self._api: Api | None = None
+
+    @property
+    def output(self) -> str:
+        """Everything that the demo has printed."""
+        path = self.folder / "demo.out"
+        return path.read_text(errors="replace") if path.is_file() else ""
+
+    @property
+    def box(self) -> Box:
+        """What stands in the box."""
+        return Box.read(self.folder / "box")
+
+    def start(self, *, deadline: float = 90.0) -> None:
+        """Start the demo and wait until ``/readyz`` is content."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "demo.out").open("ab") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, str(ROOT / "manage.py"), "demo"],
+                env=self.env, cwd=ROOT, stdout=out, stderr=out, start_new_session=True,
+            )  # fmt: skip
+        until(self.ready, deadline, "the portal to be ready")
+        found = re.findall(r"one-time password\s+(\S+)", self.output)
+        self.password = found[-1] if found else self.password
+
+    def ready(self) -> bool:
+        """Whether ``/readyz`` answers 200; raise when the demo has ended."""
+        if self.process is not None and self.process.poll() is not None:
+            raise RigError(f"the demo ended: {self.output[-2000:]}")
+        with suppress(httpx.HTTPError):
+            return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
+        return False
+
+    def stop(self, number: int = signal.SIGINT) -> None:
+        """Send the demo a signal and wait for its end."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+            self.process.wait(20)
+
+    @property
+    def api(self) -> Api:
+        """The API as the administrator, with a token of its own."""
+        if self._api is None:
+            self._api = Api(self.url, self._token())
+        return self._api
+
+    def _token(self) -> str:
+        with httpx.Client(base_url=self.url, timeout=10, follow_redirects=True) as web:
+            page = web.get("/sign-in/")
+            form = {"username": "admin", "password": self.password}
+            form["csrfmiddlewaretoken"] = re.findall(
+                r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text
+            )[0]
+            web.post("/sign-in/", data=form, headers={"Referer": self.url})
+            answer = web.post(
+                "/api/v1/tokens/",
+                json={"name": "rig"},
+                headers={"X-CSRFToken": web.cookies["csrftoken"], "Referer": self.url},
+            )
+            if answer.status_code != 201:
+                raise RigError(f"no token: {answer.status_code} {answer.text[:500]}")
+            return str(answer.json()["token"])
+
+    def pids(self) -> dict[str, int]:
+        """Return the supervised processes by name."""
+        lines = (self.folder / "run" / "pids").read_text().splitlines()
+        return {name: int(pid) for name, pid in (line.split() for line in lines)}
+
+    @contextmanager
+    def held_down(self, name: str) -> Iterator[None]:
+        """Kill a supervised process with SIGKILL and keep it down meanwhile."""
+        hold = self.folder / "run" / f"hold.{name}"
+        hold.touch()
+        os.kill(self.pids()[name], signal.SIGKILL)
+        try:
+            yield
+        finally:
+            hold.unlink()
+
+    def truth(self) -> dict[str, list[str]]:
+        """Return, for each VM that executes anywhere, its hosts, by libvirt's own word."""
+        where: dict[str, list[str]] = {}
+        for host, facts in self.control.status().items():
+            for name in facts["running"]:
+                where.setdefault(name, []).append(host)
+        return where
+
+    def up(self) -> dict[str, str]:
+        """Return the host of each VM that the API calls up."""
+        return {
+            row["name"]: row["host_name"] for row in self.api.get("vms/") if row["state"] == "up"
+        }
+
+    def calm(self) -> bool:
+        """Whether all hosts are up and available and every VM runs where the API says."""
+        hosts = self.api.get("hosts/")
+        if any(row["status"] != "up" or row["ha"]["state"] != "available" for row in hosts):
+            return False
+        vms = self.up()
+        agree = {name: [host] for name, host in vms.items()} == self.truth()
+        return agree and len(vms) == len(self.box.vms)
+
+
+@contextmanager
+def running(**env: str) -> Iterator[Rig]:
+    """Yield a started, calm rig in a temporary folder, and leave nothing behind."""
+    with tempfile.TemporaryDirectory(prefix="holdfast-rig-") as folder:
+        rig = Rig(Path(folder), **env)
+        try:
+            rig.start()
+            until(rig.calm, 60, "six VMs to run on three hosts", every=0.2)
+            yield rig
+        finally:
+            rig.stop()

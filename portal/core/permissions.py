@@ -1,0 +1,81 @@
+"""Who may do what: roles over everything, a cluster, a host or a VM.
+
+Rights go downwards: a role over a cluster holds for its hosts and VMs.  The
+same scopes filter lists, guard single objects and sieve the live channel.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Q
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from portal.core.models import ApiToken, Role, RoleBinding
+
+RANK = {Role.VIEWER: 1, Role.OPERATOR: 2, Role.ADMIN: 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Scopes:
+    """Over what somebody has at least a certain role, as ids."""
+
+    everything: bool = False
+    clusters: frozenset[int] = frozenset()
+    hosts: frozenset[int] = frozenset()
+    vms: frozenset[int] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.everything or self.clusters or self.hosts or self.vms)
+
+
+def scopes_of(user: Any, role: Role, token: object = None) -> Scopes:
+    """Return where ``user`` has at least ``role``; a token can only narrow it."""
+    if user is None or not user.is_authenticated or not user.is_active:
+        return Scopes()
+    if isinstance(token, ApiToken) and RANK.get(Role(token.scope), 0) < RANK[role]:
+        return Scopes()
+    if user.is_superuser:
+        return Scopes(everything=True)
+    enough = [name for name, rank in RANK.items() if rank >= RANK[role]]
+    bound: dict[str, set[int]] = {}
+    for kind, pk in RoleBinding.objects.filter(user=user, role__in=enough).values_list(
+        "scope_type", "scope_id"
+    ):
+        bound.setdefault(kind, set()).add(pk)
+    return Scopes(
+        everything="all" in bound,
+        clusters=frozenset(bound.get("cluster", ())),
+        hosts=frozenset(bound.get("host", ())),
+        vms=frozenset(bound.get("vm", ())),
+    )
+
+
+def role_needed(view: APIView, request: Request) -> Role:
+    """Return the role that this call asks for: reading, acting or editing."""
+    named = getattr(view, "role", None)
+    if named is not None:
+        return Role(named)
+    return Role.VIEWER if request.method in SAFE_METHODS else Role.ADMIN
+
+
+class ByRole(BasePermission):
+    """Whoever has the role somewhere may call; on what, the object's scope decides."""
+
+    message = "Your role does not allow this. Ask an administrator for a higher one."
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Whether the caller has the needed role over anything at all."""
+        if request.user is None:
+            return False
+        return bool(scopes_of(request.user, role_needed(view, request), request.auth))
+
+    def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:
+        """Whether the caller's scopes for this call cover ``obj``."""
+        scopes = scopes_of(request.user, role_needed(view, request), request.auth)
+        within = getattr(view, "within", None)
+        if scopes.everything or within is None:
+            return bool(scopes)
+        found: Q = within(scopes)
+        return bool(type(obj)._default_manager.filter(found, pk=obj.pk).exists())

@@ -1,0 +1,60 @@
+"""The box and the portal in one supervisor: what ``make run`` starts."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from django.conf import settings
+
+from portal.cli import prepare
+from portal.cli.up import Supervisor, lock, port_is_free
+from portal.demo.control import Control, ControlError
+from portal.demo.layout import Box
+from portal.demo.seed import NotADemo, refuse_real_hosts, seed
+from portal.lib import clock, queue
+
+
+def run_demo(write: Callable[[str], object]) -> None:
+    """Run until Ctrl-C; a reason not to start is raised as one sentence."""
+    folder = Path(settings.DEMO_DIR)
+    handle = lock(settings.VAR)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write(f"Holdfast is starting a data centre in a box; the portal will be on {settings.BASE_URL}")
+    prepare.tables()
+    refuse_real_hosts()
+    supervisor = Supervisor(settings.VAR, settings.ENGINE_NAME, settings.BASE_URL, prepare.join())
+    port_is_free(*supervisor.address)
+    # A new demo has empty hosts: definitions of the last one would name runs
+    # that this database has forgotten.
+    (folder / "state.json").unlink(missing_ok=True)
+    supervisor.add("box", [sys.executable, "-m", "portal.demo.supervisor", str(folder)])
+    supervisor.start("box")
+    prepare.static_files()
+    _wait_for_box(folder, supervisor)
+    queue.install(queue.MemoryQueue())  # nobody listens yet; the sweep finds the rows
+    seed(Box.read(folder), clock.now())
+    queue.install(None)
+    supervisor.add_portal(with_redis=settings.REDIS_URL.startswith(f"unix://{settings.VAR}"))
+    _greet(write)
+    supervisor.run_forever()
+    handle.close()
+
+
+def _wait_for_box(folder: Path, supervisor: Supervisor) -> None:
+    try:
+        Control(folder).wait_ready(deadline=20)
+    except (ControlError, OSError) as error:
+        said = supervisor.last_words("box")
+        raise NotADemo(f"the box did not start: {said or error}") from None
+
+
+def _greet(write: Callable[[str], object]) -> None:
+    password = prepare.administrator()
+    write(f"\n  Open   {settings.BASE_URL}")
+    if password:
+        write(f"  Sign in as   admin   with the one-time password   {password}\n")
+    else:
+        write(
+            "  Sign in as   admin   with the password printed at the first start\n"
+            "  (forgotten: .venv/bin/python manage.py reset-access admin)\n"
+        )

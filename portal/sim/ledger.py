@@ -1,0 +1,290 @@
+"""The rows of the pure depth: frozen, replaced whole, in plain dictionaries.
+
+What the tables, selectors and services keep, without tables.  Rules are never
+repeated here: they are asked where they live, in the domain packages.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from fencing.domain.alerts import AlertKind
+from fencing.domain.facts import ClusterFacts, ControllerFacts, HostFacts
+from fencing.domain.policy import Policy
+from hosts.domain.looks import KernelSign
+from hosts.domain.states import HostEvent, HostStatus, Wanted, next_status
+from portal.lib.ha.states import HaEvent, HaState, next_state
+from portal.sim.log import Happened
+from portal.sim.timeline import Timeline
+from vms.domain.proofs import OpenRun
+from vms.domain.restart import LastRun, VmFacts
+from vms.domain.states import EndReason, ProofKind, VmState
+
+OPEN = ("requested", "acting", "waiting")
+
+
+@dataclass(frozen=True, slots=True)
+class HostRow:
+    """A host's row."""
+
+    pk: int
+    name: str
+    memory_mib: int
+    vcpus: int
+    since: datetime
+    last_seen: datetime | None
+    look_due: datetime
+    uuid: str
+    boot_marker: str
+    uptime_s: float | None
+    status: HostStatus = HostStatus.UP
+    wanted: Wanted = Wanted.ACTIVE
+    ha: HaState = HaState.AVAILABLE
+    ha_since: datetime | None = None
+    missed: int = 0
+    slow_since: datetime | None = None
+    kernel: KernelSign = KernelSign.UNKNOWN
+    kernel_at: datetime | None = None
+    first_contact: bool = False
+    marker_at_proof: str = ""
+    disproved: bool = False
+    look_version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VmRow:
+    """A VM's row, with how its last closed run ended."""
+
+    pk: int
+    name: str
+    uuid: str
+    xml: str
+    ha: bool
+    wanted_up: bool
+    memory_mib: int
+    vcpus: int
+    priority: int
+    state: VmState
+    generation: int
+    quarantined: bool = False
+    reason: str = ""
+    tries: int = 0
+    refused_at: datetime | None = None
+    refused_by: int | None = None
+    waiting_since: datetime | None = None
+    last: LastRun | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """An operation's row; ``table`` is ``vms`` or ``fencing``."""
+
+    pk: int
+    table: str
+    kind: str
+    host: int
+    vm: int
+    run: int
+    requested_at: datetime
+    due_at: datetime
+    state: str = "requested"
+    step: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+    attempt: int = 0
+    version: int = 0
+    outcome: str = ""
+    by: str = "portal"
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedRun:
+    """A run that is over, and by which proof."""
+
+    run: OpenRun
+    ended_at: datetime
+    kind: ProofKind
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a proof rests on (the services' ``Evidence``, without its texts)."""
+
+    kind: ProofKind
+    at: datetime
+    reason: EndReason = EndReason.NONE
+
+
+class Book:
+    """All rows of one cluster, its log, and the way to wake a task."""
+
+    def __init__(self, line: Timeline, policy: Policy, wake: Callable[..., None]) -> None:
+        self.line, self.policy, self.wake = line, policy, wake
+        self.hosts: dict[int, HostRow] = {}
+        self.controllers: dict[int, ControllerFacts] = {}
+        self.vms: dict[int, VmRow] = {}
+        self.runs: dict[int, OpenRun] = {}  # open, by VM
+        self.closed: list[ClosedRun] = []
+        self.ops: dict[int, Op] = {}  # open ones only
+        self.power_ons: list[tuple[int, datetime]] = []
+        self.fences: list[Op] = []  # closed ones, for the report
+        self.alerts: dict[tuple[str, int, int], datetime] = {}
+        self.hosts_lost: dict[int, datetime] = {}
+        self.armed = True
+        self.distrust = ""
+        self.engine_since = line.now()
+        self.log: list[Happened] = []
+        self.changes = 0  # raised by every write that a plan could notice
+        self._pks = 0
+
+    def now(self) -> datetime:
+        """Return the virtual time."""
+        return self.line.now()
+
+    def pk(self) -> int:
+        """Return a fresh row id."""
+        self._pks += 1
+        return self._pks
+
+    def emit(self, kind: str, host: int = 0, vm: int = 0, detail: str = "") -> None:
+        """Write an event down."""
+        self.changes += 1
+        host_name = self.hosts[host].name if host else ""
+        vm_name = self.vms[vm].name if vm else ""
+        self.log.append(Happened(self.line.ms, kind, host_name, vm_name, detail))
+
+    def set_host(self, pk: int, **changes: Any) -> HostRow:
+        """Replace a host's row."""
+        self.hosts[pk] = row = replace(self.hosts[pk], **changes)
+        return row
+
+    def set_vm(self, pk: int, **changes: Any) -> VmRow:
+        """Replace a VM's row."""
+        self.changes += 1
+        self.vms[pk] = row = replace(self.vms[pk], **changes)
+        return row
+
+    def set_run(self, run: OpenRun, **changes: Any) -> OpenRun:
+        """Replace an open run's row."""
+        self.changes += 1
+        self.runs[run.vm] = row = replace(run, **changes)
+        return row
+
+    def move_host(self, pk: int, event: HostEvent) -> bool:
+        """Send ``event`` to a host's status table."""
+        row = self.hosts[pk]
+        new = next_status(row.status, event)
+        if new is row.status:
+            return False
+        self.set_host(pk, status=new, since=self.now())
+        self.emit(f"host.{new}", pk)
+        return True
+
+    def move_ha(self, pk: int, event: HaEvent, rule: str) -> bool:
+        """Send ``event`` to a host's HA table."""
+        row = self.hosts[pk]
+        new = next_state(row.ha, event)
+        if new is row.ha:
+            return False
+        self.set_host(pk, ha=new, ha_since=self.now())
+        self.emit(f"ha.{new}", pk, detail=rule)
+        return True
+
+    def set_state(self, vm: int, state: VmState, reason: str) -> None:
+        """Write what is known of a VM; a quarantine is not lifted by it."""
+        row = self.vms[vm]
+        if not row.quarantined and row.state is not state:
+            self.set_vm(vm, state=state, reason=reason)
+
+    def raise_alert(self, kind: AlertKind, host: int, vm: int) -> None:
+        """Open an alert, or keep it open."""
+        if (kind, host, vm) not in self.alerts:
+            self.alerts[kind, host, vm] = self.now()
+            self.emit(f"alert.{kind}", host, vm)
+
+    def clear_alert(self, kind: AlertKind, host: int, vm: int) -> None:
+        """Close an alert."""
+        if self.alerts.pop((kind, host, vm), None) is not None:
+            self.changes += 1
+
+    def open_op(self, table: str, kind: str, host: int, vm: int = 0) -> Op | None:
+        """Return the open operation of this kind and subject, if there is one."""
+        for op in self.ops.values():
+            if (op.table, op.kind, op.host, op.vm) == (table, kind, host, vm):
+                return op
+        return None
+
+    def facts(self) -> ClusterFacts:
+        """Return what one round may use."""
+        starts: dict[int, int] = {}
+        for op in self.ops.values():
+            if op.table == "vms" and op.kind == "start":
+                starts[op.host] = starts.get(op.host, 0) + 1
+        return ClusterFacts(
+            pk=1,
+            name="cluster",
+            armed=self.armed,
+            hosts=tuple(self._host_facts(row) for row in self.hosts.values()),
+            vms=tuple(self._vm_facts(row) for row in self.vms.values()),
+            policies=dict.fromkeys(self.hosts, self.policy),
+            policy=self.policy,
+            hosts_lost=self.hosts_lost,
+            starts_on=starts,
+            engine_since=self.engine_since,
+            distrust=self.distrust,
+            alerts=frozenset(self.alerts),
+        )
+
+    def host_facts(self, pk: int) -> HostFacts:
+        """Return what a round knows of one host."""
+        return self._host_facts(self.hosts[pk])
+
+    def _host_facts(self, row: HostRow) -> HostFacts:
+        mine = {
+            op.kind: op for op in self.ops.values() if op.table == "fencing" and op.host == row.pk
+        }
+        fence = mine.get("fence")
+        hour_ago = self.now() - timedelta(hours=1)
+        return HostFacts(
+            pk=row.pk,
+            name=row.name,
+            status=row.status,
+            wanted=row.wanted,
+            ha=row.ha,
+            status_since=row.since,
+            last_seen=row.last_seen,
+            ha_since=row.ha_since,
+            kernel=row.kernel,
+            kernel_at=row.kernel_at,
+            slow_since=row.slow_since,
+            memory_mib=row.memory_mib,
+            vcpus=row.vcpus,
+            controllers=(self.controllers[row.pk],) if row.pk in self.controllers else (),
+            first_contact=row.first_contact,
+            disproved=row.disproved,
+            fence_open=fence is not None,
+            fence_acting=fence is not None and (fence.state == "acting" or fence.attempt > 0),
+            check_open="check" in mine,
+            power_on_open="power_on" in mine,
+            power_ons_last_hour=sum(h == row.pk and at > hour_ago for h, at in self.power_ons),
+            seen_by_engine=row.last_seen is not None and row.last_seen >= self.engine_since,
+        )
+
+    def _vm_facts(self, row: VmRow) -> VmFacts:
+        return VmFacts(
+            pk=row.pk,
+            name=row.name,
+            state=row.state,
+            ha=row.ha,
+            wanted_up=row.wanted_up,
+            memory_mib=row.memory_mib,
+            vcpus=row.vcpus,
+            priority=row.priority,
+            quarantined=row.quarantined,
+            tries=row.tries,
+            refused_at=row.refused_at,
+            waiting_since=row.waiting_since,
+            refused_by=row.refused_by,
+            run=self.runs.get(row.pk),
+            last=row.last,
+        )

@@ -1,0 +1,138 @@
+"""Between portal and machines: every question takes time, and may go unanswered.
+
+Each call is a generator that yields the seconds to wait, so that both depths
+wait in the same way: the full one in a fiber, the pure one in its own
+generator.  A read is answered as things were when it was asked; what happens
+until the answer is written down makes it stale, as in life.
+"""
+
+from collections.abc import Callable, Generator
+from random import Random
+from typing import TypeVar
+
+from fencing.domain.power import PowerProblem
+from fencing.power.port import PowerError
+from hosts.domain.looks import KernelSign, Look
+from hosts.hypervisor.memory import MemoryHypervisor
+from hosts.hypervisor.port import GuestSpec, HypervisorError, NoAnswer, NotSent, Silent, Target
+from portal.sim.world import World
+
+T = TypeVar("T")
+Wait = Generator[float, None, T]
+
+LOOK_S = 0.02
+SLOW_S = 0.3
+ACT_S = 0.05
+START_S = 0.5
+BMC_S = 0.1
+#: Chance, in random schedules, that a worker is paused before it may write an answer down.
+PAUSE_CHANCE = 0.02
+PAUSE_MAX_S = 12.0
+
+
+class Wire:
+    """The calls of both ports over one world; ``random`` is None where nothing is left to luck."""
+
+    def __init__(self, world: World, random: Random | None = None) -> None:
+        self.world = world
+        self._random = random
+        self._connected = dict.fromkeys(world.hosts, True)
+        self._behind = {
+            name: MemoryHypervisor(Target(world.host_pks[name], name, ""), host)
+            for name, host in world.hosts.items()
+        }
+
+    def _pause(self) -> float:
+        """A worker that is not scheduled for a while, between question and record."""
+        if self._random is None or self._random.random() >= PAUSE_CHANCE:
+            return 0
+        return self._random.uniform(0, PAUSE_MAX_S)
+
+    def _out_of_reach(self, name: str) -> bool:
+        host = self.world.hosts[name]
+        return host.isolated or not host.alive
+
+    def look(
+        self, name: str, deadline: float, on_slow: Callable[[], None] | None = None
+    ) -> Wait[Look]:
+        """Look at a host; silence lasts until the deadline, a refusal comes at once."""
+        yield LOOK_S / 2
+        try:
+            answer = self._behind[name].look(deadline=deadline)
+        except Silent as silence:
+            self._connected[name] = False
+            refused = silence.kernel is KernelSign.ALIVE and not self.world.hosts[name].hung
+            if not refused:
+                yield SLOW_S - LOOK_S / 2
+                if on_slow is not None:
+                    on_slow()
+                yield deadline - SLOW_S
+            raise
+        self._connected[name] = True
+        yield LOOK_S / 2 + self._pause()
+        return answer
+
+    def act(
+        self,
+        name: str,
+        deadline: float,
+        work: Callable[[MemoryHypervisor], None],
+        takes_s: float = ACT_S,
+    ) -> Wait[None]:
+        """Do something on a host; the answer may be lost after the deed."""
+        if self._out_of_reach(name):
+            was_connected, self._connected[name] = self._connected[name], False
+            yield deadline
+            if was_connected:
+                raise NoAnswer(f"{name}: no answer")  # sent into a connection that was dead
+            raise NotSent(f"{name}: no connection")
+        yield takes_s / 2
+        if self._out_of_reach(name):
+            yield deadline - takes_s / 2
+            raise NoAnswer(f"{name}: no answer")
+        try:
+            work(self._behind[name])
+        except NoAnswer:
+            yield deadline - takes_s / 2
+            raise
+        finally:
+            self.world.version += 1
+        yield takes_s / 2
+        if self._out_of_reach(name):
+            yield deadline - takes_s
+            raise NoAnswer(f"{name}: the answer was lost")
+        yield self._pause()
+
+    def start(self, name: str, spec: GuestSpec, deadline: float) -> Wait[None]:
+        """Define and create a copy."""
+        call = self.act(name, deadline, lambda it: it.start(spec, deadline=deadline), START_S)
+        yield from call
+        self.world.outside.discard((spec.name, name))
+
+    def small(self, name: str, kind: str, uuid: str, deadline: float) -> Wait[None]:
+        """Do one of the small acts, by the name of its operation."""
+        method = {"stop": "destroy", "disarm": "disarm_autostart"}.get(kind, kind)
+        yield from self.act(
+            name, deadline, lambda it: getattr(it, method)(uuid, deadline=deadline)
+        )
+
+    def place_marker(self, name: str, token: str, deadline: float) -> Wait[None]:
+        """Place the boot marker."""
+        yield from self.act(
+            name, deadline, lambda it: it.place_marker(token, deadline=deadline)
+        )
+
+    def bmc(self, call: Callable[[], T], deadline: float) -> Wait[T]:
+        """Ask or command a BMC."""
+        yield BMC_S / 2
+        try:
+            answer = call()
+        except PowerError as error:
+            if error.problem is PowerProblem.UNREACHABLE:
+                yield deadline - BMC_S / 2
+            raise
+        yield BMC_S / 2 + self._pause()
+        return answer
+
+
+__all__ = ["HypervisorError", "Wait", "Wire"]

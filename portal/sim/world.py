@@ -1,0 +1,187 @@
+"""The truth of a simulated data centre: who executes where, who has power.
+
+Made of the same in-memory machines and BMCs that the contract tests hold
+against the real ones.  The portal sees it only through ``portal.sim.wire``.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from fencing.domain.power import PowerState
+from fencing.power.memory import MemoryBmc, MemoryPower
+from hosts.domain.looks import GuestReason, GuestState, SeenGuest, Stamp
+from hosts.hypervisor.memory import MemoryHost
+from portal.sim.timeline import Timeline
+
+INSTALLATION = "simulated-installation"
+BMC_PORT = 623
+#: Seconds from power-on to the first answer of libvirtd.
+BOOT_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorldVm:
+    """One VM of the world: what cannot change."""
+
+    pk: int
+    name: str
+    uuid: str
+    xml: str
+    disk: str
+    memory_mib: int
+    vcpus: int
+    ha: bool
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One executing copy of a VM."""
+
+    vm: str
+    host: str
+    generation: int | None
+    writes: bool
+
+
+@dataclass
+class World:
+    """All machines, by name; every change goes through a method and bumps ``version``."""
+
+    line: Timeline
+    hosts: dict[str, MemoryHost] = field(default_factory=dict)
+    host_pks: dict[str, int] = field(default_factory=dict)
+    vms: dict[str, WorldVm] = field(default_factory=dict)
+    power: MemoryPower = field(init=False)
+    bmcs: dict[str, MemoryBmc] = field(default_factory=dict)
+    booted_ms: dict[str, int] = field(default_factory=dict)
+    outside: set[tuple[str, str]] = field(default_factory=set)  # (vm, host) started by strangers
+    misled: set[str] = field(default_factory=set)  # hosts about which a person or a BMC lied
+    version: int = 0
+    _boots: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.power = MemoryPower(now=lambda: self.line.seconds, on_power=self._relay)
+
+    def add_host(
+        self, pk: int, name: str, memory_mib: int, vcpus: int, *, on: bool, bmc: bool
+    ) -> None:
+        """Put a machine and, if it has one, its BMC into the world."""
+        uuid = f"00000000-0000-4000-8000-0000000001{pk:02x}"
+        host = MemoryHost(uuid, name, memory_mib, vcpus, uptime=lambda: self._uptime(name))
+        self.hosts[name], self.host_pks[name] = host, pk
+        self.booted_ms[name] = -3_600_000
+        host.marker = f"first-{pk}" if on else None
+        host.powered = on
+        if bmc:
+            self.bmcs[name] = self.power.add(name, BMC_PORT, guid=uuid)
+            self.bmcs[name].on = on
+
+    def _uptime(self, name: str) -> float:
+        return (self.line.ms - self.booted_ms[name]) / 1000
+
+    def place(self, vm: str, host: str, generation: int) -> None:
+        """Let a stamped copy of ``vm`` run on ``host`` from the start."""
+        item = self.vms[vm]
+        stamp = Stamp(INSTALLATION, item.pk, generation, 0)
+        self.hosts[host].guests[item.uuid] = SeenGuest(
+            item.uuid,
+            vm,
+            GuestState.RUNNING,
+            stamp=stamp,
+            memory_mib=item.memory_mib,
+            vcpus=item.vcpus,
+            disks=(item.disk,),
+        )
+
+    # What happens to machines
+
+    def _relay(self, address: str, port: int, state: PowerState) -> None:
+        """A BMC's relay moved: the machine it is wired to follows."""
+        self.cut(address) if state is PowerState.OFF else self.press_on(address)
+
+    def cut(self, name: str) -> None:
+        """No electricity: everything on it ends."""
+        self.version += 1
+        self._boots[name] = self._boots.get(name, 0) + 1
+        self.hosts[name].kill()
+
+    def press_on(self, name: str) -> None:
+        """Electricity; the kernel answers ``BOOT_S`` later."""
+        self.version += 1
+        host = self.hosts[name]
+        if host.powered:
+            return
+        host.powered, host.kernel = True, False
+        self._boot_later(name)
+
+    def _boot_later(self, name: str) -> None:
+        self._boots[name] = mine = self._boots.get(name, 0) + 1
+
+        def boot() -> None:
+            if self._boots[name] == mine and self.hosts[name].powered:
+                self.version += 1
+                self.booted_ms[name] = self.line.ms
+                self.hosts[name].boot()
+
+        self.line.after(BOOT_S, boot)
+
+    def power_off(self, name: str) -> None:
+        """The machine goes off and its BMC, which has its own supply, knows."""
+        if name in self.bmcs:
+            self.bmcs[name].on, self.bmcs[name].off_at = False, None
+        self.cut(name)
+
+    def power_on(self, name: str) -> None:
+        """Somebody presses the button."""
+        if name in self.bmcs:
+            self.bmcs[name].on, self.bmcs[name].off_at = True, None
+        self.press_on(name)
+
+    def panic(self, name: str) -> None:
+        """The kernel dies, the power stays."""
+        self.version += 1
+        if self.hosts[name].powered:
+            self._boots[name] = self._boots.get(name, 0) + 1
+            self.hosts[name].panic()
+
+    def reboot(self, name: str) -> None:
+        """A warm restart that the portal did not ask for."""
+        if self.hosts[name].powered:
+            self.panic(name)
+            self._boot_later(name)
+
+    # What happens to copies
+
+    def guest(self, vm: str, host: str) -> SeenGuest | None:
+        """Return the domain of ``vm`` on ``host``, running or not."""
+        return self.hosts[host].guests.get(self.vms[vm].uuid)
+
+    def where(self, vm: str) -> list[str]:
+        """Return the hosts on which copies of ``vm`` execute."""
+        return [copy.host for copy in self.copies() if copy.vm == vm]
+
+    def copies(self) -> Iterator[Copy]:
+        """Yield every copy that executes, in the order of hosts."""
+        for name, host in self.hosts.items():
+            if not host.alive:
+                continue
+            for guest in host.guests.values():
+                if guest.executes:
+                    writes = guest.state in (GuestState.RUNNING, GuestState.STOPPING)
+                    generation = guest.stamp.generation if guest.stamp else None
+                    yield Copy(guest.name, name, generation, writes)
+
+    def start_outside(self, vm: str, host: str) -> None:
+        """Somebody starts a copy on the host itself, past the portal."""
+        machine, item = self.hosts[host], self.vms[vm]
+        if not machine.alive:
+            return
+        self.version += 1
+        self.outside.add((vm, host))
+        there = machine.guests.get(item.uuid)
+        if there is None:
+            there = SeenGuest(item.uuid, vm, GuestState.SHUT_OFF, disks=(item.disk,))
+        machine.guests[item.uuid] = replace(
+            there, state=GuestState.RUNNING, reason=GuestReason.NONE
+        )

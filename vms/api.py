@@ -1,0 +1,118 @@
+"""VMs, runs and proofs over REST (fencing adds ``start``, which needs placement)."""
+
+from typing import Any, ClassVar
+
+from django.db.models import Prefetch, QuerySet
+from rest_framework import mixins
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from portal.core.models import Role
+from portal.core.problems import Problem
+from portal.core.rest import Editable, Resource, accepted, caller, require, verb
+from portal.lib import clock
+from vms.filters import ProofFilter, RunFilter, VmFilter
+from vms.models import Proof, Run, Vm
+from vms.permissions import proofs_in, runs_in, vms_in
+from vms.serializers import (
+    ProofSerializer,
+    RunSerializer,
+    VmEditSerializer,
+    VmSerializer,
+)
+from vms.services import inventory
+
+
+def with_runs() -> QuerySet[Vm]:
+    """Return VMs with what their JSON shows, loaded in three queries."""
+    open_now = Run.objects.filter(ended_at__isnull=True).select_related("host")
+    return (
+        Vm.objects.select_related("cluster")
+        .prefetch_related("disks", Prefetch("runs", queryset=open_now, to_attr="open_runs"))
+        .order_by("name")
+    )
+
+
+class VmViewSet(mixins.ListModelMixin, mixins.CreateModelMixin, Editable):
+    """VMs: what is wanted of them, and where they run."""
+
+    queryset = with_runs()
+    serializer_class = VmSerializer
+    filterset_class = VmFilter
+    search_fields = ("name", "uuid")
+    ordering_fields = ("name", "state", "state_since", "priority", "start_tier", "memory_mib")
+    rows: ClassVar[Any] = vms_in
+    live_kind = "vm"
+
+    def get_serializer_class(self) -> type[Any]:
+        """Return the narrower form where a living VM is changed."""
+        return VmEditSerializer if self.action == "partial_update" else VmSerializer
+
+    def perform_create(self, serializer: Any) -> None:
+        """Enter a VM in a cluster that the caller administrates."""
+        fields = serializer.validated_data
+        require(self.request, Role.ADMIN, cluster=fields["cluster"].pk)
+        actor = str(caller(self.request))
+        serializer.instance = inventory.add_vm(fields, actor=actor, now=clock.now())
+
+    def write(self, row: Vm, changes: dict[str, Any]) -> None:
+        """Write checked changes and say who made them."""
+        inventory.edit(row, changes, actor=str(caller(self.request)), now=clock.now())
+
+    def _act(self, vm: Vm, kind: str, request: Request) -> Response:
+        try:
+            op = inventory.act(vm, kind, actor=str(caller(request)), now=clock.now())
+        except inventory.NotNow as error:
+            raise Problem(409, "not_now", str(error), cure=error.cure) from None
+        return accepted(op, request)
+
+    @verb("shutdown")
+    def shutdown(self, vm: Vm, fields: dict[str, Any], request: Request) -> Response:
+        """Ask the guest to power itself down, and want it down."""
+        return self._act(vm, "shutdown", request)
+
+    @verb("stop")
+    def stop(self, vm: Vm, fields: dict[str, Any], request: Request) -> Response:
+        """Pull the VM's plug, and want it down."""
+        return self._act(vm, "stop", request)
+
+    @verb("suspend")
+    def suspend(self, vm: Vm, fields: dict[str, Any], request: Request) -> Response:
+        """Freeze the VM; automation leaves it alone until it is resumed."""
+        return self._act(vm, "suspend", request)
+
+    @verb("resume")
+    def resume(self, vm: Vm, fields: dict[str, Any], request: Request) -> Response:
+        """Let a frozen or paused VM go on."""
+        return self._act(vm, "resume", request)
+
+    @verb("release-quarantine", role=Role.ADMIN, answers=VmSerializer)
+    def release_quarantine(self, vm: Vm, fields: dict[str, Any], request: Request) -> Response:
+        """Say that only one copy of this VM is left.  Over at once: answers 200."""
+        try:
+            inventory.release(vm, actor=str(caller(request)), now=clock.now())
+        except inventory.NotNow as error:
+            raise Problem(409, "not_now", str(error), cure=error.cure) from None
+        return Response(VmSerializer(with_runs().get(pk=vm.pk)).data)
+
+
+class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Resource):
+    """Runs: every life of every copy, for ever."""
+
+    queryset = Run.objects.select_related("vm", "host").order_by("-pk")
+    serializer_class = RunSerializer
+    filterset_class = RunFilter
+    search_fields = ("vm__name", "host__name")
+    ordering_fields = ("started_at", "ended_at", "generation")
+    rows: ClassVar[Any] = runs_in
+
+
+class ProofViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Resource):
+    """Proofs: why a run is certainly over, with the evidence verbatim."""
+
+    queryset = Proof.objects.select_related("host", "run").order_by("-pk")
+    serializer_class = ProofSerializer
+    filterset_class = ProofFilter
+    search_fields = ("text", "host__name")
+    ordering_fields = ("at", "recorded_at")
+    rows: ClassVar[Any] = proofs_in

@@ -1,0 +1,48 @@
+"""What lists of VMs, runs and proofs can be filtered by."""
+
+from typing import ClassVar
+
+from django.db.models import Q, QuerySet
+from django_filters import rest_framework as filters
+
+from vms.models import Proof, Run, Vm
+
+
+class VmFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
+    """``?host=2`` are the VMs whose run is open there."""
+
+    host = filters.NumberFilter(method="on_host", label="host of the open run")
+
+    class Meta:
+        model = Vm
+        fields: ClassVar = {
+            "name": ["exact"],
+            "cluster": ["exact"],
+            "state": ["exact", "in"],
+            "ha": ["exact"],
+            "wanted_up": ["exact"],
+            "quarantined": ["exact"],
+        }
+
+    def on_host(self, rows: QuerySet[Vm], name: str, value: int) -> QuerySet[Vm]:
+        """Return the VMs that run on a host now."""
+        there = Run.objects.filter(ended_at__isnull=True, host=int(value)).values("vm")
+        return rows.filter(Q(pk__in=there))
+
+
+class RunFilter(filters.FilterSet):  # type: ignore[misc]  # as above
+    """``?vm=3&open=true``."""
+
+    open = filters.BooleanFilter(field_name="ended_at", lookup_expr="isnull", label="not ended")
+
+    class Meta:
+        model = Run
+        fields: ClassVar = {"vm": ["exact"], "host": ["exact"], "state": ["exact"]}
+
+
+class ProofFilter(filters.FilterSet):  # type: ignore[misc]  # as above
+    """``?host=2&kind=power_off``."""
+
+    class Meta:
+        model = Proof
+        fields: ClassVar = {"host": ["exact"], "kind": ["exact", "in"], "reason": ["exact"]}

@@ -1,0 +1,177 @@
+"""VMs, runs and proofs as JSON; what is observed is read-only."""
+
+from typing import Any, ClassVar
+
+from rest_framework import serializers
+
+from hosts.domain.looks import Stamp
+from hosts.hypervisor.domain_xml import BadXml, stamped
+from hosts.models import Cluster
+from portal.core.rest import Strict
+from portal.lib import ids
+from vms.models import Disk, Proof, Run, Vm
+
+_ANY = Stamp(installation="", vm=0, generation=0, run=0)
+
+
+class DiskSerializer(serializers.ModelSerializer[Disk]):
+    """A disk of a VM."""
+
+    class Meta:
+        model = Disk
+        fields = ("path", "writable", "shareable")
+
+
+class OpenRunSerializer(serializers.ModelSerializer[Run]):
+    """Where a VM runs now, for the lists of VMs."""
+
+    host_name = serializers.CharField(source="host.name", read_only=True)
+
+    class Meta:
+        model = Run
+        fields = ("id", "host", "host_name", "generation", "state", "started_at")
+
+
+class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
+    """A VM: what it needs, what is wanted of it, where it runs."""
+
+    uuid = serializers.UUIDField(required=False)
+    run = serializers.SerializerMethodField()
+    disks = DiskSerializer(many=True, read_only=True)
+    memory_mib = serializers.IntegerField(min_value=1)
+    vcpus = serializers.IntegerField(min_value=1, max_value=4096)
+    priority = serializers.IntegerField(min_value=0, max_value=100, required=False)
+    start_tier = serializers.IntegerField(min_value=0, max_value=9, required=False)
+
+    class Meta:
+        model = Vm
+        fields: ClassVar[Any] = (
+            "id",
+            "name",
+            "uuid",
+            "cluster",
+            "memory_mib",
+            "vcpus",
+            "xml",
+            "ha",
+            "priority",
+            "start_tier",
+            "wanted_up",
+            "state",
+            "state_reason",
+            "state_since",
+            "quarantined",
+            "generation",
+            "run",
+            "waiting_since",
+            "waiting_for",
+            "restart_tries",
+            "disks",
+            "version",
+        )
+        read_only_fields = (
+            "wanted_up",
+            "state",
+            "state_reason",
+            "state_since",
+            "quarantined",
+            "generation",
+            "waiting_since",
+            "waiting_for",
+            "restart_tries",
+            "version",
+        )
+        extra_kwargs: ClassVar[Any] = {"xml": {"write_only": True}}
+
+    def get_run(self, vm: Vm) -> OpenRunSerializer | None:
+        """Return the open run (loaded by the view as ``open_runs``)."""
+        rows = getattr(vm, "open_runs", None)
+        if rows is None:
+            rows = list(vm.runs.filter(ended_at__isnull=True).select_related("host"))
+        return OpenRunSerializer(rows[0]).data if rows else None  # type: ignore[return-value]  # the annotation is for the schema
+
+    def validate_uuid(self, value: Any) -> str:
+        """Refuse a UUID that another VM has."""
+        if Vm.objects.filter(uuid=str(value)).exists():
+            raise serializers.ValidationError("another VM has this UUID: leave it out for a new one")
+        return str(value)
+
+    def validate_cluster(self, value: Cluster) -> Cluster:
+        """Keep a VM in its cluster for life: its runs and disks are there."""
+        if isinstance(self.instance, Vm) and self.instance.cluster_id != value.pk:
+            raise serializers.ValidationError("a VM stays in its cluster: add it there anew")
+        return value
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse XML that is not of this VM: what is started must be what was asked."""
+        row = self.instance if isinstance(self.instance, Vm) else None
+        if row is None:
+            attrs.setdefault("uuid", ids.source().uuid())
+        elif "uuid" in attrs:
+            raise serializers.ValidationError({"uuid": "a VM keeps its UUID: leave it out"})
+        if attrs.get("xml"):
+            uuid = row.uuid if row else attrs["uuid"]
+            name = attrs.get("name") or (row.name if row else "")
+            try:
+                stamped(attrs["xml"], uuid=uuid, name=name, stamp=_ANY)
+            except BadXml as error:
+                raise serializers.ValidationError({"xml": str(error)}) from None
+        return attrs
+
+
+class VmEditSerializer(VmSerializer):
+    """What may be changed of a VM while it lives."""
+
+    class Meta(VmSerializer.Meta):
+        read_only_fields = (*VmSerializer.Meta.read_only_fields, "name", "memory_mib", "vcpus")
+
+
+class ProofSerializer(serializers.ModelSerializer[Proof]):
+    """Why a run is certainly over."""
+
+    host_name = serializers.CharField(source="host.name", read_only=True)
+    run = serializers.IntegerField(source="run.pk", read_only=True)
+    vm = serializers.IntegerField(source="run.vm_id", read_only=True)
+
+    class Meta:
+        model = Proof
+        fields = (
+            "id",
+            "kind",
+            "reason",
+            "at",
+            "recorded_at",
+            "host",
+            "host_name",
+            "run",
+            "vm",
+            "text",
+            "evidence",
+            "actor",
+        )
+
+
+class RunSerializer(serializers.ModelSerializer[Run]):
+    """One life of one copy of a VM on one host."""
+
+    vm_name = serializers.CharField(source="vm.name", read_only=True)
+    host_name = serializers.CharField(source="host.name", read_only=True)
+
+    class Meta:
+        model = Run
+        fields = (
+            "id",
+            "vm",
+            "vm_name",
+            "host",
+            "host_name",
+            "generation",
+            "state",
+            "started_at",
+            "running_at",
+            "ended_at",
+            "outstanding",
+            "migrating_to",
+            "contender",
+            "proof",
+        )

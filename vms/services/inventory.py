@@ -1,0 +1,99 @@
+"""Entering and changing VMs; what a person wants of them."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from portal.core import edits
+from portal.core.services import record_event
+from portal.lib.live import announce_on_commit
+from portal.lib.queue import wake_on_commit
+from vms.domain.states import VmState
+from vms.models import Run, Vm, VmOperation
+from vms.services.requests import ask
+
+ROUND = "fencing.round"
+
+
+class NotNow(Exception):
+    """What was asked does not fit the VM's state; the text says why, ``cure`` what to do."""
+
+    def __init__(self, text: str, cure: str) -> None:
+        super().__init__(text)
+        self.cure = cure
+
+
+@transaction.atomic
+def add_vm(fields: dict[str, Any], *, actor: str, now: datetime) -> Vm:
+    """Enter a VM that is down."""
+    vm = Vm.objects.create(state_since=now, **fields)
+    text = f"{vm.name} was added to cluster {vm.cluster.name}"
+    record_event("vm.added", text, now=now, actor=actor, vm=vm.pk, cluster=vm.cluster_id)
+    announce_on_commit("vm", vm.pk, "added")
+    return vm
+
+
+@transaction.atomic
+def edit(vm: Vm, changes: dict[str, Any], *, actor: str, now: datetime) -> None:
+    """Change a VM as it was read; raises ``portal.core.edits.Stale``."""
+    edits.edit(vm, "vm", changes)
+    told = {name: str(value) for name, value in changes.items() if name != "xml"}
+    record_event(
+        "vm.edited",
+        f"{vm.name}: {', '.join(sorted(changes)) or 'nothing'} changed",
+        now=now,
+        actor=actor,
+        vm=vm.pk,
+        cluster=vm.cluster_id,
+        evidence=told,
+    )
+    wake_on_commit(ROUND, vm.cluster_id)
+
+
+@transaction.atomic
+def want(vm: Vm, *, up: bool, actor: str, now: datetime) -> None:
+    """Take down whether a person wants the VM to run; automation keeps to it."""
+    if Vm.objects.filter(pk=vm.pk).exclude(wanted_up=up).update(wanted_up=up):
+        word = "up" if up else "down"
+        record_event(
+            f"vm.wanted_{word}",
+            f"{vm.name}: wanted {word}",
+            now=now,
+            actor=actor,
+            vm=vm.pk,
+            cluster=vm.cluster_id,
+        )
+        announce_on_commit("vm", vm.pk, "wanted")
+
+
+@transaction.atomic
+def act(vm: Vm, kind: str, *, actor: str, now: datetime) -> VmOperation:
+    """Ask for a small act on the running copy; raises :class:`NotNow` when there is none.
+
+    ``shutdown`` and ``stop`` first take down that the VM is wanted down, so that
+    nobody takes its end for a failure.
+    """
+    run = Run.objects.filter(vm=vm, ended_at__isnull=True).first()
+    if run is None:
+        raise NotNow(f"{vm.name} does not run", "Nothing needs to be done, or start it first.")
+    if kind in ("shutdown", "stop"):
+        want(vm, up=False, actor=actor, now=now)
+    return ask(kind, vm.pk, run.host_id, now=now, run=run, by=actor)
+
+
+@transaction.atomic
+def release(vm: Vm, *, actor: str, now: datetime) -> None:
+    """A person has chosen between two copies: automation may deal with the VM again."""
+    won = Vm.objects.filter(pk=vm.pk, quarantined=True).update(
+        quarantined=False,
+        state=VmState.UNKNOWN,
+        state_reason=f"released by {actor}; the next look tells",
+        state_since=now,
+    )
+    if not won:
+        raise NotNow(f"{vm.name} is not quarantined", "Nothing needs to be done.")
+    text = f"{vm.name}: released from quarantine by {actor}"
+    record_event("vm.released", text, now=now, actor=actor, vm=vm.pk, cluster=vm.cluster_id)
+    announce_on_commit("vm", vm.pk, "state")
+    wake_on_commit(ROUND, vm.cluster_id)
