@@ -124,7 +124,7 @@ class ControllerSerializer(Strict, serializers.ModelSerializer[PowerController])
     def validate_address(self, value: str) -> str:
         """Let nothing through that a shell or an option parser could take for more."""
         name = value.strip()
-        if not name or not name[0].isalnum() and name[0] != "[" or set(name) - _ADDRESS:
+        if not name or (not name[0].isalnum() and name[0] != "[") or set(name) - _ADDRESS:
             raise serializers.ValidationError("write a host name or an IP address")
         return name
 
@@ -182,7 +182,7 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
 
     class Meta:
         model = Incident
-        fields = (
+        fields: ClassVar[Any] = (
             "id",
             "host",
             "host_name",

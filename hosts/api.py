@@ -18,9 +18,7 @@ from portal.core.rest import Editable, accepted, caller, etag_of, require, verb
 from portal.lib import clock
 
 
-class Kept(
-    mixins.ListModelMixin, mixins.CreateModelMixin, mixins.DestroyModelMixin, Editable
-):
+class Kept(mixins.ListModelMixin, mixins.CreateModelMixin, mixins.DestroyModelMixin, Editable):
     """What clusters and hosts share: entered by hand, removed only when empty."""
 
     def write(self, row: Any, changes: dict[str, Any]) -> None:
@@ -51,22 +49,19 @@ class ClusterViewSet(Kept):
         """Enter a cluster: needs a role over everything."""
         require(self.request, Role.ADMIN)
         actor, now = str(caller(self.request)), clock.now()
-        serializer.instance = inventory.add_cluster(
-            serializer.validated_data, actor=actor, now=now
-        )
+        serializer.instance = inventory.add_cluster(serializer.validated_data, actor=actor, now=now)
 
     def _set(self, cluster: Cluster, mode: ClusterMode, request: Request) -> Response:
         inventory.set_mode(cluster, mode, actor=str(caller(request)), now=clock.now())
         cluster.refresh_from_db()
-        data = ClusterSerializer(cluster).data
-        return Response(data, headers={"ETag": etag_of(cluster)})
+        return Response(self.get_serializer(cluster).data, headers={"ETag": etag_of(cluster)})
 
-    @verb("arm", role=Role.ADMIN, answers=ClusterSerializer)
+    @verb("arm", role=Role.ADMIN, answers_itself=True)
     def arm(self, cluster: Cluster, fields: dict[str, Any], request: Request) -> Response:
         """Let HA act in this cluster: fence, restart, power on.  Over at once: answers 200."""
         return self._set(cluster, ClusterMode.ARMED, request)
 
-    @verb("observe", role=Role.ADMIN, answers=ClusterSerializer)
+    @verb("observe", role=Role.ADMIN, answers_itself=True)
     def observe(self, cluster: Cluster, fields: dict[str, Any], request: Request) -> Response:
         """Let HA only say what it would do.  Over at once: answers 200."""
         return self._set(cluster, ClusterMode.OBSERVE, request)

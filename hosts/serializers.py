@@ -73,7 +73,7 @@ class HostSerializer(Strict, serializers.ModelSerializer[Host]):
         """Keep a host in its cluster while VMs of that cluster may run on it."""
         row = self.instance
         if isinstance(row, Host) and row.cluster_id != value.pk:
-            open_here = row.runs.filter(ended_at__isnull=True)  # type: ignore[attr-defined]  # vms.models makes the relation
+            open_here = row.runs.filter(ended_at__isnull=True)
             if open_here.exists():
                 text = "VMs run on this host: empty it first, then move it to another cluster"
                 raise serializers.ValidationError(text)

@@ -164,6 +164,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    # Enums stay where they are used: five tables have a "state", each its own.
+    "POSTPROCESSING_HOOKS": [],
 }
 
 #: Where Redis is; a wake-up and a push, never a truth.

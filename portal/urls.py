@@ -1,3 +1,7 @@
 """All addresses of the portal."""
 
-urlpatterns: list[object] = []
+from django.urls import include, path
+
+urlpatterns = [
+    path("api/", include("portal.api.routes")),
+]

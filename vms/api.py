@@ -86,7 +86,7 @@ class VmViewSet(mixins.ListModelMixin, mixins.CreateModelMixin, Editable):
         """Let a frozen or paused VM go on."""
         return self._act(vm, "resume", request)
 
-    @verb("release-quarantine", role=Role.ADMIN, answers=VmSerializer)
+    @verb("release-quarantine", role=Role.ADMIN, answers_itself=True)
     def release_quarantine(self, vm: Vm, fields: dict[str, Any], request: Request) -> Response:
         """Say that only one copy of this VM is left.  Over at once: answers 200."""
         try:

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from hosts.domain.looks import Stamp
@@ -69,7 +70,7 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
             "disks",
             "version",
         )
-        read_only_fields = (
+        read_only_fields: ClassVar[Any] = (
             "wanted_up",
             "state",
             "state_reason",
@@ -83,17 +84,19 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
         )
         extra_kwargs: ClassVar[Any] = {"xml": {"write_only": True}}
 
-    def get_run(self, vm: Vm) -> OpenRunSerializer | None:
+    @extend_schema_field(OpenRunSerializer(allow_null=True))
+    def get_run(self, vm: Vm) -> dict[str, Any] | None:
         """Return the open run (loaded by the view as ``open_runs``)."""
         rows = getattr(vm, "open_runs", None)
         if rows is None:
             rows = list(vm.runs.filter(ended_at__isnull=True).select_related("host"))
-        return OpenRunSerializer(rows[0]).data if rows else None  # type: ignore[return-value]  # the annotation is for the schema
+        return dict(OpenRunSerializer(rows[0]).data) if rows else None
 
     def validate_uuid(self, value: Any) -> str:
         """Refuse a UUID that another VM has."""
         if Vm.objects.filter(uuid=str(value)).exists():
-            raise serializers.ValidationError("another VM has this UUID: leave it out for a new one")
+            text = "another VM has this UUID: leave it out for a new one"
+            raise serializers.ValidationError(text)
         return str(value)
 
     def validate_cluster(self, value: Cluster) -> Cluster:

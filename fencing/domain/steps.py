@@ -53,15 +53,24 @@ def after_off(policy: Policy) -> Next:
 
 
 def after_read(
-    state: PowerState, reads: int, commanded_at: datetime, policy: Policy, now: datetime
+    state: PowerState,
+    reads: int,
+    commanded_at: datetime,
+    policy: Policy,
+    now: datetime,
+    *,
+    pause_s: float,
 ) -> Next:
-    """A reading after the command; ``reads`` counts the unbroken series of *off*."""
+    """A reading after the command; ``reads`` counts the unbroken series of *off*.
+
+    ``pause_s``: seconds until the next reading may be asked for.
+    """
     if state is PowerState.OFF and reads >= policy.off_reads:
         return Next(FenceStep.READ, 0, f"read back off {reads} times", proven=True)
     if state is PowerState.OFF:
-        return Next(FenceStep.READ, policy.off_read_gap, f"read back off ({reads})")
+        return Next(FenceStep.READ, pause_s, f"read back off ({reads})")
     if now - commanded_at < OFF_PATIENCE:
-        return Next(FenceStep.READ, policy.off_read_gap, f"the BMC still says {state}")
+        return Next(FenceStep.READ, pause_s, f"the BMC still says {state}")
     text = f"the BMC accepted off and says {state} after {OFF_PATIENCE.seconds} s"
     return Next(FenceStep.IDENTIFY, 0, text, failed=FenceOutcome.TIMED_OUT)
 

@@ -2,7 +2,7 @@
 
 from fencing.domain.power import PowerState
 from fencing.models import FenceOperation
-from fencing.operations.reading import levels, read_all
+from fencing.operations.reading import gap_left, levels, read_all
 from fencing.selectors import policy_of
 from fencing.services.power import ROUND
 from hosts.models import Host
@@ -28,7 +28,7 @@ def advance_check(op: FenceOperation) -> None:
     ]
     now = clock.now()
     if off and min(item.off_reads for item in off) < policy.off_reads:
-        work.wait(op, now, policy.off_read_gap, "off, to be read again")
+        work.wait(op, now, gap_left(answers, policy, now), "off, to be read again")
     else:
         said = "; ".join(
             f"{item.controller}: {item.reading.state if item.reading else item.error}"

@@ -12,7 +12,7 @@ from fencing.domain.policy import Policy
 from fencing.domain.power import FenceOutcome
 from fencing.domain.steps import FenceStep, Next
 from fencing.models import FenceOperation, PowerController
-from fencing.operations.reading import Answer, bmc_of, levels, read_all
+from fencing.operations.reading import Answer, bmc_of, gap_left, levels, read_all
 from fencing.power import power_for
 from fencing.power.port import PowerError
 from fencing.selectors import policy_of
@@ -72,7 +72,16 @@ def _after_answers(
         else:
             since = fences.commanded_at(op)
             reads = item.controller.off_reads
-            results.append(steps.after_read(item.reading.state, reads, since, policy, now))
+            results.append(
+                steps.after_read(
+                    item.reading.state,
+                    reads,
+                    since,
+                    policy,
+                    now,
+                    pause_s=gap_left(answers, policy, now),
+                )
+            )
     return min(results, key=_progress)
 
 

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
+from fencing.domain.policy import Policy
 from fencing.models import PowerController
 from fencing.power import power_for
 from fencing.power.port import Bmc, PowerError, Reading
@@ -75,3 +76,9 @@ def _read(bmc: Bmc, deadline_s: float) -> Reading | PowerError:
         return power_for(bmc).read(bmc, deadline=deadline_s)
     except PowerError as error:
         return error
+
+
+def gap_left(answers: Sequence[Answer], policy: Policy, now: datetime) -> float:
+    """Seconds until the next reading: ``off_read_gap`` counts from question to question."""
+    asked_at = max((item.asked_at for item in answers), default=now)
+    return max(0.0, policy.off_read_gap - (now - asked_at).total_seconds())

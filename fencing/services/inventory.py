@@ -30,9 +30,7 @@ class NotAllowed(Exception):
 @transaction.atomic
 def protect(host: Host, now: datetime) -> None:
     """Give a new host its HA state."""
-    HaResource.objects.get_or_create(
-        host=host, defaults={"state": HaState.AVAILABLE, "since": now}
-    )
+    HaResource.objects.get_or_create(host=host, defaults={"state": HaState.AVAILABLE, "since": now})
 
 
 @transaction.atomic
@@ -82,9 +80,7 @@ def remove_controller(row: PowerController, *, actor: str, now: datetime) -> Non
 
 def _note(row: PowerController, kind: str, words: str, actor: str, now: datetime) -> None:
     text = f"power controller {row} of {row.host.name} {words}"
-    record_event(
-        kind, text, now=now, actor=actor, host=row.host_id, cluster=row.host.cluster_id
-    )
+    record_event(kind, text, now=now, actor=actor, host=row.host_id, cluster=row.host.cluster_id)
     announce_on_commit("host", row.host_id, "power")
 
 
@@ -95,7 +91,7 @@ def switch_power(host: Host, wish: str, *, actor: str, now: datetime) -> FenceOp
     *Off* is a fence: it ends with a proof, which restarts the HA VMs elsewhere.
     Raises :class:`NotAllowed`, having changed nothing.
     """
-    if not host.controllers.exists():  # type: ignore[attr-defined]  # reverse of PowerController.host
+    if not host.controllers.exists():
         text = f"{host.name} has no power controller"
         raise NotAllowed(text, "Add its BMC under power controllers first.")
     if wish == "status":

@@ -10,7 +10,6 @@ from fencing.domain.homes import need, rooms
 from fencing.domain.intentions import AskBmc, Hold, Start
 from fencing.domain.restarts import restarts
 from fencing.selectors import cluster_facts
-from fencing.services import power
 from hosts.models import Host
 from vms.domain.placement import refusal
 from vms.domain.restart import VmFacts, hindrance
@@ -19,6 +18,14 @@ from vms.models import Vm, VmOperation
 from vms.services import inventory, requests
 from vms.services.inventory import NotNow
 from vms.services.runs import AlreadyOpen
+
+
+class Held(NotNow):
+    """The plan itself would hold the VM back; ``stale``: hosts whose BMC must be asked again."""
+
+    def __init__(self, text: str, cure: str, stale: list[int]) -> None:
+        super().__init__(text, cure)
+        self.stale = stale
 
 
 @transaction.atomic
@@ -51,13 +58,17 @@ def _home(facts: ClusterFacts, mine: VmFacts, host: Host | None, now: datetime) 
     wanted = replace(mine, ha=True, wanted_up=True, refused_at=None, last=last)
     alone = tuple(wanted if item.pk == mine.pk else replace(item, ha=False) for item in facts.vms)
     chosen = 0
+    stale: list[int] = []
+    held = ""
     for wish in restarts(replace(facts, vms=alone, armed=True), now):
         if isinstance(wish, AskBmc):
-            power.ask("check", wish.host, now=now, why=wish.why)
-        if isinstance(wish, Hold) and not (host and _only_room(wish, facts)):
-            raise NotNow(f"{mine.name} cannot start: {wish.why}", "Try again when that is over.")
-        if isinstance(wish, Start):
+            stale.append(wish.host)
+        elif isinstance(wish, Hold) and not (host and _only_room(wish, facts)):
+            held = wish.why
+        elif isinstance(wish, Start):
             chosen = wish.host
+    if held:
+        raise Held(f"{mine.name} cannot start: {held}", "Try again when that is over.", stale)
     return chosen if host is None else _asked_home(facts, mine, host)
 
 

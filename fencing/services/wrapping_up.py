@@ -9,7 +9,9 @@ from hosts.domain.states import HostStatus
 from hosts.models import Host
 from portal.core.models import Event, Setting
 from portal.lib.ha.states import HaState
+from vms.domain.states import VmState
 from vms.models import Run, Vm
+from vms.services.runs import set_state
 
 _TROUBLED = (
     HaState.SUSPECT,
@@ -23,6 +25,7 @@ _TROUBLED = (
 def close_finished(cluster_id: int, now: datetime) -> None:
     """Close the cluster's incidents whose host is settled and whose VMs run or rest."""
     _vm_alerts(cluster_id, now)
+    _out_of_sight(cluster_id, now)
     _database_alert(cluster_id, now)
     open_now = Incident.objects.filter(closed_at__isnull=True)
     for incident in open_now.select_related("host"):
@@ -93,6 +96,17 @@ def _vm_alerts(cluster_id: int, now: datetime) -> None:
     ):
         if vm_id not in marked:
             clear_alert(kind, 0, vm_id, now)
+
+
+def _out_of_sight(cluster_id: int, now: datetime) -> None:
+    """A VM whose host gives no answer is neither up nor down: nobody knows."""
+    hidden = Run.objects.filter(
+        ended_at__isnull=True,
+        vm__cluster_id=cluster_id,
+        host__status__in=(HostStatus.NON_RESPONSIVE, HostStatus.KDUMPING),
+    )
+    for run in hidden.select_related("host"):
+        set_state(run.vm_id, VmState.UNKNOWN, f"{run.host.name} gives no answer", now)
 
 
 def _database_alert(cluster_id: int, now: datetime) -> None:

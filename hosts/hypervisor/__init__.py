@@ -32,14 +32,15 @@ def hypervisor_for(target: Target) -> Hypervisor:
 
     Raises :class:`BadUri` for a URI that may not be opened; opens nothing itself.
     """
+    factory = _KEPT.factory
+    if factory is not None:
+        return factory(target)
+    try:
+        uri = parse_uri(target.uri, settings.HYPERVISORS)
+    except BadHostUri as error:
+        raise BadUri(f"{target.name}: {error}") from None
+    wanted = Target(target.host_id, target.name, uri)
     with _KEPT.lock:
-        if _KEPT.factory is not None:
-            return _KEPT.factory(target)
-        try:
-            uri = parse_uri(target.uri, settings.HYPERVISORS)
-        except BadHostUri as error:
-            raise BadUri(f"{target.name}: {error}") from None
-        wanted = Target(target.host_id, target.name, uri)
         target_before, kept = _KEPT.by_host.get(target.host_id, (None, None))
         if kept is not None and target_before == wanted:
             return kept

@@ -38,9 +38,7 @@ def add_host(fields: dict[str, Any], *, actor: str, now: datetime) -> Host:
     """Enter a host; it is looked at at once."""
     host = Host.objects.create(status_since=now, look_due_at=now, **fields)
     text = f"{host.name} was added to cluster {host.cluster.name}"
-    record_event(
-        "host.added", text, now=now, actor=actor, host=host.pk, cluster=host.cluster_id
-    )
+    record_event("host.added", text, now=now, actor=actor, host=host.pk, cluster=host.cluster_id)
     announce_on_commit("host", host.pk, "added")
     wake_on_commit(LOOK, host.pk)
     return host
@@ -52,14 +50,15 @@ def edit(row: Cluster | Host, changes: dict[str, Any], *, actor: str, now: datet
     kind = "host" if isinstance(row, Host) else "cluster"
     edits.edit(row, kind, changes)
     names = ", ".join(sorted(changes)) or "nothing"
-    subjects = {"host": row.pk, "cluster": row.cluster_id} if isinstance(row, Host) else {}
+    host, cluster = (row.pk, row.cluster_id) if isinstance(row, Host) else (0, row.pk)
     record_event(
         f"{kind}.edited",
         f"{row.name}: {names} changed",
         now=now,
         actor=actor,
         evidence={name: str(value) for name, value in changes.items()},
-        **(subjects or {"cluster": row.pk}),
+        host=host,
+        cluster=cluster,
     )
     if isinstance(row, Host) and "uri" in changes:
         Host.objects.filter(pk=row.pk).update(look_due_at=now)
@@ -69,7 +68,7 @@ def edit(row: Cluster | Host, changes: dict[str, Any], *, actor: str, now: datet
 @transaction.atomic
 def remove(row: Cluster | Host, *, actor: str, now: datetime) -> None:
     """Remove what nothing hangs on; raises :class:`InUse`, having changed nothing."""
-    kind, pk, name = ("host" if isinstance(row, Host) else "cluster"), row.pk, row.name
+    is_host, pk, name = isinstance(row, Host), row.pk, row.name
     try:
         with transaction.atomic():
             row.delete()
@@ -77,7 +76,9 @@ def remove(row: Cluster | Host, *, actor: str, now: datetime) -> None:
         kinds = {type(item)._meta.verbose_name_plural for item in error.protected_objects}
         held = ", ".join(sorted(str(item) for item in kinds))
         raise InUse(f"{name} still has {held} on record") from None
-    record_event(f"{kind}.removed", f"{name} was removed", now=now, actor=actor, **{kind: pk})
+    kind, text = ("host" if is_host else "cluster"), f"{name} was removed"
+    host, cluster = (pk, 0) if is_host else (0, pk)
+    record_event(f"{kind}.removed", text, now=now, actor=actor, host=host, cluster=cluster)
     announce_on_commit(kind, pk, "removed")
 
 
@@ -126,4 +127,3 @@ def probe(host: Host, *, actor: str, now: datetime) -> HostOperation:
     Host.objects.filter(pk=host.pk, look_due_at__gt=now).update(look_due_at=now)
     wake_on_commit(LOOK, host.pk, 1)
     return note_done(host, "probe", "a look was asked for", actor=actor, now=now)
-

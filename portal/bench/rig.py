@@ -173,6 +173,10 @@ class Rig:
         finally:
             hold.unlink()
 
+    def stay_down(self, seconds: float) -> None:
+        """Let an outage last."""
+        time.sleep(seconds)
+
     def truth(self) -> dict[str, list[str]]:
         """Return, for each VM that executes anywhere, its hosts, by libvirt's own word."""
         where: dict[str, list[str]] = {}

@@ -5,14 +5,16 @@ same scopes filter lists, guard single objects and sieve the live channel.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Q
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from portal.core.models import ApiToken, Role, RoleBinding
+
+if TYPE_CHECKING:  # DRF's views load this module while they load themselves
+    from rest_framework.views import APIView
 
 RANK = {Role.VIEWER: 1, Role.OPERATOR: 2, Role.ADMIN: 3}
 
@@ -52,7 +54,7 @@ def scopes_of(user: Any, role: Role, token: object = None) -> Scopes:
     )
 
 
-def role_needed(view: APIView, request: Request) -> Role:
+def role_needed(view: "APIView", request: Request) -> Role:
     """Return the role that this call asks for: reading, acting or editing."""
     named = getattr(view, "role", None)
     if named is not None:
@@ -65,13 +67,13 @@ class ByRole(BasePermission):
 
     message = "Your role does not allow this. Ask an administrator for a higher one."
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: "APIView") -> bool:
         """Whether the caller has the needed role over anything at all."""
         if request.user is None:
             return False
         return bool(scopes_of(request.user, role_needed(view, request), request.auth))
 
-    def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:
+    def has_object_permission(self, request: Request, view: "APIView", obj: Any) -> bool:
         """Whether the caller's scopes for this call cover ``obj``."""
         scopes = scopes_of(request.user, role_needed(view, request), request.auth)
         within = getattr(view, "within", None)

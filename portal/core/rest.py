@@ -12,6 +12,7 @@ from django.db.models import Q
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status, viewsets
 from rest_framework.decorators import action
+from rest_framework.fields import empty
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -99,7 +100,7 @@ def etag_of(row: Any) -> str:
 class Editable(Resource):
     """Create, read, change and delete, with ETags on the editable fields."""
 
-    http_method_names: ClassVar[list[str]] = ["get", "post", "patch", "delete", "head", "options"]
+    http_method_names = ["get", "post", "patch", "delete", "head", "options"]
     live_kind: ClassVar[str] = ""
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -153,12 +154,13 @@ def verb(
     *,
     takes: type[Strict] = Nothing,
     role: Role = Role.OPERATOR,
-    answers: Any = None,
+    answers_itself: bool = False,
 ) -> Callable[[Callable[..., Response]], Any]:
     """Make a method ``(self, target, fields, request)`` the action ``name`` of a resource."""
 
     def wrap(method: Callable[..., Response]) -> Any:
-        answer = {200: answers} if answers else {202: OperationSerializer}
+        # Work that is over at once is answered with the object itself.
+        answer = empty if answers_itself else {202: OperationSerializer}
 
         @extend_schema(request=takes, responses=answer, parameters=[_KEY], filters=False)
         @action(
@@ -203,6 +205,9 @@ def once(request: Request, work: Callable[[], Response]) -> Response:
         except IntegrityError:
             return _repeated(mine.get(), fingerprint)
         answer = work()
+        if answer.status_code >= status.HTTP_400_BAD_REQUEST:
+            row.delete()  # what did not happen may be asked for again
+            return answer
         row.answer = {"status": answer.status_code, "body": answer.data}
         row.location = answer.headers.get("Location", "")
         row.save()
@@ -218,5 +223,3 @@ def _repeated(row: IdempotencyKey, fingerprint: str) -> Response:
     if row.location:
         headers["Location"] = row.location
     return Response(row.answer["body"], status=row.answer["status"], headers=headers)
-
-

@@ -11,7 +11,7 @@ from random import Random
 from typing import TypeVar
 
 from fencing.domain.power import PowerProblem
-from fencing.power.port import PowerError
+from fencing.power.port import Bmc, PowerError
 from hosts.domain.looks import KernelSign, Look
 from hosts.hypervisor.memory import MemoryHypervisor
 from hosts.hypervisor.port import GuestSpec, HypervisorError, NoAnswer, NotSent, Silent, Target
@@ -36,6 +36,7 @@ class Wire:
     def __init__(self, world: World, random: Random | None = None) -> None:
         self.world = world
         self._random = random
+        self.cuts: list[tuple[int, str]] = []  # (ms, BMC address) of every off command taken
         self._connected = dict.fromkeys(world.hosts, True)
         self._behind = {
             name: MemoryHypervisor(Target(world.host_pks[name], name, ""), host)
@@ -121,6 +122,11 @@ class Wire:
         yield from self.act(
             name, deadline, lambda it: it.place_marker(token, deadline=deadline)
         )
+
+    def turn_off(self, bmc: Bmc, deadline: float) -> None:
+        """Send the command, with a note for the oracle that the portal itself cut this power."""
+        self.world.power.turn_off(bmc, deadline=deadline)
+        self.cuts.append((self.world.line.ms, bmc.address))
 
     def bmc(self, call: Callable[[], T], deadline: float) -> Wait[T]:
         """Ask or command a BMC."""

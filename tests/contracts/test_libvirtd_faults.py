@@ -110,6 +110,26 @@ def test_a_host_frozen_before_the_first_look_costs_one_thread_and_is_then_silent
     assert open_threads("node1") == 0
 
 
+def test_keepalive_ends_what_a_frozen_host_holds_and_hints_at_it(server: LibvirtdServer) -> None:
+    hints: list[int] = []
+    hypervisor = node(server.test_uri, 8, hint=hints.append)
+    idle = node(server.test_uri, 9, hint=hints.append)
+    for one in (hypervisor, idle):
+        one.look(deadline=DEADLINE)
+    server.freeze()
+    silence(hypervisor, 0.5)
+    wait_for(lambda: set(hints) == {8, 9}, 8, "both connections to break")
+    wait_for(
+        lambda: not any(t.name == "libvirt-node8" for t in threading.enumerate()),
+        5,
+        "the abandoned call to return though nothing thawed",
+    )
+    server.thaw()
+    wait_for(answers(hypervisor), 10, "an answer after the thaw")
+    hypervisor.close()
+    idle.close()
+
+
 def test_a_slow_look_says_so_once_while_it_goes_on(
     server: LibvirtdServer, hypervisor: Libvirtd
 ) -> None:
@@ -131,9 +151,7 @@ class FreezesAfterDefine(Libvirtd):
     server: LibvirtdServer
 
     def _define(self, conn: Any, xml: str) -> Any:
-        domain = super()._define(conn, xml)
-        domain.autostart()  # what start() asks next is answered from here on by the thaw only
-        return _Domain(domain, self.server)
+        return _Domain(super()._define(conn, xml), self.server)
 
 
 class _Domain:
@@ -152,7 +170,7 @@ class _Domain:
 
 
 def test_an_abandoned_start_is_executed_when_the_host_thaws(server: LibvirtdServer) -> None:
-    with libvirtd_rig(server.test_uri, server.keep(server.test_uri), "") as rig:
+    with libvirtd_rig(server.test_uri, server.keep(server.test_uri)) as rig:
         spec = rig.spec()
         hypervisor = FreezesAfterDefine(Target(1, "node1", server.test_uri))
         hypervisor.server = server
@@ -170,7 +188,7 @@ def test_an_abandoned_start_is_executed_when_the_host_thaws(server: LibvirtdServ
 
 
 def test_a_start_given_up_before_its_create_is_not_continued(server: LibvirtdServer) -> None:
-    with libvirtd_rig(server.test_uri, server.keep(server.test_uri), "") as rig:
+    with libvirtd_rig(server.test_uri, server.keep(server.test_uri)) as rig:
         rig.look()
         server.freeze()
         with pytest.raises(NoAnswer):
@@ -240,7 +258,7 @@ def test_a_guests_life_is_hinted(server: LibvirtdServer) -> None:
     hints: list[int] = []
     hypervisor = node(server.test_uri, 6, hint=hints.append)
     keeper = server.keep(server.test_uri)
-    with libvirtd_rig(server.test_uri, keeper, "") as rig:
+    with libvirtd_rig(server.test_uri, keeper) as rig:
         spec = rig.spec()
         hypervisor.look(deadline=DEADLINE)
         keeper.defineXML(spec.xml).create()
@@ -333,16 +351,15 @@ def test_connections_are_not_leaked(server: LibvirtdServer) -> None:
 def test_a_restarted_libvirtd_keeps_guests_and_marker_and_forgets_why_others_stopped(
     server: LibvirtdServer,
 ) -> None:
-    with libvirtd_rig(server.qemu_uri, None, "") as rig:
+    with libvirtd_rig(server.qemu_uri) as rig:
         running, stopped = rig.start(rig.spec("stays")), rig.start(rig.spec("ends"))
         rig.hypervisor.destroy(stopped, deadline=DEADLINE)
         rig.hypervisor.place_marker("boot1", deadline=DEADLINE)
         assert rig.seen(stopped).reason is GuestReason.DESTROYED
         server.kill()
         server.start()
-        look = wait_for(
-            lambda: (seen := rig.look()) and len(seen.guests) == 2 and seen, 10, "both guests"
-        )
+        wait_for(lambda: len(rig.look().guests) == 2, 10, "both guests")
+        look = rig.look()
         assert look.boot_marker == "boot1"
         by_uuid = {guest.uuid: guest for guest in look.guests}
         assert by_uuid[running].state is GuestState.RUNNING

@@ -1,0 +1,1 @@
+"""Power, HA and incidents over REST, and what they add to hosts, clusters and VMs."""

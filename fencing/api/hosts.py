@@ -1,0 +1,117 @@
+"""Clusters, hosts and VMs with what only this app can do to them."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from fencing.serializers import (
+    ConfirmSerializer,
+    FenceSerializer,
+    PolicyClusterSerializer,
+    ProtectedHostSerializer,
+    StartSerializer,
+)
+from fencing.services import confirmations, inventory, power, starts
+from hosts.api import ClusterViewSet as PlainClusterViewSet
+from hosts.api import HostViewSet as PlainHostViewSet
+from hosts.models import Host
+from hosts.services.inventory import add_host
+from portal.core import problems
+from portal.core.models import Role
+from portal.core.problems import Problem
+from portal.core.rest import accepted, caller, require, verb
+from portal.lib import clock
+from vms.api import VmViewSet as PlainVmViewSet
+from vms.models import Vm
+from vms.services.inventory import NotNow
+
+
+@extend_schema(tags=["clusters"])
+class ClusterViewSet(PlainClusterViewSet):
+    """Clusters: hosts that share policy and storage."""
+
+    serializer_class = PolicyClusterSerializer
+
+
+@extend_schema(tags=["hosts"])
+class HostViewSet(PlainHostViewSet):
+    """Hosts: what is observed of them, what HA does about them, what is wanted of them."""
+
+    queryset = (
+        Host.objects.select_related("cluster", "ha")
+        .prefetch_related("controllers")
+        .order_by("name")
+    )
+    serializer_class = ProtectedHostSerializer
+
+    def perform_create(self, serializer: Any) -> None:
+        """Enter a host in a cluster that the caller administrates, protected by HA."""
+        fields = serializer.validated_data
+        require(self.request, Role.ADMIN, cluster=fields["cluster"].pk)
+        now = clock.now()
+        host = add_host(fields, actor=str(caller(self.request)), now=now)
+        inventory.protect(host, now)
+        serializer.instance = self.get_queryset().get(pk=host.pk)
+
+    @verb("enable-ha", role=Role.ADMIN)
+    def enable_ha(self, host: Host, fields: dict[str, Any], request: Request) -> Response:
+        """Let HA look after the host."""
+        op = inventory.set_ha(host, on=True, actor=str(caller(request)), now=clock.now())
+        return accepted(op, request)
+
+    @verb("disable-ha", role=Role.ADMIN)
+    def disable_ha(self, host: Host, fields: dict[str, Any], request: Request) -> Response:
+        """Let HA leave the host alone: it is neither fenced nor judged."""
+        op = inventory.set_ha(host, on=False, actor=str(caller(request)), now=clock.now())
+        return accepted(op, request)
+
+    @verb("fence", takes=FenceSerializer)
+    def fence(self, host: Host, fields: dict[str, Any], request: Request) -> Response:
+        """Ask the BMC (status), fence the host (off), or switch it on (on)."""
+        actor = str(caller(request))
+        try:
+            op = inventory.switch_power(host, fields["action"], actor=actor, now=clock.now())
+        except inventory.NotAllowed as error:
+            raise Problem(409, "not_allowed", str(error), cure=error.cure) from None
+        return accepted(op, request)
+
+    @verb("confirm-rebooted", takes=ConfirmSerializer)
+    def confirm_rebooted(self, host: Host, fields: dict[str, Any], request: Request) -> Response:
+        """Take a person's word that the host is off or was rebooted; it is weighed, then used."""
+        typed, reason = fields["host_name"], fields["reason"]
+        wrong = confirmations.wrong_with(host, typed_name=typed, reason=reason)
+        if wrong is not None:
+            cure = "Correct it, or wait: the portal asks for you when your word is needed."
+            raise Problem(422, "not_confirmable", wrong.text, cure=cure, field=wrong.field)
+        if fields["override"]:
+            require(request, Role.ADMIN, host=host.pk, cluster=host.cluster_id)
+        op = confirmations.request(
+            host,
+            caller(request),
+            typed_name=typed,
+            reason=reason,
+            override=fields["override"],
+            now=clock.now(),
+        )
+        return accepted(op, request)
+
+
+@extend_schema(tags=["vms"])
+class VmViewSet(PlainVmViewSet):
+    """VMs: what is wanted of them, and where they run."""
+
+    @verb("start", takes=StartSerializer)
+    def start(self, vm: Vm, fields: dict[str, Any], request: Request) -> Response:
+        """Want the VM up and start it, on the host named or on the best one."""
+        actor, now = str(caller(request)), clock.now()
+        try:
+            return accepted(starts.start_vm(vm, fields["host"], actor=actor, now=now), request)
+        except starts.Held as error:
+            for host_id in error.stale:
+                power.ask("check", host_id, now=now, why=f"{actor} wants to start {vm.name}")
+            told = problems.body(409, "held", str(error), cure=error.cure)
+            return Response(told, status=409, content_type=problems.MEDIA_TYPE)
+        except NotNow as error:
+            raise Problem(409, "not_now", str(error), cure=error.cure) from None

@@ -1,0 +1,126 @@
+"""One resource over the three operation tables."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.db.models import Model, Q, QuerySet
+from django.http import Http404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from fencing.models import FenceOperation
+from hosts.models import HostOperation
+from hosts.permissions import hosts_in
+from portal.core.models import OPEN_STATES, Operation, Role
+from portal.core.pagination import Pages
+from portal.core.permissions import Scopes, scopes_of
+from portal.core.problems import Problem
+from portal.core.shapes import OperationSerializer, as_operation, slug_of
+from vms.models import VmOperation
+from vms.permissions import vms_in
+
+#: Prefix of the id -> table, what to load with it, and who may see which rows.
+TABLES: dict[str, tuple[type[Operation], tuple[str, ...], Callable[[Scopes, str], Q]]] = {
+    "host": (HostOperation, ("host",), hosts_in),
+    "vm": (VmOperation, ("vm",), vms_in),
+    "fence": (FenceOperation, ("host",), hosts_in),
+}
+_FILTERS = [
+    OpenApiParameter("state", str, description="A state, or “open”"),
+    OpenApiParameter("kind", str),
+    OpenApiParameter("host", int),
+    OpenApiParameter("vm", int),
+    OpenApiParameter("page", int),
+    OpenApiParameter("page_size", int),
+]
+
+
+def visible(prefix: str, scopes: Scopes) -> QuerySet[Any]:
+    """Return the operations of one table that ``scopes`` cover, newest first."""
+    model, load, rows = TABLES[prefix]
+    target = "vm" if prefix == "vm" else "host"
+    found: QuerySet[Any] = model._default_manager.select_related(*load)
+    return found.filter(rows(scopes, target)).order_by("-requested_at", "-pk")
+
+
+def find(slug: str, scopes: Scopes) -> Operation:
+    """Return the operation with an id such as ``vm-12``; raise Http404."""
+    prefix, _, number = slug.partition("-")
+    if prefix not in TABLES or not number.isdigit():
+        raise Http404
+    found: Operation | None = visible(prefix, scopes).filter(pk=int(number)).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+class Merged(Sequence[Operation]):
+    """Several newest-first lists as one, read only as far as the page goes."""
+
+    def __init__(self, lists: Sequence[QuerySet[Any]]) -> None:
+        self._lists = lists
+
+    def __len__(self) -> int:
+        return sum(rows.count() for rows in self._lists)
+
+    def __getitem__(self, index: Any) -> Any:
+        end = index.stop if isinstance(index, slice) else index + 1
+        rows = [row for rows in self._lists for row in rows[:end]]
+        rows.sort(key=lambda row: (row.requested_at, slug_of(row)), reverse=True)
+        return rows[index]
+
+
+def _filtered(rows: QuerySet[Any], model: type[Model], query: Any) -> QuerySet[Any]:
+    state, kind = query.get("state"), query.get("kind")
+    if state:
+        rows = rows.filter(state__in=OPEN_STATES if state == "open" else [state])
+    if kind:
+        rows = rows.filter(kind=kind)
+    names = {field.name for field in model._meta.get_fields()}
+    for name in ("host", "vm"):
+        given = query.get(name)
+        if not given:
+            continue
+        if not given.isdigit():
+            cure = f"Give the {name}'s id, a number."
+            raise Problem(400, "invalid", f"{name}: {given!r} is no id", cure=cure, field=name)
+        rows = rows.filter(**{name: int(given)}) if name in names else rows.none()
+    return rows
+
+
+@extend_schema(tags=["operations"])
+class OperationViewSet(viewsets.ViewSet):
+    """Operations: all work asked for, whoever asked, with its steps and how it ended."""
+
+    role = Role.VIEWER
+    lookup_value_regex = r"[a-z]+-[0-9]+"
+
+    def _scopes(self) -> Scopes:
+        return scopes_of(self.request.user, Role.VIEWER, self.request.auth)
+
+    @extend_schema(
+        responses=OperationSerializer(many=True),
+        parameters=_FILTERS,
+        operation_id="operations_list",
+    )
+    def list(self, request: Request) -> Response:
+        """Return operations of all three tables, newest first."""
+        scopes = self._scopes()
+        lists = [
+            _filtered(visible(prefix, scopes), TABLES[prefix][0], request.query_params)
+            for prefix in TABLES
+        ]
+        pages = Pages()
+        page = pages.paginate_queryset(Merged(lists), request, view=self)
+        return pages.get_paginated_response([as_operation(row) for row in page or []])
+
+    @extend_schema(
+        responses=OperationSerializer,
+        parameters=[OpenApiParameter("id", OpenApiTypes.STR, OpenApiParameter.PATH)],
+    )
+    def retrieve(self, request: Request, pk: str = "") -> Response:
+        """Return one operation, by an id such as ``vm-12``."""
+        return Response(as_operation(find(pk, self._scopes())))

@@ -1,0 +1,74 @@
+"""What a simulation asks of the portal, whichever depth it runs in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from portal.sim.engine import Engine
+from portal.sim.log import Happened
+
+
+class Crash(BaseException):
+    """The engine dies here; no handler of the portal may catch it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One run as the portal has it; times are milliseconds, None while it is open."""
+
+    vm: str
+    host: str
+    generation: int
+    began_ms: int
+    ended_ms: int | None = None
+    proof: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the portal believes, for the oracle and the report."""
+
+    runs: tuple[RunView, ...]
+    statuses: Mapping[str, tuple[str, str]]  # host: (status, HA state)
+    seen: Mapping[str, int | None]  # host: when its last good look was asked
+    alerts: set[tuple[str, str, str, int]]  # (kind, host, vm, since)
+    vms: Mapping[str, tuple[str, bool, bool]]  # vm: (state, wanted up, quarantined)
+    open_ops: tuple[str, ...]
+    fences: tuple[tuple[str, int, str], ...]  # (host, asked at, outcome)
+    armed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How the portal's rows stand when the world begins."""
+
+    policy: Mapping[str, object]
+    armed: bool
+    homes: Mapping[str, str]  # vm: the host it runs on
+    down: frozenset[str] = field(default_factory=frozenset)  # VMs that nobody wants up
+
+    def wanted_up(self, vm: str) -> bool:
+        """Whether ``vm`` should run."""
+        return vm not in self.down
+
+
+class Portal(Protocol):
+    """One depth of the portal over a wire."""
+
+    engine: Engine
+    crash_in: int | None
+
+    def run(self, task: str, args: tuple[int, ...]) -> None:
+        """Start a task by its name."""
+
+    def admin(self, word: str, args: Mapping[str, Any]) -> None:
+        """Do what a person does through the portal."""
+
+    def start_engine(self) -> None:
+        """Let the engine live again, in a new epoch."""
+
+    def view(self) -> View:
+        """Return what the portal believes."""
+
+    def take_log(self) -> list[Happened]:
+        """Return the domain events since the last call."""

@@ -1,0 +1,259 @@
+"""The pure depth: the domain alone decides, rows are frozen dataclasses, no table is touched."""
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+from fencing.domain import failover
+from fencing.domain import intentions as wish
+from fencing.domain.alerts import AlertKind
+from fencing.domain.facts import ControllerFacts
+from fencing.domain.policy import layered
+from hosts.domain.states import HostEvent, HostStatus
+from portal.lib.ha.states import HaEvent, HaState
+from portal.sim import pure_admin, pure_guests, pure_looks, pure_power, pure_runs
+from portal.sim.engine import Engine
+from portal.sim.ledger import Book, HostRow, VmRow
+from portal.sim.portal import Crash, RunView, Start, View
+from portal.sim.pure_work import ADVANCE, LOOK, ROUND, ask, cancel_unclaimed
+from portal.sim.wire import Wire
+from portal.tasks import LOST_AFTER
+from vms.domain.states import RunState, VmState
+
+Task = Generator[float, None, None]
+
+
+class PurePortal:
+    """The portal of the pure depth; see :class:`portal.sim.portal.Portal`."""
+
+    def __init__(self, wire: Wire, start: Start, random: Random | None) -> None:
+        self.wire, self.line = wire, wire.world.line
+        self.engine = Engine(self.line, self.run, random)
+        self.book = Book(self.line, layered(start.policy), self._wake)
+        self.book.armed = start.armed
+        self.crash_in: int | None = None  # intentions (here) until the engine dies
+        self._quiet_at = -1  # the book's changes at the last round that wished for nothing
+        self._fill(start)
+
+    def _fill(self, start: Start) -> None:
+        now, world = self.line.now(), self.wire.world
+        for name, pk in world.host_pks.items():
+            host, on = world.hosts[name], world.hosts[name].powered
+            row = HostRow(
+                pk, name, host.memory_mib, host.vcpus, now, now if on else None, now, host.uuid,
+                host.marker or "", host.uptime() if on else None,
+                status=HostStatus.UP if on else HostStatus.DOWN,
+                ha=HaState.AVAILABLE if on else HaState.INELIGIBLE, ha_since=now,
+            )  # fmt: skip
+            self.book.hosts[pk] = row
+            if name in world.bmcs:
+                self.book.controllers[pk] = ControllerFacts(pk, 1, trusted=True)
+        for vm in world.vms.values():
+            home = start.homes.get(vm.name)
+            self.book.vms[vm.pk] = VmRow(
+                vm.pk, vm.name, vm.uuid, vm.xml, vm.ha, start.wanted_up(vm.name), vm.memory_mib,
+                vm.vcpus, vm.priority, VmState.DOWN, 0,
+            )  # fmt: skip
+            if home is not None:
+                pure_runs.open_run(self.book, vm.pk, world.host_pks[home], now, RunState.RUNNING)
+                self.book.set_state(vm.pk, VmState.UP, "")
+
+    # Tasks
+
+    def _wake(self, task: str, *args: int, at: Any = None) -> None:
+        self.engine.send(task, args, at)
+
+    def run(self, task: str, args: tuple[int, ...]) -> None:
+        """Start a task by its name."""
+        if task == ROUND:
+            with suppress(Crash):
+                self._round()
+        elif task == "portal.sweep":
+            self._sweep()
+        elif task == LOOK:
+            self._spawn(pure_looks.look(self.book, self.wire, *args))
+        elif task == ADVANCE["vms"]:
+            self._spawn(pure_guests.advance(self.book, self.wire, *args))
+        else:
+            self._spawn(pure_power.advance(self.book, self.wire, *args))
+
+    def _spawn(self, task: Task) -> None:
+        life, engine, line = self.engine.life, self.engine, self.line
+
+        def step() -> None:
+            if engine.life != life:
+                return  # killed between two lines
+            try:
+                pause = next(task)
+            except StopIteration:
+                return
+            line.after(pause, step)
+
+        step()
+
+    def _sweep(self) -> None:
+        book = self.book
+        late = book.now() - LOST_AFTER
+        for host in book.hosts.values():
+            if host.look_due <= late:
+                self._wake(LOOK, host.pk)
+        for table in ("vms", "fencing"):
+            due = [op for op in book.ops.values() if op.table == table and op.due_at <= late]
+            for op in sorted(due, key=lambda op: op.due_at):
+                self._wake(ADVANCE[table], op.pk)
+        self._wake(ROUND, 1)
+
+    # The round
+
+    def _round(self) -> None:
+        """Plan and write the intentions down; nothing is planned where nothing has changed."""
+        book = self.book
+        if book.changes == self._quiet_at:
+            return
+        wishes = failover.plan(book.facts(), book.now())
+        for item in wishes:
+            self._crash_here()
+            _WRITERS[type(item)](book, item)
+        self._split_brain_alerts()
+        if not wishes and self._nothing_ripens():
+            self._quiet_at = book.changes
+
+    def _crash_here(self) -> None:
+        if self.crash_in is not None:
+            self.crash_in -= 1
+            if self.crash_in < 0:
+                self.crash_in = None
+                self.engine.crash()
+                raise Crash
+
+    def _nothing_ripens(self) -> bool:
+        """Whether time alone cannot make a plan out of these facts."""
+        calm = (HostStatus.UP, HostStatus.MAINTENANCE, HostStatus.PENDING)
+        return all(host.status in calm for host in self.book.hosts.values())
+
+    def _split_brain_alerts(self) -> None:
+        kind, book = AlertKind.SPLIT_BRAIN, self.book
+        for vm in book.vms.values():
+            if vm.quarantined:
+                book.raise_alert(kind, 0, vm.pk)
+            elif (kind, 0, vm.pk) in book.alerts:
+                book.clear_alert(kind, 0, vm.pk)
+        if book.distrust:
+            book.raise_alert(AlertKind.FORGETFUL_DATABASE, 0, 0)
+
+    # What a person does
+
+    def admin(self, word: str, args: Mapping[str, Any]) -> None:
+        """Do what a person does through the portal."""
+        pure_admin.WORDS[word](self.book, **args)
+
+    def start_engine(self) -> None:
+        """Let the engine live again: claims of its dead life are due at once."""
+        self.engine.alive = True
+        book, now = self.book, self.line.now()
+        book.engine_since, self._quiet_at = now, -1
+        for op in list(book.ops.values()):
+            if op.state == "acting":
+                book.ops[op.pk] = replace(op, due_at=now, version=op.version + 1)
+
+    # What the oracle may know
+
+    def view(self) -> View:
+        """Return what the portal believes."""
+        book = self.book
+        names = {host.pk: host.name for host in book.hosts.values()}
+        vm_names = {vm.pk: vm.name for vm in book.vms.values()}
+        began = self.line.ms_of
+        ended = [
+            RunView(vm_names[item.run.vm], names[item.run.host], item.run.generation,
+                    began(item.run.started_at), began(item.ended_at), item.kind)
+            for item in book.closed
+        ]  # fmt: skip
+        opened = [
+            RunView(vm_names[run.vm], names[run.host], run.generation, began(run.started_at))
+            for run in book.runs.values()
+        ]
+        return View(
+            runs=tuple(ended + opened),
+            statuses={host.name: (host.status, host.ha) for host in book.hosts.values()},
+            seen={
+                host.name: began(host.last_seen) if host.last_seen else None
+                for host in book.hosts.values()
+            },
+            alerts={
+                (kind, names.get(host, ""), vm_names.get(vm, ""), began(at))
+                for (kind, host, vm), at in book.alerts.items()
+            },
+            vms={vm.name: (vm.state, vm.wanted_up, vm.quarantined) for vm in book.vms.values()},
+            open_ops=tuple(f"{op.kind} {names[op.host]}" for op in book.ops.values()),
+            fences=tuple(
+                (names[op.host], began(op.requested_at), op.outcome or op.state)
+                for op in (*book.fences, *(op for op in book.ops.values() if op.kind == "fence"))
+            ),
+            armed=book.armed,
+        )
+
+    def take_log(self) -> list[Any]:
+        """Return what happened since the last call."""
+        log, self.book.log = self.book.log, []
+        return log
+
+
+def _move_ha(book: Book, item: wish.MoveHa) -> None:
+    book.move_ha(item.host, item.event, f"row {item.row}" if item.row else "")
+
+
+def _distrust(book: Book, item: wish.Distrust) -> None:
+    row = book.controllers[item.host]
+    if row.trusted:
+        book.controllers[item.host] = replace(row, trusted=False, first_off_at=None, off_reads=0)
+        book.emit("bmc.distrusted", item.host)
+
+
+def _fence(book: Book, item: wish.Fence) -> None:
+    ask(book, "fencing", "fence", item.host, rule=f"row {item.row}" if item.row else "")
+
+
+def _release(book: Book, item: wish.Release) -> None:
+    op = book.open_op("fencing", "fence", item.host)
+    if op is not None and op.attempt == 0 and cancel_unclaimed(book, op):
+        book.move_ha(item.host, HaEvent.RELEASED, "")
+
+
+def _boot_overdue(book: Book, item: wish.BootOverdue) -> None:
+    book.move_host(item.host, HostEvent.BOOT_OVERDUE)
+    book.raise_alert(AlertKind.BOOT_OVERDUE, item.host, 0)
+
+
+def _start(book: Book, item: wish.Start) -> None:
+    try:
+        pure_runs.request_start(book, item.vm, item.host)
+    except pure_runs.AlreadyOpen:
+        return
+
+
+def _hold(book: Book, item: wish.Hold) -> None:
+    if book.vms[item.vm].waiting_since is None:
+        book.set_vm(item.vm, waiting_since=book.now())
+
+
+_WRITERS: dict[type, Callable[[Book, Any], object]] = {
+    wish.MoveHa: _move_ha,
+    wish.AskBmc: lambda book, item: ask(book, "fencing", "check", item.host),
+    wish.Distrust: _distrust,
+    wish.UseProof: lambda book, item: pure_power.use_power_proof(
+        book, item.host, f"row {item.row}" if item.row else ""
+    ),
+    wish.Fence: _fence,
+    wish.Release: _release,
+    wish.PowerOn: lambda book, item: ask(book, "fencing", "power_on", item.host),
+    wish.BootOverdue: _boot_overdue,
+    wish.Start: _start,
+    wish.Hold: _hold,
+    wish.Raise: lambda book, item: book.raise_alert(item.kind, item.host, item.vm),
+    wish.Clear: lambda book, item: book.clear_alert(item.kind, item.host, item.vm),
+}
+
+__all__ = ["PurePortal"]

@@ -1,0 +1,98 @@
+"""What a person does through the portal, in the pure depth."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from fencing.domain.facts import ControllerFacts
+from fencing.domain.homes import need, rooms
+from fencing.domain.policy import layered
+from hosts.domain.states import HostEvent, Wanted
+from portal.sim import pure_runs
+from portal.sim.ledger import Book
+from portal.sim.pure_work import LOOK, ask
+from vms.domain.placement import choose
+
+
+def _host(book: Book, name: str) -> int:
+    return next(row.pk for row in book.hosts.values() if row.name == name)
+
+
+def _vm(book: Book, name: str) -> int:
+    return next(row.pk for row in book.vms.values() if row.name == name)
+
+
+def _want(book: Book, host: str, wanted: Wanted, event: HostEvent) -> None:
+    pk = _host(book, host)
+    book.set_host(pk, wanted=wanted, look_due=book.now())
+    book.emit("host.wanted", pk)
+    book.move_host(pk, event)
+    book.wake(LOOK, pk)
+
+
+def _maintenance(book: Book, host: str) -> None:
+    _want(book, host, Wanted.MAINTENANCE, HostEvent.MAINTENANCE_ASKED)
+
+
+def _activate(book: Book, host: str) -> None:
+    _want(book, host, Wanted.ACTIVE, HostEvent.ACTIVATED)
+
+
+def _confirm(book: Book, host: str) -> None:
+    pk = _host(book, host)
+    book.emit("confirm.asked", pk)
+    ask(book, "fencing", "confirm", pk, override=False)
+
+
+def _start(book: Book, vm: str) -> None:
+    pk = _vm(book, vm)
+    book.set_vm(pk, wanted_up=True)
+    facts = book.facts()
+    mine = next(item for item in facts.vms if item.pk == pk)
+    choice = choose(need(mine), rooms(facts), book.policy.start_parallel)
+    if mine.run is None and not mine.quarantined and choice.host is not None:
+        pure_runs.request_start(book, pk, choice.host)
+
+
+def _stop(book: Book, vm: str, kind: str = "stop") -> None:
+    pk = _vm(book, vm)
+    book.set_vm(pk, wanted_up=False)
+    run = book.runs.get(pk)
+    if run is not None:
+        ask(book, "vms", kind, run.host, pk, run=run.pk)
+
+
+def _shutdown(book: Book, vm: str) -> None:
+    _stop(book, vm, "shutdown")
+
+
+def _arm(book: Book, *, armed: bool) -> None:
+    book.armed = armed
+    book.changes += 1
+
+
+def _set_policy(book: Book, policy: dict[str, object]) -> None:
+    given = {name: getattr(book.policy, name) for name in book.policy.__slots__}
+    book.policy = layered({**given, **policy})
+    book.changes += 1
+
+
+def _trust(book: Book, host: str) -> None:
+    """Somebody looks at the controller and saves it anew: it is tested from scratch."""
+    pk = _host(book, host)
+    if pk in book.controllers:
+        book.controllers[pk] = replace(ControllerFacts(pk, 1, trusted=True))
+        ask(book, "fencing", "check", pk)
+
+
+WORDS: dict[str, Callable[..., None]] = {
+    "confirm_rebooted": _confirm,
+    "start": _start,
+    "stop": _stop,
+    "shutdown": _shutdown,
+    "maintenance": _maintenance,
+    "activate": _activate,
+    "observe": lambda book: _arm(book, armed=False),
+    "arm": lambda book: _arm(book, armed=True),
+    "set_policy": _set_policy,
+    "trust": _trust,
+}

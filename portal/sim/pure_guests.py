@@ -1,0 +1,187 @@
+"""Operations on copies in the pure depth (``vms.operations``), as generators of waits."""
+
+from collections.abc import Generator
+from contextlib import suppress
+from datetime import datetime
+
+from hosts.domain.looks import Look, Stamp
+from hosts.domain.states import HostStatus
+from hosts.hypervisor.port import (
+    GuestSpec,
+    HypervisorError,
+    NoSuchGuest,
+    NotSent,
+    Refused,
+)
+from portal.sim import pure_runs as runs
+from portal.sim.ledger import Book, Op
+from portal.sim.pure_work import claim, record, wait
+from portal.sim.wire import Wire
+from portal.sim.world import INSTALLATION
+from vms.domain.proofs import OpenRun
+from vms.domain.states import EndReason, RunState
+from vms.operations import DEADLINES, USUAL_DEADLINE
+from vms.operations.acting import RETRY_S, TRIES
+from vms.operations.settling import AGAIN_S
+from vms.operations.starting import ASK_AGAIN_S, WITHDRAW_AFTER
+
+Step = Generator[float, None, None]
+
+
+def advance(book: Book, wire: Wire, pk: int) -> Step:
+    """Claim an operation on a VM and carry it one step on."""
+    op = book.ops.get(pk)
+    if op is None:
+        return
+    deadline = DEADLINES.get(op.kind, USUAL_DEADLINE)
+    op = claim(book, pk, 2 * deadline)
+    if op is None:
+        return
+    yield from _KINDS.get(op.kind, _act)(book, wire, op, deadline)
+    left = book.ops.get(pk)
+    if left is not None:
+        book.wake("vms.advance", pk, at=left.due_at)
+
+
+def _name(book: Book, op: Op) -> str:
+    return book.hosts[op.host].name
+
+
+def _start(book: Book, wire: Wire, op: Op, deadline: float) -> Step:
+    run = runs.by_pk(book, op.run)
+    if run is None:
+        record(book, op, state="cancelled")
+    elif run.state is RunState.RUNNING:
+        record(book, op, state="done")
+    elif run.outstanding or op.step in ("unanswered", "withdraw"):
+        yield from _ask_again(book, wire, op, run, deadline)
+    elif op.step == "call":
+        yield from _call(book, wire, op, run, deadline)
+    else:
+        yield from _check(book, wire, op, run, deadline)
+
+
+def _check(book: Book, wire: Wire, op: Op, run: OpenRun, deadline: float) -> Step:
+    try:
+        look = yield from wire.look(_name(book, op), deadline)
+    except HypervisorError:
+        runs.not_started(book, op, run, blame_host=False)
+        return
+    guest = look.guest(run.vm_uuid)
+    if guest is not None and guest.executes:
+        runs.not_started(book, op, run)
+    else:
+        wait(book, op, 0, step="call")
+
+
+def _call(book: Book, wire: Wire, op: Op, run: OpenRun, deadline: float) -> Step:
+    there = runs.current(book, run)
+    if there is None or there.state is not RunState.STARTING or there.outstanding:
+        return
+    run = book.set_run(there, outstanding=True)
+    vm = book.vms[run.vm]
+    stamp = Stamp(INSTALLATION, run.vm, run.generation, run.pk)
+    try:
+        spec = GuestSpec(vm.uuid, vm.name, vm.xml, stamp)
+        yield from wire.start(_name(book, op), spec, deadline)
+    except (Refused, NotSent):
+        runs.not_started(book, op, run)
+    except HypervisorError:
+        wait(book, op, ASK_AGAIN_S, step="unanswered")
+    else:
+        runs.started(book, op, run)
+
+
+def _ask_again(book: Book, wire: Wire, op: Op, run: OpenRun, deadline: float) -> Step:
+    asked_at = book.now()
+    try:
+        look = yield from wire.look(_name(book, op), deadline)
+        if _runs_there(look, run):
+            runs.started(book, op, run)
+        elif op.step == "withdraw":
+            _withdrawn(book, op, run, look, asked_at)
+        elif asked_at - run.started_at < WITHDRAW_AFTER:
+            wait(book, op, ASK_AGAIN_S, step="unanswered")
+        else:
+            name = _name(book, op)
+            yield from wire.small(name, "undefine", run.vm_uuid, deadline)
+            with suppress(Refused):
+                yield from wire.small(name, "stop", run.vm_uuid, deadline)
+            wait(book, op, 0, step="withdraw")
+    except HypervisorError:
+        wait(book, op, ASK_AGAIN_S, step="unanswered")
+
+
+def _runs_there(look: Look, run: OpenRun) -> bool:
+    guest = look.guest(run.vm_uuid)
+    if guest is None or not guest.executes or guest.stamp is None:
+        return False
+    return guest.stamp.generation == run.generation
+
+
+def _withdrawn(book: Book, op: Op, run: OpenRun, look: Look, asked_at: datetime) -> None:
+    if look.guest(run.vm_uuid) is not None:
+        wait(book, op, ASK_AGAIN_S, step="unanswered")
+    else:
+        runs.given_up(book, op, run, asked_at)
+
+
+def _settle(book: Book, wire: Wire, op: Op, deadline: float) -> Step:
+    run = runs.by_pk(book, op.run)
+    if run is None or book.vms[run.vm].quarantined:
+        record(book, op, state="cancelled")
+    elif op.step == "everywhere":
+        _everywhere(book, op, run)
+    else:
+        yield from _destroy(book, wire, op, run, deadline)
+
+
+def _destroy(book: Book, wire: Wire, op: Op, run: OpenRun, deadline: float) -> Step:
+    name = _name(book, op)
+    try:
+        look = yield from wire.look(name, deadline)
+        guest = look.guest(run.vm_uuid)
+        if guest is not None and guest.executes:
+            record(book, op, state="cancelled")
+            return
+        with suppress(NoSuchGuest):
+            yield from wire.small(name, "stop", run.vm_uuid, deadline)
+    except Refused:
+        wait(book, op, AGAIN_S * 5)
+    except HypervisorError:
+        wait(book, op, AGAIN_S)
+    else:
+        wait(book, op, AGAIN_S, step="everywhere", data=op.data | {"destroyed_at": book.now()})
+
+
+def _everywhere(book: Book, op: Op, run: OpenRun) -> None:
+    since: datetime = op.data["destroyed_at"]
+    for host in book.hosts.values():
+        seen = host.last_seen is not None and host.last_seen > since
+        if not seen and host.status not in (HostStatus.DOWN, HostStatus.PENDING):
+            wait(book, op, AGAIN_S)
+            return
+    runs.stopped(book, op, run, EndReason.CRASHED)
+
+
+def _act(book: Book, wire: Wire, op: Op, deadline: float) -> Step:
+    try:
+        yield from wire.small(_name(book, op), op.kind, book.vms[op.vm].uuid, deadline)
+    except NoSuchGuest:
+        record(book, op, state="done")
+    except Refused:
+        record(book, op, state="failed")
+    except HypervisorError:
+        if op.attempt >= TRIES:
+            record(book, op, state="failed")
+        else:
+            wait(book, op, RETRY_S, attempt=op.attempt + 1)
+    else:
+        run = runs.by_pk(book, op.run)
+        if op.kind == "stop" and run is not None:
+            runs.stopped(book, op, run, EndReason.ADMIN_STOP)
+        else:
+            record(book, op, state="done")
+
+
+_KINDS = {"start": _start, "settle": _settle}

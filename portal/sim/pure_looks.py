@@ -1,0 +1,216 @@
+"""Looks in the pure depth (``vms.operations.looking``, ``hosts`` and ``vms.services``)."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+from hosts.domain.liveness import after_good_look, after_missed_look, rebooted
+from hosts.domain.looks import GuestState, KernelSign, Look
+from hosts.domain.states import SLOW_LOOK
+from hosts.hypervisor.port import HypervisorError, Silent
+from hosts.services.looks import SLOW_POLL
+from portal.sim import pure_runs as runs
+from portal.sim.ledger import Book, Evidence, HostRow
+from portal.sim.pure_guests import Step
+from portal.sim.pure_work import LOOK, ROUND, ask
+from portal.sim.wire import Wire
+from portal.sim.world import INSTALLATION
+from vms.domain.proofs import OpenRun, end_reason
+from vms.domain.sightings import Asked, Finding, KnownVm, Sighting, judge
+from vms.domain.states import EndReason, ProofKind, RunState
+from vms.services.sightings import _STATES as STATES
+
+
+def look(book: Book, wire: Wire, host: int, early: int = 0) -> Step:
+    """Look at a host, if it is due, and ask for the next look."""
+    asked_at, row, policy = book.now(), book.hosts[host], book.policy
+    if row.look_due > asked_at and not early:
+        return
+    version = row.look_version + 1
+    due = asked_at + timedelta(seconds=policy.connect_deadline + 2)
+    book.set_host(host, look_version=version, look_due=due)
+    known = dict(book.runs)
+    vms = {
+        vm.uuid: KnownVm(vm.pk, vm.uuid, vm.name, vm.generation, vm.ha) for vm in book.vms.values()
+    }
+
+    def on_slow() -> None:
+        now_there = book.hosts[host]
+        if now_there.look_version == version and now_there.slow_since is None:
+            book.set_host(host, slow_since=asked_at)
+            book.changes += 1
+            book.wake(ROUND, 1)
+
+    try:
+        answer = yield from wire.look(row.name, policy.connect_deadline, on_slow)
+    except HypervisorError as error:
+        kernel = error.kernel if isinstance(error, Silent) else KernelSign.UNKNOWN
+        record_missed(book, row, version, asked_at, kernel, policy.missed_polls)
+        book.wake(ROUND, 1)
+    else:
+        if _record(book, row, version, asked_at, answer, known, vms):
+            book.wake(ROUND, 1)
+        if answer.boot_marker is None:
+            yield from _mark(book, wire, host)
+    book.wake(LOOK, host, at=book.hosts[host].look_due)
+
+
+def _mark(book: Book, wire: Wire, host: int) -> Step:
+    token = f"marker-{book.pk()}"
+    try:
+        deadline = book.policy.connect_deadline
+        yield from wire.place_marker(book.hosts[host].name, token, deadline)
+    except HypervisorError:
+        return
+    if not book.hosts[host].boot_marker:
+        book.set_host(host, boot_marker=token)
+
+
+def record_missed(
+    book: Book,
+    row: HostRow,
+    version: int,
+    asked_at: datetime,
+    kernel: KernelSign,
+    missed_polls: int,
+) -> None:
+    """Count an unanswered look, unless its turn was lost."""
+    if book.hosts[row.pk].look_version != version:
+        return
+    missed = row.missed + 1
+    pause = SLOW_POLL if row.status in SLOW_LOOK else timedelta(seconds=book.policy.poll)
+    book.set_host(
+        row.pk,
+        missed=missed,
+        kernel=kernel,
+        kernel_at=asked_at,
+        slow_since=row.slow_since or asked_at,
+        look_due=max(book.now(), asked_at + pause),
+    )
+    book.changes += 1
+    book.move_host(row.pk, after_missed_look(missed, missed_polls))
+
+
+def _record(
+    book: Book,
+    row: HostRow,
+    version: int,
+    asked_at: datetime,
+    look: Look,
+    known: Mapping[int, OpenRun],
+    vms: Mapping[str, KnownVm],
+) -> bool:
+    """Write down a whole answer; True when the plan should look at it."""
+    if book.hosts[row.pk].look_version != version:
+        return False
+    has_rebooted = rebooted(
+        marker_before=row.boot_marker,
+        marker_now=look.boot_marker,
+        uptime_before_s=row.uptime_s,
+        uptime_now_s=look.uptime_s,
+    )
+    disproved = bool(row.marker_at_proof) and look.boot_marker == row.marker_at_proof
+    moved = _learn(book, row, asked_at, look, disproved or (row.disproved and not has_rebooted))
+    if moved and row.missed and row.last_seen:
+        book.emit("host.answers", row.pk)
+    if disproved and not row.disproved:
+        book.emit("host.disproved", row.pk)
+    asked = Asked(row.pk, asked_at, INSTALLATION, has_rebooted, row.first_contact)
+    findings = judge(look, asked, known, vms)
+    for finding in findings:
+        _HANDLERS[finding.kind](book, finding, row.pk, asked_at)
+    unclean = (Sighting.LEFTOVER, Sighting.STALE, Sighting.FORGOTTEN)
+    if row.first_contact and not any(finding.kind in unclean for finding in findings):
+        book.set_host(row.pk, first_contact=False, marker_at_proof="")
+        book.emit("host.compared", row.pk)
+    return moved or row.first_contact or any(map(_is_news, findings))
+
+
+def _learn(book: Book, row: HostRow, asked_at: datetime, look: Look, disproved: bool) -> bool:
+    if row.missed or row.slow_since is not None or disproved is not row.disproved:
+        book.changes += 1
+    book.set_host(
+        row.pk,
+        look_due=asked_at + timedelta(seconds=book.policy.poll),
+        uuid=look.host_uuid,
+        boot_marker=look.boot_marker or "",
+        uptime_s=look.uptime_s,
+        disproved=disproved,
+        missed=0,
+        slow_since=None,
+        kernel=KernelSign.UNKNOWN,
+        last_seen=asked_at,
+    )
+    return book.move_host(row.pk, after_good_look(fit=True, wanted=row.wanted))
+
+
+def _is_news(finding: Finding) -> bool:
+    if finding.kind is not Sighting.RUNNING:
+        return True
+    return finding.run is not None and finding.run.state is RunState.STARTING
+
+
+def _running(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
+    if finding.run is None or finding.guest is None:
+        return
+    runs.mark_running(book, finding.run)
+    if runs.current(book, finding.run) is not None:
+        book.set_state(finding.vm, STATES[finding.guest.state], "")
+
+
+def _died(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
+    if finding.run is None or finding.guest is None:
+        return
+    wanted = book.vms[finding.vm].wanted_up
+    reason = end_reason(finding.guest) if wanted else EndReason.ADMIN_STOP
+    runs.close_run(book, finding.run, Evidence(ProofKind.OBSERVED_OFF, asked_at, reason))
+
+
+def _rebooted(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
+    if finding.run is not None:
+        evidence = Evidence(ProofKind.REBOOTED, asked_at, EndReason.HOST_LOST)
+        runs.close_run(book, finding.run, evidence)
+
+
+def _vanished(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
+    if finding.run is not None:
+        ask(book, "vms", "settle", host, finding.vm, run=finding.run.pk)
+
+
+def _adopt(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
+    try:
+        runs.adopt_run(book, finding.vm, host, asked_at)
+    except runs.AlreadyOpen:
+        return  # opened since the question was sent: the next look compares again
+
+
+def _stale(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
+    runs.quarantine(book, finding.vm, host)
+    if finding.guest is not None and finding.guest.state is not GuestState.PAUSED:
+        ask(book, "vms", "suspend", host, finding.vm)
+
+
+def _leftover(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
+    ask(book, "vms", "undefine", host, finding.vm)
+
+
+def _armed(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
+    ask(book, "vms", "disarm", host, finding.vm)
+
+
+def _forgotten(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
+    if not book.distrust:
+        book.distrust = finding.why
+        book.emit("database.forgetful", host)
+
+
+_HANDLERS: Mapping[Sighting, Callable[[Book, Finding, int, datetime], None]] = {
+    Sighting.RUNNING: _running,
+    Sighting.DIED: _died,
+    Sighting.REBOOTED: _rebooted,
+    Sighting.VANISHED: _vanished,
+    Sighting.ADOPT: _adopt,
+    Sighting.STALE: _stale,
+    Sighting.LEFTOVER: _leftover,
+    Sighting.FORGOTTEN: _forgotten,
+    Sighting.ARMED: _armed,
+}

@@ -1,0 +1,146 @@
+"""The lives of VMs in the pure depth (``vms.services.runs`` and ``outcomes``)."""
+
+from datetime import datetime
+
+from portal.sim.ledger import Book, ClosedRun, Evidence, Op
+from portal.sim.pure_work import ROUND, ask, record
+from vms.domain import proofs
+from vms.domain.proofs import OpenRun
+from vms.domain.restart import LastRun
+from vms.domain.states import HOST_PROOFS, EndReason, ProofKind, RunState, VmState
+
+
+class AlreadyOpen(Exception):
+    """A run of this VM is open."""
+
+
+def current(book: Book, run: OpenRun) -> OpenRun | None:
+    """Return the row of ``run`` as it is now, or None when it is over."""
+    now_there = book.runs.get(run.vm)
+    return now_there if now_there is not None and now_there.pk == run.pk else None
+
+
+def by_pk(book: Book, pk: int) -> OpenRun | None:
+    """Return the open run with ``pk``."""
+    return next((run for run in book.runs.values() if run.pk == pk), None)
+
+
+def open_run(book: Book, vm: int, host: int, started_at: datetime, state: RunState) -> OpenRun:
+    """Open the next generation, unless a run is open: the ledger's own constraint."""
+    if vm in book.runs:
+        raise AlreadyOpen
+    row = book.set_vm(vm, generation=book.vms[vm].generation + 1)
+    run = OpenRun(
+        book.pk(), vm, row.uuid, row.name, host, row.generation, state, started_at=started_at
+    )
+    book.runs[vm] = run
+    return run
+
+
+def request_start(book: Book, vm: int, host: int) -> None:
+    """Open the next run and ask for its start."""
+    run = open_run(book, vm, host, book.now(), RunState.STARTING)
+    book.set_state(vm, VmState.STARTING, "")
+    book.set_vm(vm, waiting_since=None)
+    book.emit("vm.starting", host, vm)
+    ask(book, "vms", "start", host, vm, run=run.pk)
+
+
+def adopt_run(book: Book, vm: int, host: int, seen_at: datetime) -> None:
+    """Open a run for a copy that was seen running where nobody else can run it."""
+    open_run(book, vm, host, seen_at, RunState.RUNNING)
+    book.set_state(vm, VmState.UP, "")
+    book.emit("vm.adopted", host, vm)
+
+
+def mark_running(book: Book, run: OpenRun) -> None:
+    """The host reported the run's own copy executing."""
+    there = current(book, run)
+    if there is None or there.state is not RunState.STARTING:
+        return
+    book.set_run(there, state=RunState.RUNNING, outstanding=False)
+    book.set_vm(run.vm, tries=0, refused_at=None, refused_by=None, waiting_since=None)
+    book.set_state(run.vm, VmState.UP, "")
+    book.emit("vm.running", run.host, run.vm)
+
+
+def close_run(book: Book, run: OpenRun, evidence: Evidence) -> bool:
+    """End a run with its proof; False when it is over already."""
+    there = current(book, run)
+    if there is None:
+        return False
+    del book.runs[run.vm]
+    ended = max(evidence.at, there.started_at)
+    book.closed.append(ClosedRun(there, ended, evidence.kind))
+    last = LastRun(there.host, evidence.kind, evidence.reason, evidence.at)
+    book.set_vm(run.vm, last=last)
+    book.set_state(run.vm, VmState.DOWN, "")
+    if evidence.kind in HOST_PROOFS:
+        before = book.hosts_lost.get(there.host, evidence.at)
+        book.hosts_lost[there.host] = max(before, evidence.at)
+    book.emit("run.proof", there.host, run.vm, evidence.kind)
+    return True
+
+
+def close_runs_of_host(book: Book, host: int, evidence: Evidence) -> list[int]:
+    """End every open run that a proof about the whole host can end."""
+    mine = [
+        run
+        for run in sorted(book.runs.values(), key=lambda run: run.pk)
+        if run.holders == {host} and proofs.run_began_before(run.started_at, evidence.at)
+    ]
+    return [run.vm for run in mine if close_run(book, run, evidence)]
+
+
+def quarantine(book: Book, vm: int, host: int) -> None:
+    """Take a VM away from automation: two copies were seen."""
+    if not book.vms[vm].quarantined:
+        book.set_vm(vm, quarantined=True, state=VmState.QUARANTINED)
+        book.emit("vm.split_brain", host, vm)
+
+
+def started(book: Book, op: Op, run: OpenRun) -> None:
+    """The host has the copy running."""
+    mark_running(book, run)
+    record(book, op, state="done")
+    book.wake(ROUND, 1)
+
+
+def not_started(book: Book, op: Op, run: OpenRun, *, blame_host: bool = True) -> None:
+    """The copy was certainly not created."""
+    if not record(book, op, state="failed"):
+        return
+    now = book.now()
+    close_run(book, run, Evidence(ProofKind.NEVER_STARTED, now, EndReason.NOT_STARTED))
+    if blame_host:
+        refused(book, run)
+    else:
+        book.set_vm(run.vm, refused_by=run.host)
+    book.wake(ROUND, 1)
+
+
+def given_up(book: Book, op: Op, run: OpenRun, asked_at: datetime) -> None:
+    """An unanswered start was withdrawn, and the host's list confirms it."""
+    if record(book, op, state="failed"):
+        evidence = Evidence(ProofKind.NEVER_STARTED, asked_at, EndReason.NOT_STARTED)
+        close_run(book, run, evidence)
+        refused(book, run)
+        book.wake(ROUND, 1)
+
+
+def stopped(book: Book, op: Op, run: OpenRun, reason: EndReason) -> None:
+    """The host destroyed the copy at our word, and no start of ours is under way to it."""
+    if not record(book, op, state="done"):
+        return
+    there = current(book, run)
+    if there is None or there.outstanding or len(there.holders) > 1:
+        return
+    close_run(book, run, Evidence(ProofKind.DESTROYED_BY_US, book.now(), reason))
+    book.wake(ROUND, 1)
+
+
+def refused(book: Book, run: OpenRun) -> None:
+    """Count a refused start."""
+    tries = book.vms[run.vm].tries + 1
+    book.set_vm(run.vm, tries=tries, refused_at=book.now(), refused_by=run.host)
+    book.emit("vm.start_failed", run.host, run.vm)

@@ -1,0 +1,76 @@
+"""Operations of the pure depth: asking, claiming, recording (``hosts.services.work``)."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from portal.sim.ledger import OPEN, Book, Op
+
+SLACK = timedelta(seconds=2)
+ADVANCE = {"vms": "vms.advance", "fencing": "fencing.advance"}
+ROUND = "fencing.round"
+LOOK = "vms.look"
+
+
+def ask(
+    book: Book, table: str, kind: str, host: int, vm: int = 0, *, run: int = 0, **data: Any
+) -> Op:
+    """Return the open operation of this kind, made and woken if there is none."""
+    found = book.open_op(table, kind, host, vm)
+    if found is not None:
+        return found
+    now = book.now()
+    op = Op(book.pk(), table, kind, host, vm, run, now, now, data=data)
+    book.ops[op.pk] = op
+    book.changes += 1
+    if kind == "power_on":
+        book.power_ons.append((host, now))
+    book.wake(ADVANCE[table], op.pk)
+    return op
+
+
+def claim(book: Book, pk: int, lease_s: float) -> Op | None:
+    """Return the operation claimed for one step, or None when there is nothing to do."""
+    op = book.ops.get(pk)
+    if op is None or op.due_at > book.now():
+        return None
+    due = book.now() + timedelta(seconds=lease_s) + SLACK
+    book.changes += 1
+    book.ops[pk] = op = replace(op, state="acting", version=op.version + 1, due_at=due)
+    return op
+
+
+def record(book: Book, op: Op, **changes: Any) -> bool:
+    """Write what a claimed step brought; False when the claim was lost."""
+    now_there = book.ops.get(op.pk)
+    if now_there is None or now_there.version != op.version:
+        return False
+    book.changes += 1
+    new = replace(now_there, version=op.version + 1, **changes)
+    if new.state in OPEN:
+        book.ops[op.pk] = new
+        return True
+    del book.ops[op.pk]
+    if op.kind == "fence":
+        book.fences.append(replace(new, due_at=book.now()))
+    return True
+
+
+def wait(book: Book, op: Op, seconds: float, **changes: Any) -> bool:
+    """Put a claimed operation back for a while."""
+    due = book.now() + timedelta(seconds=seconds)
+    return record(book, op, state="waiting", due_at=due, **changes)
+
+
+def still_claimed(book: Book, op: Op) -> bool:
+    """Whether this claim still stands."""
+    there = book.ops.get(op.pk)
+    return there is not None and there.version == op.version
+
+
+def cancel_unclaimed(book: Book, op: Op) -> bool:
+    """Withdraw an operation that nobody is acting on."""
+    there = book.ops.get(op.pk)
+    if there is None or there.version != op.version or there.state == "acting":
+        return False
+    return record(book, op, state="cancelled")

@@ -1,0 +1,1 @@
+"""The whole product, with all its real processes, driven from outside."""

@@ -1,0 +1,62 @@
+"""One box per xdist worker, healed and calm before each test, watched all the while."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from portal.bench.rig import Rig, running
+from portal.demo.control import ControlError
+from tests.e2e.story import Story
+
+
+class Watch:
+    """Looks several times a second, past the portal, for a VM that executes twice."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+        self._stop = threading.Event()
+        self.doubles: list[dict[str, list[str]]] = []
+        self.looks = 0
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.1):
+            with suppress(ControlError, OSError):
+                where = self._rig.truth()
+                self.looks += 1
+                twice = {name: hosts for name, hosts in where.items() if len(hosts) > 1}
+                if twice:
+                    self.doubles.append(twice)
+
+    def end(self) -> None:
+        """Look no more."""
+        self._stop.set()
+        self._thread.join(10)
+
+
+@pytest.fixture(scope="session")
+def rig() -> Iterator[Rig]:
+    """A running demo; one for all tests of this worker."""
+    with running() as started:
+        yield started
+
+
+@pytest.fixture
+def story(rig: Rig) -> Iterator[Story]:
+    """A calm box, watched: a VM that executes on two hosts fails whatever test sees it."""
+    told = Story(rig)
+    told.heal()
+    watch = Watch(rig)
+    try:
+        yield told
+    finally:
+        watch.end()
+        told.may_split or _assert_single(watch)
+
+
+def _assert_single(watch: Watch) -> None:
+    assert watch.looks > 3, "the watch saw nothing"
+    assert not watch.doubles, f"split brain: {watch.doubles[0]}"
