@@ -10,6 +10,7 @@ from django.db.models import Max
 from fencing.domain.facts import ClusterFacts, ControllerFacts, HostFacts, Identity
 from fencing.domain.policy import Policy, layered
 from fencing.domain.power import PowerProblem, PowerState
+from fencing.domain.steps import FenceStep
 from fencing.models import Alert, FenceOperation, HaResource, PowerController
 from hosts.domain.looks import KernelSign
 from hosts.domain.states import HostStatus, Wanted
@@ -116,8 +117,7 @@ def _host_facts(row: Host, states: _States, engine_since: datetime) -> HostFacts
         first_contact=row.first_contact,
         disproved=row.disproved,
         fence_open=fence is not None,
-        fence_acting=fence is not None
-        and (fence.state == OperationState.ACTING or fence.attempt > 0),
+        fence_acting=fence is not None and _may_act(fence),
         check_open=(row.pk, "check") in states.open,
         power_on_open=(row.pk, "power_on") in states.open,
         power_ons_last_hour=states.power_ons[row.pk],
@@ -125,6 +125,12 @@ def _host_facts(row: Host, states: _States, engine_since: datetime) -> HostFacts
         seen_by_engine=row.last_seen is not None and row.last_seen >= engine_since,
         ineligible=row.ineligible,
     )
+
+
+def _may_act(fence: FenceOperation) -> bool:
+    """Whether a fence's power command may be on its way, so that it is too late to release."""
+    commanding = fence.step in (FenceStep.OFF, FenceStep.READ)
+    return commanding or fence.state == OperationState.ACTING
 
 
 def _hosts_lost(cluster_id: int) -> Mapping[int, datetime]:

@@ -28,6 +28,7 @@ _QUIET = (
     AlertKind.CONFIRM_REBOOT,
     AlertKind.HOST_DEGRADED,
     AlertKind.FENCE_HELD,
+    AlertKind.FENCE_FAILED,
 )
 
 
@@ -39,7 +40,7 @@ def calm(
         return
     for kind in _QUIET:
         yield Clear(kind, host.pk, 0)
-    yield from ask_if_stale(host, now) if host.slow_since is not None else ()
+    yield from ask_if_stale(host, now, _patience(host))
     overdue = now - host.status_since >= timedelta(seconds=policy.boot_wait)
     if host.status in _ANSWERING:
         yield Clear(AlertKind.BOOT_OVERDUE, host.pk, 0)
@@ -52,8 +53,23 @@ def calm(
         yield BootOverdue(host.pk, f"no answer {policy.boot_wait:g} s after it was powered on")
 
 
+#: Every BMC is asked this often even when all is well: does it answer, whose is
+#: it, and does it say what is true?
+_ROUTINE = timedelta(hours=1)
+#: The BMC of a host that is off tells when it can be switched on again.
+_WHILE_DOWN = timedelta(seconds=30)
+
+
+def _patience(host: HostFacts) -> timedelta:
+    if host.slow_since is not None and host.status in _ANSWERING:
+        return EVIDENCE_MAX_AGE / 2
+    return _WHILE_DOWN if host.status is HostStatus.DOWN else _ROUTINE
+
+
 def _being_fenced(host: HostFacts) -> Iterator[Intention]:
-    if host.fence_open and not host.fence_acting:
+    if not host.fence_open:
+        yield MoveHa(host.pk, HaEvent.RELEASED, 0, "it answers, and no fence is under way")
+    elif not host.fence_acting:
         yield Release(host.pk, "it answers again, and its power command was not yet claimed")
 
 
@@ -114,14 +130,16 @@ def controllers(cluster: ClusterFacts, host: HostFacts) -> Iterator[Intention]:
         yield Clear(AlertKind.CONTRADICTION, host.pk, 0)
 
 
-def ask_if_stale(host: HostFacts, now: datetime) -> Iterator[Intention]:
-    """Ask the BMC of a suspicious host again when its answer has aged by half."""
+def ask_if_stale(
+    host: HostFacts, now: datetime, patience: timedelta = EVIDENCE_MAX_AGE / 2
+) -> Iterator[Intention]:
+    """Ask the BMC of a host again when its youngest answer is older than ``patience``."""
     if host.check_open or host.fence_open or not host.controllers:
         return
-    half = EVIDENCE_MAX_AGE / 2
-    youngest = max(
-        (item.asked_at for item in host.controllers if item.asked_at is not None), default=None
-    )
-    fatal = all(item.problem is PowerProblem.REFUSED_AUTH for item in host.controllers)
-    if youngest is None or now - youngest >= (timedelta(seconds=300) if fatal else half):
-        yield AskBmc(host.pk, "the host is silent")
+    if all(item.problem is PowerProblem.REFUSED_AUTH for item in host.controllers):
+        # Many BMCs lock an account after a few wrong passwords.
+        patience = max(patience, timedelta(seconds=300))
+    asked = [item.asked_at for item in host.controllers if item.asked_at is not None]
+    if not asked or now - max(asked) >= patience:
+        silent = host.status is HostStatus.NON_RESPONSIVE or host.slow_since is not None
+        yield AskBmc(host.pk, "the host is silent" if silent else "a routine check")

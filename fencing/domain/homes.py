@@ -23,6 +23,8 @@ def unfit(host: HostFacts) -> str:
         return f"its status is {host.status}"
     if host.wanted is not Wanted.ACTIVE:
         return f"{host.wanted} is wanted for it"
+    if host.slow_since is not None:
+        return "its last look is overdue"
     if host.first_contact:
         return "its list has not been compared yet"
     return _NOT_WHILE.get(host.ha, "")

@@ -55,9 +55,9 @@ def _held_for_all(cluster: ClusterFacts) -> str:
 
 def _not_yet(cluster: ClusterFacts, vm: VmFacts, blocked: VmFacts | None, now: datetime) -> str:
     """Return why this VM's turn has not come, or the empty text."""
-    pause = _pause_left(cluster, vm, now)
-    if pause > timedelta(0):
-        return f"refused {vm.tries} times, next try in {pause.total_seconds():.0f} s"
+    next_try = _next_try(cluster, vm)
+    if next_try is not None and now < next_try:
+        return f"refused {vm.tries} times, next try at {next_try:%H:%M:%S} UTC"
     stale = _proof_is_stale(cluster, vm, now)
     if stale:
         return stale
@@ -66,9 +66,9 @@ def _not_yet(cluster: ClusterFacts, vm: VmFacts, blocked: VmFacts | None, now: d
     return ""
 
 
-def _pause_left(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> timedelta:
+def _next_try(cluster: ClusterFacts, vm: VmFacts) -> datetime | None:
     if vm.refused_at is None:
-        return timedelta(0)
+        return None
     policy = cluster.policy
     pause = pause_after(
         vm.tries,
@@ -76,7 +76,7 @@ def _pause_left(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> timedelta:
         gap=policy.restart_gap,
         slow_gap=policy.restart_slow_gap,
     )
-    return vm.refused_at + pause - now
+    return vm.refused_at + pause
 
 
 def _outranks(first: VmFacts, second: VmFacts) -> bool:

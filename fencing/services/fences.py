@@ -115,7 +115,12 @@ def commanded_at(op: FenceOperation) -> datetime:
 
 
 def still_wanted(op: FenceOperation) -> bool:
-    """Whether this claim of the fence still stands: asked right before the command."""
-    return FenceOperation.objects.filter(
-        pk=op.pk, version=op.version, state__in=OPEN_STATES
-    ).exists()
+    """Whether this claim of the fence still stands: asked right before the command.
+
+    Automation's fence also ends when the host has answered since it was asked
+    for; a person's does not.
+    """
+    mine = FenceOperation.objects.filter(pk=op.pk, version=op.version, state__in=OPEN_STATES)
+    if op.requested_by == "portal":
+        mine = mine.exclude(host__last_seen__gt=op.requested_at)
+    return mine.exists()

@@ -22,7 +22,7 @@ from portal.lib.live import announce_on_commit
 from portal.lib.queue import wake_on_commit
 from vms.domain import proofs
 from vms.domain.states import EndReason, ProofKind
-from vms.models import Vm
+from vms.models import Run, Vm
 from vms.services import runs
 from vms.services.runs import Evidence
 
@@ -67,7 +67,12 @@ def record_reading(
     if row.asked_at is not None and row.asked_at >= asked_at:
         return  # a late answer to an older question
     off = state is PowerState.OFF
-    went_on = off and row.first_off_at is not None
+    went_on = (
+        off
+        and row.first_off_at is not None
+        # Whoever has spoken since was on in between: a new series begins.
+        and proofs.is_silent_since(row.host.last_seen, row.first_off_at)
+    )
     PowerController.objects.filter(pk=controller_id).update(
         state=state,
         identity=identity_of(guid, row.host.host_uuid),
@@ -211,6 +216,12 @@ def off_is_proven(host: Host, evidence: Evidence, *, rule: str, now: datetime) -
         record_event(
             "incident.vm", "waits for its restart", now=now, vm=vm_id, incident=incident.pk
         )
+    if Run.objects.filter(host=host, ended_at__isnull=True).exists():
+        # A run that began after the question, or that another host may hold as
+        # well: the host stays under suspicion, and is asked about that one anew.
+        forget_readings(host.pk)
+        wake_on_commit(ROUND, host.cluster_id)
+        return vms
     looks.proven_off(host.pk, why=evidence.text, now=now)
     move_ha(host.pk, HaEvent.PROVEN_OFF, why=evidence.text, rule=rule, now=now)
     wake_on_commit(ROUND, host.cluster_id)

@@ -11,6 +11,7 @@ from fencing.domain import intentions as wish
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ClusterFacts
 from fencing.domain.failover import plan
+from fencing.domain.steps import FenceStep
 from fencing.models import FenceOperation
 from fencing.services import incidents, power
 from fencing.services.ha import move_ha
@@ -38,7 +39,7 @@ def run_round(cluster_id: int, now: datetime) -> tuple[wish.Intention, ...]:
     intentions = plan(facts, now)
     for intention in intentions:
         _WRITERS[type(intention)](intention, facts, now)
-    close_finished(cluster_id, now)
+    close_finished(facts, now)
     return intentions
 
 
@@ -71,9 +72,11 @@ def _fence(item: wish.Fence, facts: ClusterFacts, now: datetime) -> None:
 
 
 def _release(item: wish.Release, facts: ClusterFacts, now: datetime) -> None:
-    op = FenceOperation.objects.filter(
-        host_id=item.host, kind="fence", state__in=OPEN_STATES, attempt=0
-    ).first()
+    op = (
+        FenceOperation.objects.filter(host_id=item.host, kind="fence", state__in=OPEN_STATES)
+        .exclude(step__in=(FenceStep.OFF, FenceStep.READ))
+        .first()
+    )
     if op is not None and work.cancel_unclaimed(op, now, item.why):
         move_ha(item.host, HaEvent.RELEASED, why=item.why, rule="", now=now)
 

@@ -3,13 +3,15 @@
 from datetime import datetime
 
 from fencing.domain.alerts import AlertKind
+from fencing.domain.facts import ClusterFacts
 from fencing.models import Alert, HaResource, Incident
 from fencing.services.incidents import clear_alert, close_incident, raise_alert
 from hosts.domain.states import HostStatus
 from hosts.models import Host
 from portal.core.models import Event, Setting
 from portal.lib.ha.states import HaState
-from vms.domain.states import VmState
+from vms.domain.restart import VmFacts, wants_start
+from vms.domain.states import RunState, VmState
 from vms.models import Run, Vm
 from vms.services.runs import set_state
 
@@ -22,20 +24,28 @@ _TROUBLED = (
 )
 
 
-def close_finished(cluster_id: int, now: datetime) -> None:
+def close_finished(facts: ClusterFacts, now: datetime) -> None:
     """Close the cluster's incidents whose host is settled and whose VMs run or rest."""
+    cluster_id = facts.pk
+    waiting = {vm.pk for vm in facts.vms if _waits(vm, facts)}
     _vm_alerts(cluster_id, now)
     _out_of_sight(cluster_id, now)
     _database_alert(cluster_id, now)
     open_now = Incident.objects.filter(closed_at__isnull=True)
     for incident in open_now.select_related("host"):
         if incident.host is not None and incident.host.cluster_id == cluster_id:
-            _close_host_incident(incident, incident.host, now)
-        elif incident.host is None:
-            _close_vm_incident(incident, now)
+            _close_host_incident(incident, incident.host, waiting, now)
+        elif incident.vm in {vm.pk for vm in facts.vms} - waiting:
+            close_incident(incident, "restarted", _homes({incident.vm}), now)
 
 
-def _close_host_incident(incident: Incident, host: Host, now: datetime) -> None:
+def _waits(vm: VmFacts, facts: ClusterFacts) -> bool:
+    """Whether a VM is on its way up: it wants to start, or its start is not answered yet."""
+    starting = vm.run is not None and vm.run.state is RunState.STARTING
+    return starting or wants_start(vm, facts.hosts_lost)
+
+
+def _close_host_incident(incident: Incident, host: Host, waiting: set[int], now: datetime) -> None:
     ha = HaResource.objects.filter(host=host).first()
     silent = host.status in (HostStatus.NON_RESPONSIVE, HostStatus.CONNECTING)
     if silent or (ha is not None and ha.state in _TROUBLED):
@@ -43,7 +53,7 @@ def _close_host_incident(incident: Incident, host: Host, now: datetime) -> None:
     touched = set(
         Event.objects.filter(incident=incident.pk).exclude(vm=0).values_list("vm", flat=True)
     )
-    if _still_waiting(touched):
+    if touched & waiting:
         return
     if not touched:
         answers = host.status == HostStatus.UP
@@ -58,23 +68,6 @@ def _close_host_incident(incident: Incident, host: Host, now: datetime) -> None:
         homes = _homes(touched)
         text = f"{len(touched)} VMs of {host.name} have their place: {homes}"
     close_incident(incident, outcome, text, now)
-
-
-def _close_vm_incident(incident: Incident, now: datetime) -> None:
-    if not _still_waiting({incident.vm}):
-        outcome = "restarted"
-        close_incident(incident, outcome, _homes({incident.vm}), now)
-
-
-def _still_waiting(vms: set[int]) -> bool:
-    """Whether one of these VMs is neither running nor meant to stay down."""
-    rows = Vm.objects.filter(pk__in=vms, ha=True, wanted_up=True, quarantined=False)
-    running = set(
-        Run.objects.filter(vm_id__in=vms, ended_at__isnull=True, state="running").values_list(
-            "vm_id", flat=True
-        )
-    )
-    return any(row.pk not in running and not row.state_reason.startswith("stays") for row in rows)
 
 
 def _homes(vms: set[int]) -> str:

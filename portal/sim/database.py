@@ -1,7 +1,7 @@
 """A private database in memory for one simulation: the real tables, made in a millisecond."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,24 +13,46 @@ from django.db.backends.sqlite3.base import DatabaseWrapper
 APPS = ("contenttypes", "auth", "portal", "hosts", "vms", "fencing")
 
 
+class CrashingWrapper(DatabaseWrapper):  # type: ignore[misc]  # the backend ships no types
+    """A connection at whose commits an engine may die: ``at_commit`` is told before and after."""
+
+    at_commit: Callable[[], None] | None = None
+
+    def _commit(self) -> None:
+        self._maybe_die(undo=True)
+        super()._commit()
+        self._maybe_die(undo=False)
+
+    def _maybe_die(self, *, undo: bool) -> None:
+        if self.at_commit is None:
+            return
+        try:
+            self.at_commit()
+        except BaseException:
+            self.run_on_commit = []  # nobody lives to run them
+            if undo:
+                self._rollback()
+            raise
+
+
 class _Template:
     """The empty tables, made once for each process."""
 
-    connection: DatabaseWrapper | None = None
+    connection: CrashingWrapper | None = None
 
 
-def _open() -> DatabaseWrapper:
+def _open() -> CrashingWrapper:
     settings: dict[str, Any] = dict(connections.settings["default"])
     settings |= {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
     settings |= {"OPTIONS": {"transaction_mode": "IMMEDIATE"}, "CONN_MAX_AGE": None}
     settings |= {"AUTOCOMMIT": True, "ATOMIC_REQUESTS": False, "CONN_HEALTH_CHECKS": False}
-    wrapper = DatabaseWrapper(settings, "default")
+    wrapper = CrashingWrapper(settings, "default")
     wrapper.inc_thread_sharing()
     wrapper.connect()
     return wrapper
 
 
-def _template() -> DatabaseWrapper:
+def _template() -> CrashingWrapper:
     if _Template.connection is None:
         made = _open()
         with made.constraint_checks_disabled(), made.schema_editor() as editor:
@@ -42,7 +64,7 @@ def _template() -> DatabaseWrapper:
 
 
 @contextmanager
-def in_memory() -> Iterator[DatabaseWrapper]:
+def in_memory() -> Iterator[CrashingWrapper]:
     """Let the default database be an empty one in memory until the block ends."""
     before = connections["default"]
     fresh = _open()

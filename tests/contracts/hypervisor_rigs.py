@@ -17,6 +17,12 @@ from hosts.hypervisor.port import GuestSpec, Hypervisor, Target
 DEADLINE = 20.0
 STAMP = Stamp("one-portal", 7, 3, 41)
 
+#: Of these only the first is written to.
+DISKS = """\
+<disk type='file' device='disk'><source file='{folder}/a.img'/><target dev='vda'/></disk>
+<disk type='file' device='disk'><source file='{folder}/b.img'/><target dev='vdb'/><readonly/></disk>
+<disk type='file' device='cdrom'><target dev='hdc' bus='ide'/></disk>"""
+
 _XML = """\
 <domain type='{kind}'>
   <name>{name}</name><uuid>{uuid}</uuid>

@@ -11,6 +11,7 @@ from hosts.domain.looks import GuestReason, GuestState, Stamp
 from hosts.hypervisor.port import GuestSpec, NoSuchGuest, Refused
 from tests.contracts.hypervisor_rigs import (
     DEADLINE,
+    DISKS,
     STAMP,
     Rig,
     clear,
@@ -20,10 +21,6 @@ from tests.contracts.hypervisor_rigs import (
 from tests.contracts.libvirtd_server import LibvirtdServer
 
 ABSENT = "00000000-1111-4222-8333-444444444444"
-DISKS = """\
-<disk type='file' device='disk'><source file='{folder}/a.img'/><target dev='vda'/></disk>
-<disk type='file' device='disk'><source file='{folder}/b.img'/><target dev='vdb'/><readonly/></disk>
-<disk type='file' device='cdrom'><target dev='hdc' bus='ide'/></disk>"""
 
 
 @pytest.fixture(scope="module")

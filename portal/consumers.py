@@ -1,0 +1,153 @@
+"""The live channel: tells open pages which objects changed, and nothing else.
+
+A page fetches what changed over HTTP.  What a client sends can only be a ping;
+anything else closes the line with a code that says why, and never raises.
+"""
+
+import asyncio
+import json
+from typing import Any
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db.models import Model, Q
+
+from fencing.models import Alert, Incident
+from fencing.permissions import by_numbers, events_in, incidents_in
+from hosts.models import Host
+from hosts.permissions import hosts_in
+from portal.api.operations import TABLES, visible
+from portal.core.models import Event, Role, User
+from portal.core.permissions import Scopes, scopes_of
+from portal.lib.live import GROUP
+from vms.models import Vm
+from vms.permissions import vms_in
+
+#: Changes within this many seconds travel together.
+GATHER_S = 0.25
+#: More changes than this at once: the page had better fetch everything.
+MANY = 500
+LONGEST_FRAME = 1024
+
+# RFC 6455 codes, and two of our own for people who must sign in again.
+BAD_TEXT, BAD_KIND, TOO_BIG, SIGNED_OUT = 1007, 1003, 1009, 4401
+
+#: Kind of change -> table and the filter for what certain scopes cover.
+SIEVES: dict[str, tuple[type[Model], Any]] = {
+    "host": (Host, hosts_in),
+    "vm": (Vm, vms_in),
+    "incident": (Incident, incidents_in),
+    "alert": (Alert, by_numbers),
+    "event": (Event, events_in),
+}
+Change = dict[str, str | int]
+
+
+class NobodyHere(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ships no types
+    """Answers every other address: there is no channel here."""
+
+    async def connect(self) -> None:
+        """Refuse."""
+        await self.close()
+
+
+class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # as above
+    """One open page."""
+
+    groups = (GROUP,)
+
+    async def connect(self) -> None:
+        """Accept a signed-in person who may see something."""
+        self.waiting: dict[tuple[str, str | int], Change] = {}
+        self.sender: asyncio.Task[None] | None = None
+        user = self.scope.get("user")
+        if user is None or not await database_sync_to_async(_scopes)(user.pk):
+            await self.close()
+            return
+        self.user_id = user.pk
+        await self.accept()
+
+    async def disconnect(self, code: int) -> None:
+        """Forget what was still to be sent."""
+        sender = getattr(self, "sender", None)
+        if sender is not None:
+            sender.cancel()
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Answer a ping; close on anything else."""
+        if bytes_data is not None:
+            await self.close(BAD_KIND)
+        elif text_data is not None and len(text_data) > LONGEST_FRAME:
+            await self.close(TOO_BIG)
+        elif not _is_ping(text_data or ""):
+            await self.close(BAD_TEXT)
+        else:
+            await self.send(text_data='{"type": "pong"}')
+
+    async def live_changed(self, event: dict[str, Any]) -> None:
+        """Gather a change; the first one of a batch sends it off a moment later."""
+        message = event["message"]
+        self.waiting[message["type"], message["id"]] = message
+        if self.sender is None or self.sender.done():
+            self.sender = asyncio.create_task(self._send_soon())
+
+    async def _send_soon(self) -> None:
+        await asyncio.sleep(GATHER_S)
+        changes, self.waiting = list(self.waiting.values()), {}
+        if len(changes) > MANY:
+            await self.send(text_data='{"type": "resync"}')
+            return
+        allowed = await database_sync_to_async(_allowed)(self.user_id, changes)
+        if allowed is None:
+            await self.close(SIGNED_OUT)
+        elif allowed:
+            await self.send(text_data=json.dumps({"type": "changes", "changes": allowed}))
+
+
+def _is_ping(text: str) -> bool:
+    try:
+        return bool(json.loads(text) == {"type": "ping"})
+    except (ValueError, RecursionError):
+        return False
+
+
+def _scopes(user_id: int | None) -> Scopes:
+    user = User.objects.filter(pk=user_id, is_active=True).first()
+    return scopes_of(user, Role.VIEWER)
+
+
+def _allowed(user_id: int, changes: list[Change]) -> list[Change] | None:
+    """Return the changes that a person may know of now; None when they may know nothing."""
+    scopes = _scopes(user_id)
+    if not scopes:
+        return None
+    if scopes.everything:
+        return changes
+    kinds = {str(change["type"]) for change in changes}
+    seen = {
+        kind: _visible_ids(kind, [change for change in changes if change["type"] == kind], scopes)
+        for kind in kinds
+    }
+    # Number 0 names no object: "look at the list again".
+    return [
+        change
+        for change in changes
+        if change["id"] == 0 or change["id"] in seen[str(change["type"])]
+    ]
+
+
+def _visible_ids(kind: str, changes: list[Change], scopes: Scopes) -> set[Any]:
+    ids = [change["id"] for change in changes]
+    if kind == "operation":
+        return {pk for prefix in TABLES for pk in _ids(visible(prefix, scopes), ids)}
+    if kind == "cluster":
+        return set(ids)  # whether HA is armed is shown to everybody
+    if kind not in SIEVES:
+        return set()
+    model, rows = SIEVES[kind]
+    allowed: Q = rows(scopes)
+    return _ids(model._default_manager.filter(allowed), ids)
+
+
+def _ids(rows: Any, ids: list[Any]) -> set[Any]:
+    return set(rows.filter(pk__in=ids).values_list("pk", flat=True))

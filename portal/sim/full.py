@@ -1,0 +1,279 @@
+"""The full depth: the shipping services, selectors, operations and tables, in virtual time."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from random import Random
+from typing import Any
+
+from django.conf import settings
+
+from fencing import operations as power_operations
+from fencing import power as power_drivers
+from fencing.models import Alert, FenceOperation
+from fencing.power.port import Bmc, Reading
+from fencing.selectors import policy_of
+from fencing.services.rounds import run_round
+from hosts import hypervisor
+from hosts.domain.looks import Look
+from hosts.hypervisor.port import GuestSpec, Target
+from hosts.models import Cluster, Host
+from hosts.services import engines, work
+from portal import tasks
+from portal.core.models import OPEN_STATES, Event
+from portal.lib import clock, ids, live, queue
+from portal.sim import full_admin, full_rows
+from portal.sim.database import CrashingWrapper, in_memory
+from portal.sim.engine import Engine
+from portal.sim.fibers import Fibers
+from portal.sim.log import Happened, detail_of, is_domain
+from portal.sim.portal import Crash, RunView, Start, View
+from portal.sim.pure_work import ADVANCE, LOOK, ROUND
+from portal.sim.wire import Wire
+from vms import operations as vm_operations
+from vms.models import Run, Vm, VmOperation
+from vms.operations.looking import look_at
+
+
+class SimHypervisor:
+    """The hypervisor port over the wire; each call waits in its fiber."""
+
+    def __init__(self, portal: "FullPortal", target: Target) -> None:
+        self._portal, self._name = portal, target.name
+
+    def look(self, *, deadline: float, on_slow: Callable[[], None] | None = None) -> Look:
+        self._portal.may_die()
+        return self._portal.fibers.drive(self._portal.wire.look(self._name, deadline, on_slow))
+
+    def place_marker(self, token: str, *, deadline: float) -> None:
+        wire = self._portal.wire
+        self._portal.fibers.drive(wire.place_marker(self._name, token, deadline))
+
+    def start(self, guest: GuestSpec, *, deadline: float) -> None:
+        self._portal.may_die()
+        self._portal.fibers.drive(self._portal.wire.start(self._name, guest, deadline))
+        self._portal.may_die()
+
+    def _small(self, kind: str, uuid: str, deadline: float) -> None:
+        self._portal.may_die()
+        self._portal.fibers.drive(self._portal.wire.small(self._name, kind, uuid, deadline))
+        self._portal.may_die()
+
+    def undefine(self, uuid: str, *, deadline: float) -> None:
+        self._small("undefine", uuid, deadline)
+
+    def shutdown(self, uuid: str, *, deadline: float) -> None:
+        self._small("shutdown", uuid, deadline)
+
+    def destroy(self, uuid: str, *, deadline: float) -> None:
+        self._small("stop", uuid, deadline)
+
+    def suspend(self, uuid: str, *, deadline: float) -> None:
+        self._small("suspend", uuid, deadline)
+
+    def resume(self, uuid: str, *, deadline: float) -> None:
+        self._small("resume", uuid, deadline)
+
+    def disarm_autostart(self, uuid: str, *, deadline: float) -> None:
+        self._small("disarm", uuid, deadline)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class SimPower:
+    """The power port over the wire."""
+
+    def __init__(self, portal: "FullPortal") -> None:
+        self._portal = portal
+
+    def read(self, bmc: Bmc, *, deadline: float) -> Reading:
+        power = self._portal.wire.world.power
+        return self._ask(lambda: power.read(bmc, deadline=deadline), deadline)
+
+    def turn_off(self, bmc: Bmc, *, deadline: float) -> None:
+        self._ask(lambda: self._portal.wire.turn_off(bmc, deadline), deadline)
+
+    def turn_on(self, bmc: Bmc, *, deadline: float) -> None:
+        power = self._portal.wire.world.power
+        self._ask(lambda: power.turn_on(bmc, deadline=deadline), deadline)
+
+    def _ask(self, call: Callable[[], Any], deadline: float) -> Any:
+        self._portal.may_die()
+        answer = self._portal.fibers.drive(self._portal.wire.bmc(call, deadline))
+        self._portal.may_die()
+        return answer
+
+
+class CountedIds:
+    """Names that are the same in every run."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def uuid(self) -> str:
+        self._count += 1
+        return f"00000000-0000-4000-8000-{self._count:012x}"
+
+    def token(self) -> str:
+        self._count += 1
+        return f"{self._count:08x}"
+
+
+class FullPortal:
+    """The portal of the full depth; see :class:`portal.sim.portal.Portal`."""
+
+    def __init__(
+        self, wire: Wire, start: Start, random: Random | None, connection: CrashingWrapper
+    ) -> None:
+        self.wire, self.line = wire, wire.world.line
+        self.engine = Engine(self.line, self.run, random)
+        self.fibers = Fibers(self.line)
+        self.crash_in: int | None = None  # commits and hardware calls until the engine dies
+        self._last_event = 0
+        self._tasks: Mapping[str, Callable[..., object]] = {
+            LOOK: _look,
+            ADVANCE["vms"]: vm_operations.advance,
+            ADVANCE["fencing"]: power_operations.advance,
+            ROUND: lambda cluster: run_round(cluster, clock.now()),
+            "portal.sweep": tasks.sweep,
+        }
+        self._install()
+        connection.at_commit = self.may_die
+        full_rows.fill(wire.world, start, self.line.now())
+
+    def _install(self) -> None:
+        clock.install(self.line)
+        queue.install(self.engine)
+        live.install(_NobodyWatches())
+        ids.install(CountedIds())
+        hypervisor.install(partial(SimHypervisor, self))
+        power_drivers.install("memory", SimPower(self))
+
+    def close(self) -> None:
+        """Give the ports back."""
+        self.fibers.close()
+        clock.install(None)
+        queue.install(None)
+        live.install(None)
+        ids.install(None)
+        hypervisor.install(None)
+        power_drivers.install("memory", None)
+
+    def run(self, task: str, args: tuple[int, ...]) -> None:
+        """Run a task until it ends or waits for hardware."""
+        self.fibers.spawn(lambda: self._tasks[task](*args))
+
+    def may_die(self) -> None:
+        """Die here if the schedule says so: every commit and hardware call counts."""
+        if self.crash_in is None or not self.engine.alive:
+            return
+        self.crash_in -= 1
+        if self.crash_in < 0:
+            self.crash_in = None
+            self.engine.crash()
+            self.line.at(self.line.ms, self.fibers.kill_waiting)
+            raise Crash
+
+    def start_engine(self) -> None:
+        """Let the engine live again, in a new epoch."""
+        self.fibers.kill_waiting()
+        now = self.line.now()
+        tag = engines.join(settings.ENGINE_NAME, now)
+        for model in (VmOperation, FenceOperation):
+            work.release_claims(model, tag, now)
+        self.engine.alive = True
+
+    def admin(self, word: str, args: Mapping[str, Any]) -> None:
+        """Do what a person does through the portal."""
+        full_admin.WORDS[word](self.line.now(), **args)
+
+    def view(self) -> View:
+        """Return what the portal believes."""
+        ms, hosts = self._ms, list(Host.objects.select_related("ha"))
+        names = {0: "", **{host.pk: host.name for host in hosts}}
+        vm_names = {0: "", **dict(Vm.objects.values_list("pk", "name"))}
+        ops = (VmOperation, FenceOperation)
+        return View(
+            runs=tuple(
+                RunView(
+                    vm_names[run.vm_id], names[run.host_id], run.generation,
+                    self.line.ms_of(run.started_at), ms(run.ended_at),
+                    run.proof.kind if run.proof else None,
+                )
+                for run in Run.objects.select_related("proof").order_by("pk")
+            ),
+            statuses={host.name: (host.status, host.ha.state) for host in hosts},
+            seen={host.name: ms(host.last_seen) for host in hosts},
+            alerts={
+                (alert.kind, names[alert.host], vm_names[alert.vm], self.line.ms_of(alert.opened_at))
+                for alert in Alert.objects.filter(closed_at__isnull=True)
+            },
+            vms={vm.name: (vm.state, vm.wanted_up, vm.quarantined) for vm in Vm.objects.all()},
+            open_ops=tuple(
+                f"{op.kind} {names[op.host_id]}"
+                for model in ops
+                for op in model._default_manager.filter(state__in=OPEN_STATES)
+            ),
+            fences=tuple(
+                (names[op.host_id], self.line.ms_of(op.requested_at), op.outcome or op.state)
+                for op in FenceOperation.objects.filter(kind="fence").order_by("pk")
+            ),
+            armed=Cluster.objects.get().mode == "armed",
+        )  # fmt: skip
+
+    def _ms(self, moment: datetime | None) -> int | None:
+        return None if moment is None else self.line.ms_of(moment)
+
+    def take_log(self) -> list[Happened]:
+        """Return the domain events since the last call."""
+        rows = list(Event.objects.filter(pk__gt=self._last_event).order_by("pk"))
+        if not rows:
+            return []
+        self._last_event = rows[-1].pk
+        names = dict(Host.objects.values_list("pk", "name"))
+        vms = dict(Vm.objects.values_list("pk", "name"))
+        return [
+            Happened(
+                self.line.ms_of(row.at), row.kind, names.get(row.host, ""), vms.get(row.vm, ""),
+                detail_of(row.kind, row.rule, row.text, row.evidence),
+            )
+            for row in rows
+            if is_domain(row.kind)
+        ]  # fmt: skip
+
+
+class _NobodyWatches:
+    """No page is open in a simulation."""
+
+    def push(self, message: dict[str, str | int]) -> None:
+        """Forget it."""
+
+
+def _look(host_id: int, early: int = 0) -> None:
+    """Look as the Celery task does, but ask for the next look only after an own turn."""
+    host = Host.objects.select_related("cluster").get(pk=host_id)
+    policy = policy_of(host)
+    won = look_at(
+        host_id,
+        poll_s=policy.poll,
+        deadline_s=policy.connect_deadline,
+        missed_polls=policy.missed_polls,
+        early=bool(early),
+    )
+    if won:
+        due = Host.objects.values_list("look_due_at", flat=True).get(pk=host_id)
+        queue.wake(LOOK, host_id, at=due)
+
+
+@contextmanager
+def full_portal(wire: Wire, start: Start, random: Random | None) -> Iterator[FullPortal]:
+    """Let the shipping portal run over ``wire`` on a database of its own."""
+    with in_memory() as connection:
+        portal = FullPortal(wire, start, random, connection)
+        try:
+            yield portal
+        finally:
+            connection.at_commit = None
+            portal.close()

@@ -1,0 +1,80 @@
+"""The rows with which a simulation in the full depth begins."""
+
+from datetime import datetime
+
+from django.conf import settings
+
+from fencing.models import HaResource, PowerController
+from hosts.domain.states import HostStatus
+from hosts.models import Cluster, ClusterMode, Host
+from hosts.services import engines
+from portal.core.models import Setting, User
+from portal.lib.ha.states import HaState
+from portal.sim.portal import Start
+from portal.sim.world import BMC_PORT, INSTALLATION, World
+from vms.domain.states import RunState, VmState
+from vms.models import Disk, Run, Vm
+
+
+def fill(world: World, start: Start, now: datetime) -> None:
+    """Write down what the portal knows when the world begins."""
+    Setting.objects.create(name="installation", value=INSTALLATION)
+    engines.join(settings.ENGINE_NAME, now)
+    User.objects.create(username="alice")
+    mode = ClusterMode.ARMED if start.armed else ClusterMode.OBSERVE
+    cluster = Cluster.objects.create(name="cluster", mode=mode, policy=dict(start.policy))
+    for name, pk in world.host_pks.items():
+        _host(world, cluster, name, pk, now)
+    for name, vm in world.vms.items():
+        home = start.homes.get(name)
+        row = Vm.objects.create(
+            pk=vm.pk,
+            name=name,
+            uuid=vm.uuid,
+            xml=vm.xml,
+            cluster=cluster,
+            memory_mib=vm.memory_mib,
+            vcpus=vm.vcpus,
+            ha=vm.ha,
+            priority=vm.priority,
+            wanted_up=start.wanted_up(name),
+            state=VmState.UP if home else VmState.DOWN,
+            state_since=now,
+            generation=int(home is not None),
+        )
+        Disk.objects.create(vm=row, path=vm.disk)
+        if home is not None:
+            Run.objects.create(
+                vm=row,
+                host_id=world.host_pks[home],
+                generation=1,
+                state=RunState.RUNNING,
+                started_at=now,
+                running_at=now,
+            )
+
+
+def _host(world: World, cluster: Cluster, name: str, pk: int, now: datetime) -> None:
+    machine = world.hosts[name]
+    row = Host.objects.create(
+        pk=pk,
+        name=name,
+        cluster=cluster,
+        uri=f"memory:///{name}",
+        status=HostStatus.UP if machine.powered else HostStatus.DOWN,
+        status_since=now,
+        host_uuid=machine.uuid,
+        memory_mib=machine.memory_mib,
+        vcpus=machine.vcpus,
+        boot_marker=machine.marker or "",
+        uptime_s=machine.uptime() if machine.powered else None,
+        last_seen=now if machine.powered else None,
+        look_due_at=now,
+    )
+    state = HaState.AVAILABLE if machine.powered else HaState.INELIGIBLE
+    HaResource.objects.create(host=row, state=state, since=now)
+    if name in world.bmcs:
+        PowerController.objects.create(
+            host=row, driver="memory", address=name, port=BMC_PORT, username="admin",
+            password="secret",  # noqa: S106 - the password of a BMC that exists in memory only
+        )  # fmt: skip

@@ -1,0 +1,216 @@
+"""How values look on pages: one table of icon, colour and words for every state."""
+
+import re
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.templatetags.static import static
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+#: Kind of state -> value -> (icon, colour, words).  Colour never stands alone.
+LOOKS: dict[str, dict[str, tuple[str, str, str]]] = {
+    "host": {
+        "pending": ("circle-dashed", "calm", "never seen"),
+        "up": ("circle-check", "good", "up"),
+        "connecting": ("clock", "warn", "connecting"),
+        "non_responsive": ("alert-octagon", "bad", "not responding"),
+        "non_operational": ("alert-triangle", "warn", "not operational"),
+        "preparing_for_maintenance": ("tool", "info", "preparing for maintenance"),
+        "maintenance": ("tool", "info", "maintenance"),
+        "rebooting": ("refresh", "info", "rebooting"),
+        "kdumping": ("activity", "warn", "writing a crash dump"),
+        "down": ("power", "calm", "down, proven off"),
+    },
+    "ha": {
+        "disabled": ("shield-off", "calm", "HA off"),
+        "ineligible": ("shield-off", "calm", "not protected"),
+        "available": ("shield-check", "good", "protected"),
+        "suspect": ("heartbeat", "warn", "suspect"),
+        "checking": ("search", "warn", "being checked"),
+        "degraded": ("alert-triangle", "warn", "degraded, left alone"),
+        "recovering": ("refresh", "info", "recovering"),
+        "recovered": ("refresh", "info", "back, being compared"),
+        "fencing": ("bolt", "bad", "being fenced"),
+        "fenced": ("shield-lock", "info", "fenced"),
+    },
+    "power": {
+        "on": ("plug", "good", "on"),
+        "off": ("plug-off", "calm", "off"),
+        "turning_off": ("power", "warn", "turning off"),
+        "unknown": ("help", "calm", "not asked yet"),
+        "refused_auth": ("key", "bad", "account refused"),
+        "unreachable": ("wifi-off", "bad", "no answer"),
+        "timed_out": ("wifi-off", "bad", "no answer in time"),
+        "bad_settings": ("settings", "bad", "wrong settings"),
+        "none": ("plug-off", "warn", "no BMC"),
+    },
+    "vm": {
+        "down": ("player-stop", "calm", "down"),
+        "starting": ("refresh", "info", "starting"),
+        "up": ("player-play", "good", "up"),
+        "paused": ("player-pause", "warn", "paused"),
+        "suspended": ("snowflake", "info", "suspended"),
+        "stopping": ("player-stop", "info", "stopping"),
+        "migrating": ("transfer", "info", "migrating"),
+        "unknown": ("help", "warn", "unknown"),
+        "quarantined": ("hand-stop", "bad", "quarantined"),
+        "waiting": ("clock", "warn", "waits for its restart"),
+    },
+    "mode": {
+        "armed": ("shield-check", "good", "HA armed"),
+        "observe": ("eye", "warn", "HA only observes"),
+    },
+    "operation": {
+        "requested": ("clock", "info", "asked for"),
+        "acting": ("activity", "info", "under way"),
+        "waiting": ("clock", "info", "waiting"),
+        "done": ("circle-check", "good", "done"),
+        "failed": ("circle-x", "bad", "failed"),
+        "refused": ("hand-stop", "bad", "refused"),
+        "cancelled": ("circle-x", "calm", "cancelled"),
+    },
+    "incident": {
+        "": ("activity", "bad", "under way"),
+        "failed_over": ("circle-check", "good", "failed over"),
+        "recovered": ("circle-check", "good", "recovered by itself"),
+        "restarted": ("circle-check", "good", "restarted"),
+        "host_down": ("power", "calm", "host down"),
+    },
+}
+
+#: First words of an event's kind -> icon and colour; the longest that fits wins.
+EVENTS = {
+    "alert": ("alert-triangle", "warn"),
+    "alert.confirm_reboot": ("hand-stop", "bad"),
+    "alert.split_brain": ("alert-octagon", "bad"),
+    "bmc": ("plug", "calm"),
+    "bmc.problem": ("wifi-off", "warn"),
+    "cluster": ("stack-2", "info"),
+    "confirm": ("hand-stop", "warn"),
+    "fence": ("bolt", "bad"),
+    "ha": ("shield", "info"),
+    "ha.fencing": ("bolt", "bad"),
+    "ha.suspect": ("heartbeat", "warn"),
+    "host": ("server", "calm"),
+    "host.non_responsive": ("alert-octagon", "bad"),
+    "host.proven_off": ("shield-lock", "good"),
+    "host.up": ("circle-check", "good"),
+    "incident": ("flame", "bad"),
+    "incident.closed": ("check", "good"),
+    "incident.vm": ("clock", "calm"),
+    "run.proof": ("shield-lock", "good"),
+    "vm": ("device-desktop", "calm"),
+    "vm.running": ("player-play", "good"),
+    "vm.split_brain": ("alert-octagon", "bad"),
+    "vm.start_failed": ("circle-x", "bad"),
+}
+
+#: The rows of the decision table, in words (fencing/domain/decision.py).
+RULES = {
+    "row 1": "Row 1: the BMC said off while the host answered, so it is not believed",
+    "row 2": "Row 2: proven off by its BMC, so its VMs may start elsewhere",
+    "row 4": "Row 4: its kernel answers, so its VMs are left running",
+    "row 6": "Row 6: silent for the whole grace, power on, no sign of life: fence it",
+    "row 8": "Row 8: no proof to be had, so a person is asked and nothing is guessed",
+    "manual": "A person's word",
+    "by hand": "Asked for by a person",
+    "power_off": "Proof: its BMC read back off",
+    "observed_off": "Proof: its host reports it off",
+    "rebooted": "Proof: its host has rebooted",
+    "never_started": "Proof: it never started",
+    "destroyed_by_us": "Proof: stopped at the portal's word",
+}
+
+
+@register.simple_tag
+def icon(name: str, colour: str = "") -> SafeString:
+    """Return an icon of the sprite; it is decoration, so the words must stand beside it."""
+    return format_html(
+        '<svg class="icon {}" aria-hidden="true"><use href="{}#{}"></use></svg>',
+        f"tone-{colour}" if colour else "",
+        static("vendor/icons.svg"),
+        name,
+    )
+
+
+@register.simple_tag
+def state(kind: str, value: str) -> SafeString:
+    """Return a state as icon, colour and words."""
+    name, colour, words = LOOKS[kind].get(str(value), ("help", "calm", str(value)))
+    return format_html('<span class="state state-{}">{}{}</span>', colour, icon(name, colour), words)
+
+
+@register.simple_tag
+def event_icon(kind: str) -> SafeString:
+    """Return the icon of an event's kind."""
+    fits = [known for known in EVENTS if kind == known or kind.startswith(f"{known}.")]
+    name, colour = EVENTS[max(fits, key=len)] if fits else ("circle-dot", "calm")
+    return icon(name, colour)
+
+
+@register.filter
+def rule_words(rule: str) -> str:
+    """Return what a rule says, in words."""
+    return RULES.get(rule, rule)
+
+
+@register.filter
+def ago(at: datetime | None) -> SafeString:
+    """Return a time as an age that the page keeps counting, the exact time in its title."""
+    if at is None:
+        return format_html("<span>{}</span>", "never")
+    shown = f"{at:%Y-%m-%d %H:%M:%S} UTC"
+    return format_html(
+        '<time datetime="{}" title="{}" data-age>{}</time>', at.isoformat(), shown, shown
+    )
+
+
+@register.filter
+def clock_time(at: datetime) -> SafeString:
+    """Return the time of day of an event, to the tenth of a second."""
+    text = f"{at:%H:%M:%S}.{at.microsecond // 100000}"
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', at.isoformat(), f"{at:%Y-%m-%d} UTC", text
+    )
+
+
+@register.filter
+def span(seconds: float | None) -> str:
+    """Return a duration in words: ``4.2 s``, ``1 min 5 s``, ``2 h 3 min``."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:  # noqa: PLR2004 - an hour
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+@register.filter
+def words(name: str) -> str:
+    """Return a field's or state's name as words."""
+    return str(name).replace("_", " ")
+
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d(?:\.\d)?)\d*(?:\+00:00|Z)")
+
+
+@register.filter
+def evidence(value: Any) -> SafeString:
+    """Return evidence as nested lists of name and value, for a person to read."""
+    if isinstance(value, dict):
+        rows = ((words(name), evidence(inner)) for name, inner in value.items())
+        return format_html("<dl>{}</dl>", format_html_join("", "<dt>{}</dt><dd>{}</dd>", rows))
+    if isinstance(value, list | tuple):
+        return format_html_join("", "<div>{}</div>", ((evidence(inner),) for inner in value))
+    if isinstance(value, bool):
+        return format_html("{}", "yes" if value else "no")
+    if value in (None, ""):
+        return format_html("{}", "–")
+    return format_html("{}", _TIME.sub(r"\1 UTC", words(str(value))))

@@ -1,0 +1,35 @@
+"""What the signed-in person may see and do on the pages."""
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+
+from portal.core.models import Role
+from portal.core.permissions import Scopes, scopes_of
+
+
+def may_see(request: HttpRequest) -> Scopes:
+    """Return the scopes of the person's view; 403 for somebody without any role."""
+    scopes = scopes_of(request.user, Role.VIEWER)
+    if not scopes:
+        raise PermissionDenied
+    return scopes
+
+
+def roles(request: HttpRequest) -> dict[str, Any]:
+    """Return where the person may act and edit, for the templates."""
+    return {
+        "operates": scopes_of(request.user, Role.OPERATOR),
+        "administrates": scopes_of(request.user, Role.ADMIN),
+    }
+
+
+def covers(scopes: Scopes, *, cluster: int = 0, host: int = 0, vm: int = 0) -> bool:
+    """Whether ``scopes`` hold for an object with these ids above and around it."""
+    return bool(
+        scopes.everything
+        or cluster in scopes.clusters
+        or host in scopes.hosts
+        or vm in scopes.vms
+    )

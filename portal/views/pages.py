@@ -1,0 +1,126 @@
+"""Whole pages: the overview, an incident, a host to be confirmed; and errors."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.views import PasswordChangeView
+from django.forms import BaseForm
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import get_object_or_404, render
+
+from fencing.api.incidents import alerts_of
+from fencing.models import Incident
+from fencing.permissions import incidents_in
+from fencing.services.incidents import timeline
+from portal.api.operations import find
+from portal.core import problems
+from portal.core.models import Event, User
+from portal.core.shapes import as_operation
+from portal.lib import clock
+from portal.views import parts
+from portal.views.access import may_see
+from vms.models import Run
+
+
+def overview(request: HttpRequest) -> HttpResponse:
+    """Return the page that says what needs a person, and how everything is."""
+    return render(request, "overview.html", parts.everything(request))
+
+
+def incident(request: HttpRequest, pk: int, *, part: bool = False) -> HttpResponse:
+    """Return an incident from first suspicion to last restart; ``part``: only what changes."""
+    scopes, now = may_see(request), clock.now()
+    rows = Incident.objects.filter(incidents_in(scopes)).select_related("host")
+    found = get_object_or_404(rows, pk=pk)
+    lines = [_line(event, found) for event in timeline(found)]
+    end = found.closed_at or now
+    context: dict[str, Any] = {
+        "incident": found,
+        "now": now,
+        "demo": bool(settings.DEMO_DIR),
+        "lines": lines,
+        "alerts": alerts_of(found),
+        "moves": _moves(found, lines),
+        "took_s": (end - found.opened_at).total_seconds(),
+    }
+    if part:
+        return render(request, "parts/incident.html", context)
+    return render(request, "incident.html", context | parts.head(request, scopes, now))
+
+
+def incident_part(request: HttpRequest, pk: int) -> HttpResponse:
+    """Return the part of an incident's page that changes."""
+    return incident(request, pk, part=True)
+
+
+def _line(event: Event, found: Incident) -> dict[str, Any]:
+    return {"event": event, "after_s": (event.at - found.opened_at).total_seconds()}
+
+
+def _moves(found: Incident, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return where each VM was, what proved it over, and where it went."""
+    ids = {line["event"].vm for line in lines if line["event"].vm}
+    runs = Run.objects.filter(vm__in=ids).select_related("vm", "host", "proof")
+    by_vm: dict[int, list[Run]] = {}
+    for run in runs.order_by("vm__name", "generation"):
+        by_vm.setdefault(run.vm_id, []).append(run)
+    moves = []
+    for mine in by_vm.values():
+        ended = [run for run in mine if run.ended_at and run.ended_at >= found.opened_at]
+        if not ended:
+            continue
+        old = ended[0]
+        new = next(
+            (run for run in mine if run.generation > old.generation and not run.ended_at), None
+        )
+        up = new.running_at if new else None
+        down_s = (up - found.opened_at).total_seconds() if up else None
+        moves.append({"vm": old.vm, "old": old, "new": new, "down_s": down_s})
+    return moves
+
+
+def operation(request: HttpRequest, slug: str) -> HttpResponse:
+    """Return an operation's steps as a part of a page."""
+    op = find(slug, may_see(request))
+    return render(request, "parts/operation.html", {"op": as_operation(op), "now": clock.now()})
+
+
+class NewPassword(PasswordChangeView):
+    """Lets a person change the password, and notes that it is theirs now."""
+
+    template_name = "password.html"
+    success_url = "/"
+
+    def form_valid(self, form: BaseForm) -> HttpResponse:
+        """Take the reminder away."""
+        User.objects.filter(pk=self.request.user.pk).update(must_change_password=False)
+        return super().form_valid(form)
+
+
+def _error(request: HttpRequest, status: int, code: str, text: str) -> HttpResponseBase:
+    """Return an error as a problem for programs, and as a page for people."""
+    if request.path.startswith("/api/"):
+        told = problems.body(status, code, text)
+        return JsonResponse(told, status=status, content_type=problems.MEDIA_TYPE)
+    return render(request, "error.html", {"status": status, "text": text}, status=status)
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """Answer 403."""
+    return _error(request, 403, "permission_denied", "Your role does not cover this.")
+
+
+def missing(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """Answer 404."""
+    return _error(request, 404, "not_found", "There is nothing here, or nothing you may see.")
+
+
+def broken(request: HttpRequest) -> HttpResponseBase:
+    """Answer 500; the log holds the cause."""
+    return _error(request, 500, "internal_error", "The portal made a mistake; it is in its log.")
+
+
+def forged(request: HttpRequest, reason: str = "") -> HttpResponseBase:
+    """Answer a form that did not come from this portal's own page, or came too late."""
+    text = "This form was too old, or not ours. Go back, reload the page and send it again."
+    return _error(request, 403, "csrf", text)
