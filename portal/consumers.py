@@ -92,8 +92,12 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # as above
             self.sender = asyncio.create_task(self._send_soon())
 
     async def _send_soon(self) -> None:
-        await asyncio.sleep(GATHER_S)
-        changes, self.waiting = list(self.waiting.values()), {}
+        while self.waiting:
+            await asyncio.sleep(GATHER_S)
+            changes, self.waiting = list(self.waiting.values()), {}
+            await self._send(changes)
+
+    async def _send(self, changes: list[Change]) -> None:
         if len(changes) > MANY:
             await self.send(text_data='{"type": "resync"}')
             return

@@ -13,6 +13,7 @@ from portal.lib.ha.states import HaState
 from vms.domain.restart import VmFacts, wants_start
 from vms.domain.states import RunState, VmState
 from vms.models import Run, Vm
+from vms.selectors import vm_facts
 from vms.services.runs import set_state
 
 _TROUBLED = (
@@ -27,7 +28,8 @@ _TROUBLED = (
 def close_finished(facts: ClusterFacts, now: datetime) -> None:
     """Close the cluster's incidents whose host is settled and whose VMs run or rest."""
     cluster_id = facts.pk
-    waiting = {vm.pk for vm in facts.vms if _waits(vm, facts)}
+    # Read again: this round may have ended runs and begun others.
+    waiting = {vm.pk for vm in vm_facts(cluster_id) if _waits(vm, facts)}
     _vm_alerts(cluster_id, now)
     _out_of_sight(cluster_id, now)
     _database_alert(cluster_id, now)

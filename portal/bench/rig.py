@@ -4,6 +4,7 @@ Used by the bench and by the end-to-end tests: what it knows, it knows from the
 API, from the box's supervisor, or from its own libvirt connections.
 """
 
+import logging
 import os
 import re
 import secrets
@@ -21,9 +22,12 @@ from typing import Any, TypeVar
 import httpx
 
 from portal.demo.control import Control
-from portal.demo.layout import Box
+from portal.demo.layout import Box, BoxHost
 
 T = TypeVar("T")
+# One line per request would bury what a failing test has to say.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -106,6 +110,10 @@ class Rig:
     def box(self) -> Box:
         """What stands in the box."""
         return Box.read(self.folder / "box")
+
+    def machine(self, name: str) -> BoxHost:
+        """Return what the box knows of a host."""
+        return next(host for host in self.box.hosts if host.name == name)
 
     def start(self, *, deadline: float = 90.0) -> None:
         """Start the demo and wait until ``/readyz`` is content."""

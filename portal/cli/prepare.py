@@ -9,6 +9,7 @@ from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from hosts.models import Host
 from hosts.services import engines
 from portal.cli.up import CannotStart
 from portal.core.models import Role, RoleBinding, User
@@ -51,6 +52,16 @@ def administrator() -> str:
     User.objects.filter(pk=user.pk).update(must_change_password=True)
     RoleBinding.objects.get_or_create(user=user, scope_type="all", defaults={"role": Role.ADMIN})
     return password
+
+
+def refuse_demo_hosts() -> None:
+    """Raise when the database holds a host of the demo: its box is not here."""
+    fake = Host.objects.filter(uri__startswith="test+").first()
+    if fake is not None:
+        raise CannotStart(
+            f"this database holds a host of the demo ({fake.name}): run 'manage.py demo', "
+            "or point HOLDFAST_VAR or DATABASE_URL to a database of its own."
+        )
 
 
 def join() -> int:

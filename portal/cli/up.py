@@ -73,7 +73,8 @@ class Supervisor:
         self.add(
             "web",
             [python, "-m", "uvicorn", "portal.asgi:application",
-             "--host", host, "--port", str(port), "--lifespan", "off", "--ws", "websockets-sansio", "--no-access-log",
+             "--host", host, "--port", str(port), "--lifespan", "off",
+             "--ws", "websockets-sansio", "--no-access-log",
              "--timeout-graceful-shutdown", "2", "--log-level", "warning"],
         )  # fmt: skip
         celery = [python, "-m", "celery", "-A", "portal.celery"]
@@ -217,6 +218,13 @@ def lock(var: Path) -> IO[bytes]:
             "the portal is already running on this data folder: stop it first (Ctrl-C there)."
         ) from None
     return handle
+
+
+def check_place(base_url: str, *, with_redis: bool) -> None:
+    """Raise what will stop the portal from starting, before anything is prepared."""
+    if with_redis:
+        redis_argv(Path())
+    port_is_free(*listen_address(base_url))
 
 
 def port_is_free(host: str, port: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from django.conf import settings
 
 from portal.cli import prepare
-from portal.cli.up import Supervisor, lock, port_is_free
+from portal.cli.up import Supervisor, check_place, lock
 from portal.demo.control import Control, ControlError
 from portal.demo.layout import Box
 from portal.demo.seed import NotADemo, refuse_real_hosts, seed
@@ -18,12 +18,13 @@ def run_demo(write: Callable[[str], object]) -> None:
     """Run until Ctrl-C; a reason not to start is raised as one sentence."""
     folder = Path(settings.DEMO_DIR)
     handle = lock(settings.VAR)
+    with_redis = settings.REDIS_URL.startswith(f"unix://{settings.VAR}")
+    check_place(settings.BASE_URL, with_redis=with_redis)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     write(f"Holdfast is starting a data centre in a box; the portal will be on {settings.BASE_URL}")
     prepare.tables()
     refuse_real_hosts()
     supervisor = Supervisor(settings.VAR, settings.ENGINE_NAME, settings.BASE_URL, prepare.join())
-    port_is_free(*supervisor.address)
     # A new demo has empty hosts: definitions of the last one would name runs
     # that this database has forgotten.
     (folder / "state.json").unlink(missing_ok=True)
@@ -34,7 +35,7 @@ def run_demo(write: Callable[[str], object]) -> None:
     queue.install(queue.MemoryQueue())  # nobody listens yet; the sweep finds the rows
     seed(Box.read(folder), clock.now())
     queue.install(None)
-    supervisor.add_portal(with_redis=settings.REDIS_URL.startswith(f"unix://{settings.VAR}"))
+    supervisor.add_portal(with_redis=with_redis)
     _greet(write)
     supervisor.run_forever()
     handle.close()

@@ -33,7 +33,7 @@ from portal.sim.pure_work import ADVANCE, LOOK, ROUND
 from portal.sim.wire import Wire
 from vms import operations as vm_operations
 from vms.models import Run, Vm, VmOperation
-from vms.operations.looking import look_at
+from vms.operations.looking import Pace, look_at
 
 
 class SimHypervisor:
@@ -255,14 +255,8 @@ def _look(host_id: int, early: int = 0) -> None:
     """Look as the Celery task does, but ask for the next look only after an own turn."""
     host = Host.objects.select_related("cluster").get(pk=host_id)
     policy = policy_of(host)
-    won = look_at(
-        host_id,
-        poll_s=policy.poll,
-        deadline_s=policy.connect_deadline,
-        missed_polls=policy.missed_polls,
-        early=bool(early),
-    )
-    if won:
+    pace = Pace(policy.poll, policy.connect_deadline, policy.missed_polls)
+    if look_at(host_id, pace, early=bool(early)):
         due = Host.objects.values_list("look_due_at", flat=True).get(pk=host_id)
         queue.wake(LOOK, host_id, at=due)
 

@@ -1,32 +1,25 @@
 """What a person does through the portal, in the full depth."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 
-from django.db.models import F
-
-from fencing.domain.homes import need, rooms
 from fencing.models import PowerController
-from fencing.selectors import cluster_facts
 from fencing.services import confirmations
 from fencing.services.power import change_controller
+from fencing.services.starts import start_vm
 from hosts.domain.states import Wanted
 from hosts.models import Cluster, ClusterMode, Host
-from hosts.services.moves import want
+from hosts.services.inventory import set_mode, want_host
 from portal.core.models import User
-from portal.lib.queue import wake
-from vms.domain.placement import choose
-from vms.models import Run, Vm
-from vms.operations.looking import LOOK
-from vms.services import requests
+from vms.models import Vm
+from vms.services.inventory import NotNow, act
 
-BY = "user:alice"
+BY = "alice"
 
 
 def _want(now: datetime, host: str, wanted: Wanted) -> None:
-    row = Host.objects.get(name=host)
-    want(row.pk, wanted, actor=BY, now=now)
-    wake(LOOK, row.pk)
+    want_host(Host.objects.get(name=host), wanted, actor=BY, now=now)
 
 
 def _maintenance(now: datetime, host: str) -> None:
@@ -49,21 +42,13 @@ def _confirm(now: datetime, host: str) -> None:
 
 
 def _start(now: datetime, vm: str) -> None:
-    row = Vm.objects.get(name=vm)
-    Vm.objects.filter(pk=row.pk).update(wanted_up=True)
-    facts = cluster_facts(row.cluster_id, now)
-    mine = next(item for item in facts.vms if item.pk == row.pk)
-    choice = choose(need(mine), rooms(facts), facts.policy.start_parallel)
-    if mine.run is None and not mine.quarantined and choice.host is not None:
-        requests.request_start(row.pk, choice.host, why="asked for", now=now, by=BY)
+    with suppress(NotNow):
+        start_vm(Vm.objects.get(name=vm), None, actor=BY, now=now)
 
 
 def _stop(now: datetime, vm: str, kind: str = "stop") -> None:
-    row = Vm.objects.get(name=vm)
-    Vm.objects.filter(pk=row.pk).update(wanted_up=False)
-    run = Run.objects.filter(vm=row, ended_at__isnull=True).first()
-    if run is not None:
-        requests.ask(kind, row.pk, run.host_id, now=now, run=run, by=BY)
+    with suppress(NotNow):
+        act(Vm.objects.get(name=vm), kind, actor=BY, now=now)
 
 
 def _shutdown(now: datetime, vm: str) -> None:
@@ -71,11 +56,11 @@ def _shutdown(now: datetime, vm: str) -> None:
 
 
 def _arm(now: datetime) -> None:
-    Cluster.objects.update(mode=ClusterMode.ARMED, version=F("version") + 1)
+    set_mode(Cluster.objects.get(), ClusterMode.ARMED, actor=BY, now=now)
 
 
 def _observe(now: datetime) -> None:
-    Cluster.objects.update(mode=ClusterMode.OBSERVE, version=F("version") + 1)
+    set_mode(Cluster.objects.get(), ClusterMode.OBSERVE, actor=BY, now=now)
 
 
 def _set_policy(now: datetime, policy: dict[str, object]) -> None:

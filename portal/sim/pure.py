@@ -117,6 +117,7 @@ class PurePortal:
             self._crash_here()
             _WRITERS[type(item)](book, item)
         self._split_brain_alerts()
+        self._out_of_sight()
         if not wishes and self._nothing_ripens():
             self._quiet_at = book.changes
 
@@ -142,6 +143,12 @@ class PurePortal:
                 book.clear_alert(kind, 0, vm.pk)
         if book.distrust:
             book.raise_alert(AlertKind.FORGETFUL_DATABASE, 0, 0)
+
+    def _out_of_sight(self) -> None:
+        for run in self.book.runs.values():
+            status = self.book.hosts[run.host].status
+            if status in (HostStatus.NON_RESPONSIVE, HostStatus.KDUMPING):
+                self.book.set_state(run.vm, VmState.UNKNOWN, "")
 
     # What a person does
 
@@ -218,7 +225,7 @@ def _fence(book: Book, item: wish.Fence) -> None:
 
 def _release(book: Book, item: wish.Release) -> None:
     op = book.open_op("fencing", "fence", item.host)
-    if op is not None and op.attempt == 0 and cancel_unclaimed(book, op):
+    if op is not None and op.step not in ("off", "read") and cancel_unclaimed(book, op):
         book.move_ha(item.host, HaEvent.RELEASED, "")
 
 

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from fencing.domain.facts import ControllerFacts
-from fencing.domain.homes import need, rooms
 from fencing.domain.policy import layered
+from fencing.services.starts import _home as home_of
 from hosts.domain.states import HostEvent, Wanted
 from portal.sim import pure_runs
 from portal.sim.ledger import Book
-from portal.sim.pure_work import LOOK, ask
-from vms.domain.placement import choose
+from portal.sim.pure_work import LOOK, ROUND, ask
+from vms.domain.restart import hindrance
+from vms.services.inventory import NotNow
 
 
 def _host(book: Book, name: str) -> int:
@@ -27,6 +28,7 @@ def _want(book: Book, host: str, wanted: Wanted, event: HostEvent) -> None:
     book.emit("host.wanted", pk)
     book.move_host(pk, event)
     book.wake(LOOK, pk)
+    book.wake(ROUND, 1)
 
 
 def _maintenance(book: Book, host: str) -> None:
@@ -45,19 +47,29 @@ def _confirm(book: Book, host: str) -> None:
 
 def _start(book: Book, vm: str) -> None:
     pk = _vm(book, vm)
-    book.set_vm(pk, wanted_up=True)
     facts = book.facts()
     mine = next(item for item in facts.vms if item.pk == pk)
-    choice = choose(need(mine), rooms(facts), book.policy.start_parallel)
-    if mine.run is None and not mine.quarantined and choice.host is not None:
-        pure_runs.request_start(book, pk, choice.host)
+    if mine.run is not None or hindrance(mine):
+        return
+    try:
+        home = home_of(facts, mine, None, book.now())
+    except NotNow:
+        return
+    _want_vm(book, pk, up=True)
+    pure_runs.request_start(book, pk, home)
+
+
+def _want_vm(book: Book, pk: int, *, up: bool) -> None:
+    if book.vms[pk].wanted_up is not up:
+        book.set_vm(pk, wanted_up=up)
+        book.emit(f"vm.wanted_{'up' if up else 'down'}", vm=pk)
 
 
 def _stop(book: Book, vm: str, kind: str = "stop") -> None:
     pk = _vm(book, vm)
-    book.set_vm(pk, wanted_up=False)
     run = book.runs.get(pk)
     if run is not None:
+        _want_vm(book, pk, up=False)
         ask(book, "vms", kind, run.host, pk, run=run.pk)
 
 

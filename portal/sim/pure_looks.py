@@ -23,7 +23,8 @@ from vms.services.sightings import _STATES as STATES
 def look(book: Book, wire: Wire, host: int, early: int = 0) -> Step:
     """Look at a host, if it is due, and ask for the next look."""
     asked_at, row, policy = book.now(), book.hosts[host], book.policy
-    if row.look_due > asked_at and not early:
+    early_s = policy.poll if early else 0.0
+    if row.look_due > asked_at + timedelta(seconds=early_s):
         return
     version = row.look_version + 1
     due = asked_at + timedelta(seconds=policy.connect_deadline + 2)

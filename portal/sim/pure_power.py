@@ -80,7 +80,11 @@ def _record_reading(book: Book, host: int, reading: Reading, asked_at: datetime)
     if row.asked_at is not None and row.asked_at >= asked_at:
         return
     off = reading.state is PowerState.OFF
-    went_on = off and row.first_off_at is not None
+    went_on = (
+        off
+        and row.first_off_at is not None
+        and proofs.is_silent_since(book.hosts[host].last_seen, row.first_off_at)
+    )
     book.controllers[host] = replace(
         row,
         state=reading.state,
@@ -114,7 +118,7 @@ def _check(book: Book, wire: Wire, op: Op) -> Step:
     answer = yield from _read(book, wire, op.host, policy.bmc_deadline)
     if isinstance(answer, Reading) and answer.state is PowerState.OFF:
         if book.controllers[op.host].off_reads < policy.off_reads:
-            wait(book, op, policy.off_read_gap)
+            wait(book, op, _gap_left(book, op.host))
             book.wake(ROUND, 1)
             return
     record(book, op, state="failed" if isinstance(answer, PowerError) else "done")
@@ -147,11 +151,24 @@ def _after_answer(book: Book, op: Op, step: FenceStep, answer: Reading | PowerEr
             foreign=controller.identity is Identity.FOREIGN,
         )
     since = op.data.get("commanded_at") or op.requested_at
-    return steps.after_read(answer.state, controller.off_reads, since, book.policy, book.now())
+    return steps.after_read(
+        answer.state,
+        controller.off_reads,
+        since,
+        book.policy,
+        book.now(),
+        pause_s=_gap_left(book, op.host),
+    )
+
+
+def _gap_left(book: Book, host: int) -> float:
+    asked_at = book.controllers[host].asked_at or book.now()
+    return max(0.0, book.policy.off_read_gap - (book.now() - asked_at).total_seconds())
 
 
 def _turn_off(book: Book, wire: Wire, op: Op) -> Wait[Next | None]:
-    if not still_claimed(book, op):
+    seen = book.hosts[op.host].last_seen
+    if not still_claimed(book, op) or (seen is not None and seen > op.requested_at):
         return WITHDRAWN
     bmc, deadline = address(book.hosts[op.host].name), book.policy.bmc_deadline
     try:
@@ -231,6 +248,10 @@ def off_is_proven(book: Book, host: int, evidence: Evidence, rule: str) -> list[
     """A host is proven off: close its runs, move it and its HA state."""
     ended = runs.close_runs_of_host(book, host, evidence)
     book.emit("host.proven_off", host, detail=rule)
+    if any(run.host == host for run in book.runs.values()):
+        forget_readings(book, host)
+        book.wake(ROUND, 1)
+        return ended
     row = book.hosts[host]
     marker = row.boot_marker or row.marker_at_proof
     book.set_host(
@@ -263,10 +284,11 @@ def _power_on(book: Book, wire: Wire, op: Op) -> Step:
 
 def forget_readings(book: Book, host: int) -> None:
     """What was read about the time before a power-on says nothing about the time after."""
-    row = book.controllers[host]
-    book.controllers[host] = replace(
-        row, state=PowerState.UNKNOWN, first_off_at=None, off_reads=0
-    )
+    row = book.controllers.get(host)
+    if row is not None:
+        book.controllers[host] = replace(
+            row, state=PowerState.UNKNOWN, first_off_at=None, off_reads=0
+        )
 
 
 def _confirm(book: Book, wire: Wire, op: Op) -> Step:

@@ -21,6 +21,7 @@ class Timeline:
         self.ms = 0
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._count = count()
+        self.after_each: Callable[[], None] | None = None  # looks at the world after every step
 
     @property
     def seconds(self) -> float:
@@ -49,4 +50,6 @@ class Timeline:
         while heap and heap[0][0] <= end:
             self.ms, _, call = heapq.heappop(heap)
             call()
+            if self.after_each is not None:
+                self.after_each()
         self.ms = end

@@ -125,8 +125,15 @@ class Wire:
 
     def turn_off(self, bmc: Bmc, deadline: float) -> None:
         """Send the command, with a note for the oracle that the portal itself cut this power."""
+        was_on = self.world.hosts[self.home_of(bmc.address)].powered
         self.world.power.turn_off(bmc, deadline=deadline)
-        self.cuts.append((self.world.line.ms, bmc.address))
+        if was_on:
+            self.cuts.append((self.world.line.ms, bmc.address))
+            self.world.version += 1
+
+    def home_of(self, address: str) -> str:
+        """Return whose power the BMC at this address switches, after any swap of cables."""
+        return self.world.wired_to.get(address, address)
 
     def bmc(self, call: Callable[[], T], deadline: float) -> Wait[T]:
         """Ask or command a BMC."""

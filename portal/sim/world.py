@@ -57,6 +57,7 @@ class World:
     booted_ms: dict[str, int] = field(default_factory=dict)
     outside: set[tuple[str, str]] = field(default_factory=set)  # (vm, host) started by strangers
     misled: set[str] = field(default_factory=set)  # hosts about which a person or a BMC lied
+    wired_to: dict[str, str] = field(default_factory=dict)  # BMC address: machine, where swapped
     version: int = 0
     _boots: dict[str, int] = field(default_factory=dict)
 
@@ -150,6 +151,13 @@ class World:
         if self.hosts[name].powered:
             self.panic(name)
             self._boot_later(name)
+
+    def swap_bmcs(self, one: str, other: str) -> None:
+        """Exchange the addresses of two BMCs; each still switches its own machine."""
+        if one in self.bmcs and other in self.bmcs:
+            self.power.swap((one, BMC_PORT), (other, BMC_PORT))
+            a, b = self.wired_to.get(one, one), self.wired_to.get(other, other)
+            self.wired_to[one], self.wired_to[other] = b, a
 
     # What happens to copies
 

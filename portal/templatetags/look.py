@@ -141,7 +141,9 @@ def icon(name: str, colour: str = "") -> SafeString:
 def state(kind: str, value: str) -> SafeString:
     """Return a state as icon, colour and words."""
     name, colour, words = LOOKS[kind].get(str(value), ("help", "calm", str(value)))
-    return format_html('<span class="state state-{}">{}{}</span>', colour, icon(name, colour), words)
+    return format_html(
+        '<span class="state state-{}">{}{}</span>', colour, icon(name, colour), words
+    )
 
 
 @register.simple_tag
@@ -183,10 +185,10 @@ def span(seconds: float | None) -> str:
     """Return a duration in words: ``4.2 s``, ``1 min 5 s``, ``2 h 3 min``."""
     if seconds is None:
         return "–"
-    if seconds < 60:  # noqa: PLR2004 - a minute
+    if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:  # noqa: PLR2004 - an hour
+    if minutes < 60:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min"

@@ -28,8 +28,5 @@ def roles(request: HttpRequest) -> dict[str, Any]:
 def covers(scopes: Scopes, *, cluster: int = 0, host: int = 0, vm: int = 0) -> bool:
     """Whether ``scopes`` hold for an object with these ids above and around it."""
     return bool(
-        scopes.everything
-        or cluster in scopes.clusters
-        or host in scopes.hosts
-        or vm in scopes.vms
+        scopes.everything or cluster in scopes.clusters or host in scopes.hosts or vm in scopes.vms
     )

@@ -82,9 +82,7 @@ def _dialog(
     return _render(request, "confirm", context, status)
 
 
-def _render(
-    request: HttpRequest, name: str, context: dict[str, Any], status: int
-) -> HttpResponse:
+def _render(request: HttpRequest, name: str, context: dict[str, Any], status: int) -> HttpResponse:
     """Return the inside of the dialog to a script, and a whole page to a plain browser."""
     if request.headers.get("X-Part"):
         return render(request, f"parts/{name}.html", context, status=status)

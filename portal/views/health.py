@@ -117,7 +117,11 @@ _COUNTS = (
     ("holdfast_alerts_open", "kind", Alert.objects.filter(closed_at__isnull=True)),
     ("holdfast_host_operations_open", "kind", HostOperation.objects.filter(state__in=OPEN_STATES)),
     ("holdfast_vm_operations_open", "kind", VmOperation.objects.filter(state__in=OPEN_STATES)),
-    ("holdfast_fence_operations_open", "kind", FenceOperation.objects.filter(state__in=OPEN_STATES)),
+    (
+        "holdfast_fence_operations_open",
+        "kind",
+        FenceOperation.objects.filter(state__in=OPEN_STATES),
+    ),
 )
 
 

@@ -16,6 +16,12 @@ from hosts.hypervisor.port import GuestSpec, Hypervisor, Target
 #: Seconds; QEMU's first capabilities take four on this kind of machine.
 DEADLINE = 20.0
 STAMP = Stamp("one-portal", 7, 3, 41)
+OTHER_STAMPS = (
+    replace(STAMP, installation="another"),
+    replace(STAMP, vm=8),
+    replace(STAMP, generation=4),
+    replace(STAMP, run=42),
+)
 
 #: Of these only the first is written to.
 DISKS = """\

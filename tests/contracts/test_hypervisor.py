@@ -12,6 +12,7 @@ from hosts.hypervisor.port import GuestSpec, NoSuchGuest, Refused
 from tests.contracts.hypervisor_rigs import (
     DEADLINE,
     DISKS,
+    OTHER_STAMPS,
     STAMP,
     Rig,
     clear,
@@ -101,15 +102,7 @@ def test_starting_again_with_the_same_stamp_is_a_success(rig: Rig) -> None:
     assert len(rig.look().guests) == 1
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        replace(STAMP, installation="other"),
-        replace(STAMP, vm=8),
-        replace(STAMP, generation=4),
-        replace(STAMP, run=42),
-    ],
-)
+@pytest.mark.parametrize("other", OTHER_STAMPS)
 def test_a_copy_that_runs_with_another_stamp_is_refused_and_left_alone(
     rig: Rig, other: Stamp
 ) -> None:

@@ -32,7 +32,7 @@ class Story:
             if row["wanted"] != "active":
                 self.act("hosts", row["id"], "activate")
         for row in self.rig.api.get("power-controllers/"):
-            host = self.rig.box.host(row["host_name"])
+            host = self.rig.machine(row["host_name"])
             self.set_bmc(row, port=host.bmc_port, password=host.bmc_password)
         for row in self.rig.api.get("vms/"):
             if row["quarantined"]:

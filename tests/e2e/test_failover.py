@@ -138,7 +138,7 @@ def test_a_wrong_bmc_password_is_said_clearly_and_works_after_repair(story: Stor
     )
     assert "password" in alert["cure"]
 
-    story.set_bmc(row, password=story.rig.box.host(host).bmc_password)
+    story.set_bmc(row, password=story.rig.machine(host).bmc_password)
     story.wait_elsewhere(lost, host)
     assert story.fenced()
 

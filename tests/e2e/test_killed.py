@@ -1,5 +1,6 @@
 """Every process of the portal killed with SIGKILL at every named step of a failover."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
@@ -9,7 +10,7 @@ from tests.e2e.story import Story
 pytestmark = pytest.mark.e2e
 
 #: Name → what must have happened just before the kill.
-STEPS = {
+STEPS: dict[str, Callable[[Story], bool]] = {
     "after claim": lambda story: story.said("this host's own", "fence.step"),
     "after off": lambda story: story.said("off accepted", "fence.step"),
     "between reads": lambda story: story.said("read back off (1)", "fence.step"),

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from portal.cli import prepare
-from portal.cli.up import CannotStart, Supervisor, lock, port_is_free
+from portal.cli.up import CannotStart, Supervisor, check_place, lock
 
 
 class Command(BaseCommand):
@@ -31,9 +31,11 @@ class Command(BaseCommand):
 
 def make_supervisor() -> Supervisor:
     """Prepare database and static files, and return the supervisor, ready to run."""
+    with_redis = settings.REDIS_URL.startswith(f"unix://{settings.VAR}")
+    check_place(settings.BASE_URL, with_redis=with_redis)
     prepare.tables()
+    prepare.refuse_demo_hosts()
     prepare.static_files()
     supervisor = Supervisor(settings.VAR, settings.ENGINE_NAME, settings.BASE_URL, prepare.join())
-    port_is_free(*supervisor.address)
-    supervisor.add_portal(with_redis=settings.REDIS_URL.startswith(f"unix://{settings.VAR}"))
+    supervisor.add_portal(with_redis=with_redis)
     return supervisor

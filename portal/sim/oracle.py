@@ -1,0 +1,261 @@
+"""The judge: compares what the portal believes with the world's truth, after every step."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from fencing.domain.alerts import AlertKind
+from fencing.domain.policy import Policy
+from hosts.domain.states import HostStatus
+from portal.sim.log import Happened
+from portal.sim.portal import Portal, RunView, View
+from portal.sim.wire import Wire
+from portal.sim.words import Scene
+from portal.sim.world import Copy
+from vms.domain.restart import HOST_SHUTDOWN_WINDOW
+from vms.domain.states import HOST_PROOFS
+
+#: An HA VM that could run must run, or an alert must say why not, within this many seconds.
+RESTART_BOUND_S = 60
+#: What the worst paused worker, lost wake-ups and a boot may add to it in random schedules.
+SLACK_S = 30
+#: A host in maintenance or down is looked at every 30 s; then a copy must be found.
+FOUND_WITHIN_MS = 45_000
+#: A power command decided upon just before may still be on its way.
+TOLERANCE_MS = 3000
+_SAYS_NOTHING = (AlertKind.HOST_NOT_RESPONDING,)
+_SILENT = ("non_responsive", "kdumping")
+_STATUSES = frozenset(HostStatus)
+
+
+@dataclass
+class Oracle:
+    """Counts split brains and writes down every broken invariant, once."""
+
+    scene: Scene
+    wire: Wire
+    policy: Policy
+    ha: frozenset[str]
+    splits: int = 0
+    human_splits: int = 0
+    violations: list[str] = field(default_factory=list)
+    _closed: dict[tuple[str, int], RunView] = field(default_factory=dict)
+    _told: set[object] = field(default_factory=set)
+    _waits: dict[str, int] = field(default_factory=dict)
+    _strays: dict[tuple[str, str], int] = field(default_factory=dict)
+    _cuts: int = 0
+    _crowd_since: int | None = None
+    _status: dict[str, str] = field(default_factory=dict)
+    _lost: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def _ms(self) -> int:
+        return self.scene.world.line.ms
+
+    @property
+    def _portal(self) -> Portal:
+        return self.scene.portal
+
+    def _say(self, key: object, text: str) -> None:
+        if key not in self._told:
+            self._told.add(key)
+            self.violations.append(f"{self._ms / 1000:.1f}: {text}")
+
+    # After every step
+
+    def after_events(self, events: Iterable[Happened]) -> None:
+        """Judge what the portal just did."""
+        for event in events:
+            if event.kind.startswith("host."):
+                self._host_event(event)
+            if event.kind == "run.proof":
+                if event.detail in HOST_PROOFS:
+                    self._lost[event.host] = event.ms
+                self._learn_runs()
+            elif event.kind in ("vm.starting", "vm.start_failed"):
+                self._waits.pop(event.vm, None)
+                if event.kind == "vm.starting":
+                    self._started_against_a_wish(event)
+
+    def _host_event(self, event: Happened) -> None:
+        status = event.kind.partition(".")[2]
+        if status in _STATUSES:
+            self._status[event.host] = status
+            self._count_silent()
+        elif status == "proven_off":
+            self._lost[event.host] = event.ms
+
+    def _count_silent(self) -> None:
+        """Note since when so many hosts are silent that no power command may be sent."""
+        watched = [
+            name for name in self.scene.world.hosts if self._status.get(name, "up") != "pending"
+        ]
+        silent = [name for name in watched if self._status.get(name) in _SILENT]
+        crowd = len(watched) >= 3 and (
+            100 * len(silent) / len(watched) >= self.policy.max_unreachable_pct
+        )
+        self._crowd_since = (self._crowd_since or self._ms) if crowd else None
+
+    def _learn_runs(self) -> None:
+        view = self._portal.view()
+        open_now: set[str] = set()
+        for run in view.runs:
+            if run.proof is not None:
+                self._closed[run.vm, run.generation] = run
+            elif run.vm in open_now:
+                self._say(("two", run.vm), f"I2: {run.vm} has two open runs")
+            else:
+                open_now.add(run.vm)
+        self.after_world()
+
+    def after_world(self) -> None:
+        """Judge who executes (I1, the truth of every proof) and who was powered off (I7)."""
+        self._power_commands()
+        writers: dict[str, list[Copy]] = {}
+        for copy in self.scene.world.copies():
+            if copy.writes:
+                writers.setdefault(copy.vm, []).append(copy)
+            self._proof_is_true(copy)
+        for vm, copies in writers.items():
+            if len(copies) > 1:
+                self._split(vm, copies)
+            else:
+                self._told.discard(("split", vm))
+
+    def _excused(self, copy: Copy) -> bool:
+        world = self.scene.world
+        return copy.host in world.misled or (copy.vm, copy.host) in world.outside
+
+    def _split(self, vm: str, copies: list[Copy]) -> None:
+        if ("split", vm) in self._told:
+            return
+        if any(self._excused(copy) for copy in copies):
+            self._told.add(("split", vm))
+            self.human_splits += 1
+        else:
+            self.splits += 1
+            where = " and ".join(copy.host for copy in copies)
+            self._say(("split", vm), f"I1: split brain of {vm} on {where}")
+
+    def _proof_is_true(self, copy: Copy) -> None:
+        run = self._closed.get((copy.vm, copy.generation or 0))
+        if run is not None and not self._excused(copy):
+            text = f"I2: false proof {run.proof}: {copy.vm} executes on {copy.host}"
+            self._say(("proof", copy.vm, copy.generation), f"{text}, generation {run.generation}")
+
+    def _started_against_a_wish(self, event: Happened) -> None:
+        since = self.scene.on_purpose.get(event.vm)
+        if since is None:
+            return
+        view = self._portal.view()
+        mine = [run for run in view.runs if run.vm == event.vm and run.ended_ms is not None]
+        last = mine[-1] if mine else None
+        wanted = view.vms[event.vm][1]
+        seen_off = last is not None and last.proof == "observed_off" and last.ended_ms is not None
+        if not wanted:
+            self._say(("wish", event.vm), f"I4: {event.vm} was stopped by a person and is started")
+        elif seen_off and last is not None and not self._host_was_lost(last, since):
+            text = f"I4: {event.vm} was shut down on purpose and is started"
+            self._say(("wish", event.vm), text)
+
+    def _host_was_lost(self, last: RunView, since: int) -> bool:
+        """Whether the shutdown was the host's own doing, as far as anybody can tell."""
+        lost = self._lost.get(last.host)
+        return lost is not None and lost - since <= HOST_SHUTDOWN_WINDOW.total_seconds() * 1000
+
+    # Every second
+
+    def tick(self) -> None:
+        """Judge what should have happened by now (I3, unnoticed copies)."""
+        silent = [vm for vm in self.ha if not self.scene.world.where(vm)]
+        strays = self._strays or len(list(self.scene.world.copies())) > len(self.ha)
+        if silent or strays:
+            view = self._portal.view()
+            for vm in silent:
+                self._restarted_in_time(vm, view)
+            self._noticed(view)
+        for vm in self.ha - set(silent):
+            self._waits.pop(vm, None)
+
+    def _restarted_in_time(self, vm: str, view: View) -> None:
+        _, wanted, quarantined = view.vms[vm]
+        run = next((item for item in view.runs if item.vm == vm and item.proof is None), None)
+        able = (
+            self._portal.engine.alive
+            and view.armed
+            and wanted
+            and not quarantined
+            and vm not in self.scene.on_purpose
+            and (run is None or self._can_be_settled(run.host))
+            and any(self._fit(host, vm, view) for host in self.scene.world.hosts)
+        )
+        if not able:
+            self._waits.pop(vm, None)
+            return
+        self._waits[vm] = waited = self._waits.get(vm, 0) + 1
+        if waited > RESTART_BOUND_S + SLACK_S and not self._alerted(vm, run, view):
+            self._say(("lost", vm), f"I3: {vm} could run, does not, and no alert says why")
+
+    def _can_be_settled(self, host: str) -> bool:
+        """Whether a working controller, or the host itself, would tell the run's fate."""
+        world = self.scene.world
+        machine, bmc = world.hosts[host], world.bmcs.get(host)
+        answers = machine.alive and not machine.isolated and not machine.hung
+        works = bmc is not None and bmc.reachable and not bmc.refuses and bmc.lie is None
+        return answers or (works and not machine.hung)
+
+    def _fit(self, host: str, vm: str, view: View) -> bool:
+        world = self.scene.world
+        machine = world.hosts[host]
+        used = sum(world.vms[copy.vm].memory_mib for copy in world.copies() if copy.host == host)
+        return (
+            machine.alive
+            and not machine.isolated
+            and not machine.hung
+            and view.statuses[host][0] == "up"
+            and machine.memory_mib - used >= world.vms[vm].memory_mib
+        )
+
+    def _alerted(self, vm: str, run: RunView | None, view: View) -> bool:
+        host = run.host if run is not None else ""
+        return any(
+            kind not in _SAYS_NOTHING and (of_vm == vm or (host and of_host == host))
+            for kind, of_host, of_vm, _ in view.alerts
+        ) or any(kind == AlertKind.FORGETFUL_DATABASE for kind, *_ in view.alerts)
+
+    def _noticed(self, view: View) -> None:
+        """A copy beside the open run must be suspended or alarmed once its host is seen."""
+        opened = {run.vm: run for run in view.runs if run.proof is None}
+        now_strays = set()
+        for copy in self.scene.world.copies():
+            run = opened.get(copy.vm)
+            machine = self.scene.world.hosts[copy.host]
+            hidden = machine.isolated or machine.hung or not self._portal.engine.alive
+            if (run is not None and run.host == copy.host) or hidden or not copy.writes:
+                continue
+            now_strays.add((copy.vm, copy.host))
+            since = self._strays.setdefault((copy.vm, copy.host), self._ms)
+            if self._ms - since > FOUND_WITHIN_MS and not view.vms[copy.vm][2]:
+                text = f"I2: a copy of {copy.vm} executes on {copy.host} and nobody noticed"
+                self._say(("stray", copy.vm), text)
+        self._strays = {key: at for key, at in self._strays.items() if key in now_strays}
+
+    # Power (I7)
+
+    def _power_commands(self) -> None:
+        cuts = self.wire.cuts[self._cuts :]
+        self._cuts = len(self.wire.cuts)
+        for ms, address in cuts:
+            self._justified(ms, address, self._portal.view())
+
+    def _justified(self, ms: int, host: str, view: View) -> None:
+        home = self.wire.home_of(host)
+        if home != host:
+            self._say(("cut", ms), f"I7: the fence of {host} cut the power of {home}")
+        if self._crowd_since is not None and ms - self._crowd_since > TOLERANCE_MS:
+            text = f"I7: {host} was powered off while too many hosts were silent"
+            self._say(("cut", ms), text)
+        asked = max((at for name, at, _ in view.fences if name == host and at <= ms), default=None)
+        seen = view.seen[host]
+        if asked is not None and seen is not None and asked < seen < ms - TOLERANCE_MS:
+            text = f"I7: {host} was powered off although it answered since the fence was asked for"
+            self._say(("cut", ms), text)

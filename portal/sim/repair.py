@@ -1,0 +1,63 @@
+"""The end of all faults: everything is repaired, and what must then come true (I6)."""
+
+from collections.abc import Iterator
+
+from fencing.domain.alerts import AlertKind
+from portal.sim.portal import View
+from portal.sim.words import Scene
+
+
+def repair(scene: Scene) -> None:
+    """Undo every fault, as diligent people would."""
+    world, portal = scene.world, scene.portal
+    world.version += 1
+    for address, home in list(world.wired_to.items()):
+        if address != world.wired_to.get(address):
+            continue
+        if home != address:
+            world.swap_bmcs(address, home)
+    for name, host in world.hosts.items():
+        bmc = world.bmcs.get(name)
+        if bmc is not None:
+            bmc.reachable, bmc.refuses, bmc.lie, bmc.identified = True, False, None, True
+            bmc.slow_seconds = 0.0
+        host.isolated = False
+        host.fail_starts.clear()
+        if host.hung:
+            host.thaw()
+        for uuid in list(host.slow_starts):
+            host.finish_start(uuid)
+        if not host.powered:
+            world.power_on(name)
+        elif not host.kernel:
+            world.reboot(name)
+    portal.crash_in = None
+    portal.engine.extra_delay_s = 0.0
+    if not portal.engine.alive:
+        portal.start_engine()
+    portal.admin("arm", {})
+    for name in world.hosts:
+        portal.admin("trust", {"host": name})
+
+
+def unfinished(scene: Scene) -> list[str]:
+    """Return what has not come true yet, in words."""
+    return list(_unfinished(scene, scene.portal.view()))
+
+
+def _unfinished(scene: Scene, view: View) -> Iterator[str]:
+    if any(kind == AlertKind.FORGETFUL_DATABASE for kind, *_ in view.alerts):
+        return  # nothing may be started until a person has decided which portal is right
+    resting = {vm for kind, _, vm, _ in view.alerts if kind == AlertKind.VM_DESTROYED}
+    for name, vm in scene.world.vms.items():
+        _, wanted, quarantined = view.vms[name]
+        if not vm.ha or not wanted or quarantined or name in scene.on_purpose or name in resting:
+            continue
+        where = scene.world.where(name)
+        opened = [run.host for run in view.runs if run.vm == name and run.proof is None]
+        if len(where) != 1 or where != opened:
+            yield f"{name} executes on {where or 'no host'}, its run is open on {opened or 'none'}"
+    for name, (status, _) in view.statuses.items():
+        if status not in ("up", "maintenance", "preparing_for_maintenance"):
+            yield f"{name} is {status}"
+    yield from (f"operation {op} is open" for op in view.open_ops)

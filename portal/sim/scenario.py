@@ -1,0 +1,178 @@
+"""A scenario: machines, VMs, what happens to them, and what is expected.  Strictly parsed."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from fencing.domain.policy import PolicyError, validate
+from portal.sim.words import WORDS
+
+T = TypeVar("T")
+
+
+class BadScenario(ValueError):
+    """The scenario cannot be understood; the text says what is wrong and what is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostSpec:
+    """A machine; storage, networks and CPU are accepted and not yet simulated."""
+
+    name: str
+    memory_mib: int = 16384
+    vcpus: int = 8
+    power: str = "on"
+    bmc: bool = True
+    cpu: str = ""
+    networks: tuple[str, ...] = ()
+    storage: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VmSpec:
+    """A VM; without a host it is down at the start."""
+
+    name: str
+    host: str = ""
+    memory_mib: int = 1024
+    vcpus: int = 1
+    ha: bool = True
+    priority: int = 50
+    state: str = "up"
+    storage: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EventSpec:
+    """Something that happens at second ``at``; ``args`` are the fault word's own."""
+
+    at: float
+    do: str
+    args: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        rest = "".join(f", {key}: {value}" for key, value in self.args.items())
+        return f"{{at: {self.at:g}, do: {self.do}{rest}}}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """How the cluster is set up."""
+
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    armed: bool = True
+    shared_storage: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """What must have come true at the end."""
+
+    vms: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    fenced: tuple[str, ...] = ()
+    proofs: Mapping[str, str] = field(default_factory=dict)
+    never: tuple[str, ...] = ()
+    alerts: tuple[str, ...] = ()
+    human_error_splits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Everything that a simulation needs to know."""
+
+    name: str
+    hosts: tuple[HostSpec, ...]
+    vms: tuple[VmSpec, ...]
+    events: tuple[EventSpec, ...] = ()
+    until: float = 300
+    cluster: Cluster = Cluster()
+    expect: Expect | None = None
+
+
+def load(folder: Path) -> Scenario:
+    """Read ``scenario.yaml`` of a folder; :class:`BadScenario` names the first mistake."""
+    try:
+        text = (folder / "scenario.yaml").read_text(encoding="utf-8")
+        raw = yaml.safe_load(text)
+    except (OSError, yaml.YAMLError) as error:
+        raise BadScenario(f"{folder.name}: {error}") from None
+    return parse(folder.name, raw)
+
+
+def parse(name: str, raw: object) -> Scenario:
+    """Return the scenario that ``raw``, as read from YAML, describes."""
+    top = _mapping(raw, "the scenario")
+    _only(top, ("cluster", "engines", "hosts", "vms", "events", "until", "expect"), "the scenario")
+    if len(top.get("engines", ["engine1"])) != 1:
+        raise BadScenario("engines: only one engine is simulated yet")
+    hosts = tuple(_build(HostSpec, item, "a host") for item in top.get("hosts", ()))
+    vms = tuple(_build(VmSpec, item, "a vm") for item in top.get("vms", ()))
+    scenario = Scenario(
+        name=name,
+        hosts=hosts,
+        vms=vms,
+        events=tuple(sorted(map(_event, top.get("events", ())), key=lambda event: event.at)),
+        until=float(top.get("until", 300)),
+        cluster=_build(Cluster, top.get("cluster", {}), "cluster"),
+        expect=_build(Expect, top["expect"], "expect") if "expect" in top else None,
+    )
+    _check_names(scenario)
+    return scenario
+
+
+def _mapping(raw: object, what: str) -> Mapping[str, Any]:
+    if not isinstance(raw, Mapping):
+        raise BadScenario(f"{what} must be a mapping, not {raw!r}")
+    return raw
+
+
+def _only(raw: Mapping[str, Any], known: Iterable[str], what: str) -> None:
+    for key in raw:
+        if key not in known:
+            raise BadScenario(f"{what}: {key!r} is unknown; known are {', '.join(sorted(known))}")
+
+
+def _build(kind: type[T], raw: object, what: str) -> T:
+    given = _mapping(raw, what)
+    known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]  # every T here is a dataclass
+    _only(given, known, what)
+    for name, item in known.items():
+        if item.default is MISSING and item.default_factory is MISSING and name not in given:
+            raise BadScenario(f"{what}: {name!r} is missing in {dict(given)}")
+    return kind(
+        **{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    )
+
+
+def _event(raw: object) -> EventSpec:
+    given = dict(_mapping(raw, "an event"))
+    if "at" not in given or "do" not in given:
+        raise BadScenario(f"an event needs 'at' and 'do': {given}")
+    at, do = float(given.pop("at")), str(given.pop("do"))
+    word = WORDS.get(do)
+    if word is None:
+        raise BadScenario(f"{do!r} is not a known fault word; known are {', '.join(sorted(WORDS))}")
+    _only(given, (*word.needs, *word.takes), do)
+    missing = [key for key in word.needs if key not in given]
+    if missing:
+        raise BadScenario(f"{do} needs {', '.join(missing)}")
+    return EventSpec(at, do, given)
+
+
+def _check_names(scenario: Scenario) -> None:
+    hosts = {host.name for host in scenario.hosts}
+    vms = {vm.name for vm in scenario.vms}
+    for vm in scenario.vms:
+        if vm.host and vm.host not in hosts:
+            raise BadScenario(f"{vm.name}: there is no host {vm.host!r}")
+    for event in scenario.events:
+        for key, known in (("host", hosts), ("with", hosts), ("vm", vms)):
+            if event.args.get(key, next(iter(known), "")) not in known:
+                raise BadScenario(f"{event.do}: there is no {key} {event.args[key]!r}")
+    try:
+        validate(dict(scenario.cluster.policy))
+    except PolicyError as error:
+        raise BadScenario(f"cluster: policy: {error}") from None

@@ -1,0 +1,172 @@
+"""One simulation from beginning to end: build the world, let things happen, judge."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from random import Random
+
+from fencing.domain.policy import layered
+from portal.sim.full import FullPortal, full_portal
+from portal.sim.oracle import Oracle
+from portal.sim.portal import Portal, Start, View
+from portal.sim.pure import PurePortal
+from portal.sim.pure_work import LOOK
+from portal.sim.repair import repair, unfinished
+from portal.sim.scenario import EventSpec, Scenario
+from portal.sim.timeline import Timeline
+from portal.sim.wire import Wire
+from portal.sim.words import Scene, do
+from portal.sim.world import World, WorldVm
+
+#: After all faults are repaired the world must have converged within this many seconds.
+CONVERGE_S = 400
+_STEP_S = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a simulation."""
+
+    scenario: Scenario
+    log: tuple[str, ...]
+    violations: tuple[str, ...]
+    splits: int
+    human_splits: int
+    view: View
+    where: dict[str, list[str]]  # vm: hosts on which it executes at the end
+    power: dict[str, str]
+    gaps: dict[str, float]  # vm: seconds in which no copy executed
+
+
+class Simulation:
+    """A world, a portal over it, and the oracle that watches both."""
+
+    def __init__(self, scenario: Scenario, world: World, wire: Wire, portal: Portal) -> None:
+        self.scenario, self.world, self.portal = scenario, world, portal
+        self.line = world.line
+        self.log: list[str] = []
+        self.gaps = dict.fromkeys(world.vms, 0.0)
+        self._seen_version = -1
+        scene = Scene(world, portal, {})
+        self.scene = scene
+        policy = layered(scenario.cluster.policy)
+        ha = frozenset(name for name, vm in world.vms.items() if vm.ha)
+        self.oracle = Oracle(scene, wire, policy, ha)
+
+    def run(self, *, converge: bool) -> Outcome:
+        """Let everything happen; with ``converge``, repair all faults at the end and wait."""
+        self.line.after_each = self._watch
+        for pk in self.world.host_pks.values():
+            self.portal.engine.send(LOOK, (pk,), None)
+        self.line.after(0.5, self.portal.engine.beat)
+        self.line.after(1.0, self._tick)
+        for event in self.scenario.events:
+            self.line.at(round(event.at * 1000), lambda event=event: self._fault(event))  # type: ignore[misc]  # binds the loop's event
+        self.line.run_until(self.scenario.until)
+        view, log = self.portal.view(), tuple(self.log)
+        if converge:
+            self._converge()
+        self._errors()
+        return Outcome(
+            scenario=self.scenario,
+            log=log,
+            violations=tuple(self.oracle.violations),
+            splits=self.oracle.splits,
+            human_splits=self.oracle.human_splits,
+            view=view,
+            where={vm: self.world.where(vm) for vm in self.world.vms},
+            power={name: "on" if host.powered else "off" for name, host in self.world.hosts.items()},
+            gaps=self.gaps,
+        )
+
+    def _fault(self, event: EventSpec) -> None:
+        words = "".join(f" {value}" for value in event.args.values())
+        self.log.append(f"{self.line.seconds:8.1f}  ! {event.do}{words}")
+        do(self.scene, event.do, event.args)
+
+    def _watch(self) -> None:
+        events = self.portal.take_log()
+        if events:
+            self.log.extend(map(str, events))
+            self.oracle.after_events(events)
+        if self.world.version != self._seen_version:
+            self._seen_version = self.world.version
+            self.oracle.after_world()
+
+    def _tick(self) -> None:
+        for vm in self.world.vms:
+            if not self.world.where(vm):
+                self.gaps[vm] += 1
+        self.oracle.tick()
+        self.line.after(1.0, self._tick)
+
+    def _converge(self) -> None:
+        repair(self.scene)
+        end = self.line.seconds + CONVERGE_S
+        while self.line.seconds < end:
+            self.line.run_until(self.line.seconds + _STEP_S)
+            if not unfinished(self.scene):
+                return
+        left = "; ".join(unfinished(self.scene))
+        self.oracle.violations.append(f"{self.line.seconds:.1f}: I6: no convergence: {left}")
+
+    def _errors(self) -> None:
+        if isinstance(self.portal, FullPortal):
+            texts = [f"{type(error).__name__}: {error}" for error in self.portal.fibers.errors]
+            for text in dict.fromkeys(texts):
+                self.oracle.violations.append(f"a task failed {texts.count(text)} times: {text}")
+
+
+def build_world(scenario: Scenario) -> World:
+    """Return the machines and VMs of ``scenario``."""
+    world = World(Timeline())
+    for pk, host in enumerate(scenario.hosts, 1):
+        on = host.power != "off"
+        world.add_host(pk, host.name, host.memory_mib, host.vcpus, on=on, bmc=host.bmc)
+    for pk, vm in enumerate(scenario.vms, 1):
+        uuid = f"00000000-0000-4000-8000-0000000000{pk:02x}"
+        disk = f"/images/{vm.name}.qcow2"
+        xml = (
+            f"<domain type='kvm'><name>{vm.name}</name><uuid>{uuid}</uuid>"
+            f"<memory unit='MiB'>{vm.memory_mib}</memory><vcpu>{vm.vcpus}</vcpu>"
+            f"<devices><disk type='file' device='disk'><source file='{disk}'/></disk></devices>"
+            "</domain>"
+        )
+        world.vms[vm.name] = WorldVm(
+            pk, vm.name, uuid, xml, disk, vm.memory_mib, vm.vcpus, vm.ha, vm.priority
+        )
+        if vm.host:
+            world.place(vm.name, vm.host, 1)
+    return world
+
+
+@contextmanager
+def _portal(depth: str, wire: Wire, start: Start, random: Random | None) -> Iterator[Portal]:
+    if depth == "pure":
+        yield PurePortal(wire, start, random)
+    else:
+        with full_portal(wire, start, random) as portal:
+            yield portal
+
+
+def simulate(
+    scenario: Scenario, depth: str = "full", seed: int | None = None, *, converge: bool = False
+) -> Outcome:
+    """Run ``scenario``; a ``seed`` draws delays, losses and pauses, without one there are none."""
+    world = build_world(scenario)
+    start = Start(
+        policy=scenario.cluster.policy,
+        armed=scenario.cluster.armed,
+        homes={vm.name: vm.host for vm in scenario.vms if vm.host},
+        down=frozenset(vm.name for vm in scenario.vms if vm.state == "down" and not vm.ha),
+    )
+    random = None if seed is None else Random(seed)  # noqa: S311 - repeatable luck, no secret
+    wire = Wire(world, random)
+    with _portal(depth, wire, start, random) as portal:
+        return Simulation(scenario, world, wire, portal).run(converge=converge)
+
+
+def without(scenario: Scenario, index: int) -> Scenario:
+    """Return ``scenario`` without one of its events."""
+    events = scenario.events[:index] + scenario.events[index + 1 :]
+    return replace(scenario, events=events)

@@ -1,0 +1,217 @@
+"""The fault words: what can happen to a simulated data centre, each with its arguments."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fencing.domain.power import PowerState
+from hosts.domain.looks import GuestReason, GuestState
+from portal.sim.portal import Portal
+from portal.sim.world import World
+
+
+@dataclass
+class Scene:
+    """What a fault may touch."""
+
+    world: World
+    portal: Portal
+    on_purpose: dict[str, int]  # VMs that somebody shut down, and when (ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One fault word."""
+
+    act: Callable[..., None]
+    needs: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
+
+
+def do(scene: Scene, word: str, args: Mapping[str, Any]) -> None:
+    """Let ``word`` happen."""
+    scene.world.version += 1
+    WORDS[word].act(scene, **{{"with": "other"}.get(key, key): args[key] for key in args})
+
+
+def _hang(scene: Scene, host: str) -> None:
+    scene.world.hosts[host].freeze()
+
+
+def _thaw(scene: Scene, host: str) -> None:
+    scene.world.hosts[host].thaw()
+
+
+def _isolate(scene: Scene, host: str) -> None:
+    scene.world.hosts[host].isolated = True
+
+
+def _rejoin(scene: Scene, host: str) -> None:
+    scene.world.hosts[host].isolated = False
+
+
+def _cut(scene: Scene, host: str) -> None:
+    """Host and BMC lose their supply together."""
+    _set_bmc(scene, host, reachable=False, on=False, off_at=None)
+    scene.world.cut(host)
+
+
+def _restore(scene: Scene, host: str) -> None:
+    _set_bmc(scene, host, reachable=True, on=True)
+    scene.world.press_on(host)
+
+
+def _set_bmc(scene: Scene, host: str, **changes: Any) -> None:
+    bmc = scene.world.bmcs.get(host)
+    if bmc is not None:
+        for name, value in changes.items():
+            setattr(bmc, name, value)
+
+
+def _bmc(**changes: Any) -> Callable[..., None]:
+    return lambda scene, host: _set_bmc(scene, host, **changes)
+
+
+def _slow_off(scene: Scene, host: str, s: float) -> None:
+    _set_bmc(scene, host, slow_seconds=float(s), slow_state=PowerState.ON)
+
+
+def _lie(scene: Scene, host: str, answer: str, identified: bool = True) -> None:
+    _set_bmc(scene, host, lie=PowerState(answer), identified=bool(identified))
+    if identified and answer == "off":
+        scene.world.misled.add(host)
+
+
+def _swap(scene: Scene, host: str, other: str) -> None:
+    scene.world.swap_bmcs(host, other)
+
+
+def _crash_vm(scene: Scene, vm: str) -> None:
+    for host in scene.world.where(vm):
+        scene.world.hosts[host].crash_guest(scene.world.vms[vm].uuid)
+
+
+def _guest_shutdown(scene: Scene, vm: str) -> None:
+    for host in scene.world.where(vm):
+        scene.world.hosts[host].guest_shutdown(scene.world.vms[vm].uuid)
+        scene.on_purpose[vm] = scene.world.line.ms
+
+
+def _start_fails(scene: Scene, vm: str, host: str, times: int) -> None:
+    scene.world.hosts[host].fail_starts[scene.world.vms[vm].uuid] = int(times)
+
+
+def _start_hangs(scene: Scene, vm: str, host: str, s: float) -> None:
+    machine, uuid = scene.world.hosts[host], scene.world.vms[vm].uuid
+    machine.slow_starts.add(uuid)
+
+    def finish() -> None:
+        scene.world.version += 1
+        if uuid in machine.slow_starts:
+            machine.finish_start(uuid)
+
+    scene.world.line.after(float(s), finish)
+
+
+def _external_start(scene: Scene, vm: str, host: str) -> None:
+    scene.world.start_outside(vm, host)
+    scene.on_purpose.pop(vm, None)
+
+
+def _external_destroy(scene: Scene, vm: str) -> None:
+    for host in scene.world.where(vm):
+        uuid = scene.world.vms[vm].uuid
+        scene.world.hosts[host].set_guest(uuid, GuestState.SHUT_OFF, GuestReason.DESTROYED)
+        scene.on_purpose[vm] = scene.world.line.ms
+
+
+def _confirm(scene: Scene, host: str, truthful: bool = True) -> None:
+    alive = any(copy.host == host for copy in scene.world.copies())
+    if truthful and alive:
+        return  # who looks at the machine first sees that it runs
+    if alive:
+        scene.world.misled.add(host)
+    scene.portal.admin("confirm_rebooted", {"host": host})
+
+
+def _start(scene: Scene, vm: str) -> None:
+    scene.on_purpose.pop(vm, None)
+    scene.portal.admin("start", {"vm": vm})
+
+
+def _stop(scene: Scene, vm: str) -> None:
+    scene.on_purpose[vm] = scene.world.line.ms
+    scene.portal.admin("stop", {"vm": vm})
+
+
+def _shutdown(scene: Scene, vm: str) -> None:
+    scene.on_purpose[vm] = scene.world.line.ms
+    scene.portal.admin("shutdown", {"vm": vm})
+
+
+def _admin(word: str) -> Callable[..., None]:
+    return lambda scene, **args: scene.portal.admin(word, args)
+
+
+def _crash_engine(scene: Scene, after: int = 0) -> None:
+    """Die at the ``after``-th step from now: commits and hardware calls, or intentions."""
+    scene.portal.crash_in = int(after)
+
+
+def _start_engine(scene: Scene) -> None:
+    scene.portal.crash_in = None
+    if not scene.portal.engine.alive:
+        scene.portal.start_engine()
+
+
+def _delay(scene: Scene, s: float) -> None:
+    scene.portal.engine.extra_delay_s = float(s)
+
+
+def _duplicate(scene: Scene, times: int = 10) -> None:
+    scene.portal.engine.double_next = int(times)
+
+
+def _on_host(method: str) -> Word:
+    return Word(lambda scene, host: getattr(scene.world, method)(host), ("host",))
+
+
+WORDS: Mapping[str, Word] = {
+    "host.power_off": _on_host("power_off"),
+    "host.power_on": _on_host("power_on"),
+    "host.panic": _on_host("panic"),
+    "host.reboot": _on_host("reboot"),
+    "host.hang": Word(_hang, ("host",)),
+    "host.thaw": Word(_thaw, ("host",)),
+    "host.isolate": Word(_isolate, ("host",)),
+    "host.rejoin": Word(_rejoin, ("host",)),
+    "power.cut": Word(_cut, ("host",)),
+    "power.restore": Word(_restore, ("host",)),
+    "bmc.fail": Word(_bmc(reachable=False), ("host",)),
+    "bmc.repair": Word(
+        _bmc(reachable=True, refuses=False, lie=None, identified=True, slow_seconds=0.0), ("host",)
+    ),
+    "bmc.auth_fail": Word(_bmc(refuses=True), ("host",)),
+    "bmc.slow_off": Word(_slow_off, ("host", "s")),
+    "bmc.lie": Word(_lie, ("host", "answer"), ("identified",)),
+    "bmc.swap": Word(_swap, ("host", "with")),
+    "vm.crash": Word(_crash_vm, ("vm",)),
+    "vm.guest_shutdown": Word(_guest_shutdown, ("vm",)),
+    "vm.start_fails": Word(_start_fails, ("vm", "host", "times")),
+    "vm.start_hangs": Word(_start_hangs, ("vm", "host", "s")),
+    "libvirt.external_start": Word(_external_start, ("vm", "host")),
+    "libvirt.external_destroy": Word(_external_destroy, ("vm",)),
+    "admin.confirm_rebooted": Word(_confirm, ("host",), ("truthful",)),
+    "admin.start": Word(_start, ("vm",)),
+    "admin.stop": Word(_stop, ("vm",)),
+    "admin.shutdown": Word(_shutdown, ("vm",)),
+    "admin.maintenance": Word(_admin("maintenance"), ("host",)),
+    "admin.activate": Word(_admin("activate"), ("host",)),
+    "admin.observe": Word(_admin("observe")),
+    "admin.arm": Word(_admin("arm")),
+    "admin.set_policy": Word(_admin("set_policy"), ("policy",)),
+    "engine.crash": Word(_crash_engine, (), ("after",)),
+    "engine.start": Word(_start_engine),
+    "task.delay": Word(_delay, ("s",)),
+    "task.duplicate": Word(_duplicate, (), ("times",)),
+}
