@@ -61,7 +61,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # as above
         self.waiting: dict[tuple[str, str | int], Change] = {}
         self.sender: asyncio.Task[None] | None = None
         user = self.scope.get("user")
-        if user is None or not await database_sync_to_async(_scopes)(user.pk):
+        known = user is not None and user.pk is not None
+        if not known or not await database_sync_to_async(_scopes)(user.pk):
             await self.close()
             return
         self.user_id = user.pk
@@ -115,7 +116,7 @@ def _is_ping(text: str) -> bool:
         return False
 
 
-def _scopes(user_id: int | None) -> Scopes:
+def _scopes(user_id: int) -> Scopes:
     user = User.objects.filter(pk=user_id, is_active=True).first()
     return scopes_of(user, Role.VIEWER)
 

@@ -51,8 +51,8 @@ def _cord(rig: Rig, host: str) -> float:
 
 
 def _asks(rig: Rig, host: str) -> bool:
-    alerts = rig.api.get("alerts/", open="true")
-    return any(row["kind"] == "confirm_reboot" and row["host_name"] == host for row in alerts)
+    pk = rig.api.named("hosts/", host)["id"]
+    return bool(rig.api.get("alerts/", open="true", kind="confirm_reboot", host=pk))
 
 
 CASES = {

@@ -158,7 +158,7 @@ class Rig:
             web.post("/sign-in/", data=form, headers={"Referer": self.url})
             answer = web.post(
                 "/api/v1/tokens/",
-                json={"name": "rig"},
+                json={"name": "rig", "scope": "admin"},
                 headers={"X-CSRFToken": web.cookies["csrftoken"], "Referer": self.url},
             )
             if answer.status_code != 201:
@@ -195,9 +195,8 @@ class Rig:
 
     def up(self) -> dict[str, str]:
         """Return the host of each VM that the API calls up."""
-        return {
-            row["name"]: row["host_name"] for row in self.api.get("vms/") if row["state"] == "up"
-        }
+        rows = self.api.get("vms/", state="up")
+        return {row["name"]: row["run"]["host_name"] for row in rows if row["run"]}
 
     def calm(self) -> bool:
         """Whether all hosts are up and available and every VM runs where the API says."""

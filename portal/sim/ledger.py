@@ -34,7 +34,6 @@ class HostRow:
     vcpus: int
     since: datetime
     last_seen: datetime | None
-    look_due: datetime
     uuid: str
     boot_marker: str
     uptime_s: float | None
@@ -49,7 +48,6 @@ class HostRow:
     first_contact: bool = False
     marker_at_proof: str = ""
     disproved: bool = False
-    look_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +120,7 @@ class Book:
         self.line, self.policy, self.wake = line, policy, wake
         self.hosts: dict[int, HostRow] = {}
         self.controllers: dict[int, ControllerFacts] = {}
+        self.turns: dict[int, tuple[datetime, int]] = {}  # host: next look due, version
         self.vms: dict[int, VmRow] = {}
         self.runs: dict[int, OpenRun] = {}  # open, by VM
         self.closed: list[ClosedRun] = []

@@ -42,12 +42,12 @@ class PurePortal:
         for name, pk in world.host_pks.items():
             host, on = world.hosts[name], world.hosts[name].powered
             row = HostRow(
-                pk, name, host.memory_mib, host.vcpus, now, now if on else None, now, host.uuid,
+                pk, name, host.memory_mib, host.vcpus, now, now if on else None, host.uuid,
                 host.marker or "", host.uptime() if on else None,
                 status=HostStatus.UP if on else HostStatus.DOWN,
                 ha=HaState.AVAILABLE if on else HaState.INELIGIBLE, ha_since=now,
             )  # fmt: skip
-            self.book.hosts[pk] = row
+            self.book.hosts[pk], self.book.turns[pk] = row, (now, 0)
             if name in world.bmcs:
                 self.book.controllers[pk] = ControllerFacts(pk, 1, trusted=True)
         for vm in world.vms.values():
@@ -96,9 +96,9 @@ class PurePortal:
     def _sweep(self) -> None:
         book = self.book
         late = book.now() - LOST_AFTER
-        for host in book.hosts.values():
-            if host.look_due <= late:
-                self._wake(LOOK, host.pk)
+        for host, (due_at, _) in book.turns.items():
+            if due_at <= late:
+                self._wake(LOOK, host)
         for table in ("vms", "fencing"):
             due = [op for op in book.ops.values() if op.table == table and op.due_at <= late]
             for op in sorted(due, key=lambda op: op.due_at):

@@ -24,7 +24,8 @@ def _vm(book: Book, name: str) -> int:
 
 def _want(book: Book, host: str, wanted: Wanted, event: HostEvent) -> None:
     pk = _host(book, host)
-    book.set_host(pk, wanted=wanted, look_due=book.now())
+    book.set_host(pk, wanted=wanted)
+    book.turns[pk] = (book.now(), book.turns[pk][1])
     book.emit("host.wanted", pk)
     book.move_host(pk, event)
     book.wake(LOOK, pk)

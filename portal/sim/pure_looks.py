@@ -24,19 +24,18 @@ def look(book: Book, wire: Wire, host: int, early: int = 0) -> Step:
     """Look at a host, if it is due, and ask for the next look."""
     asked_at, row, policy = book.now(), book.hosts[host], book.policy
     early_s = policy.poll if early else 0.0
-    if row.look_due > asked_at + timedelta(seconds=early_s):
+    due, version = book.turns[host]
+    if due > asked_at + timedelta(seconds=early_s):
         return
-    version = row.look_version + 1
-    due = asked_at + timedelta(seconds=policy.connect_deadline + 2)
-    book.set_host(host, look_version=version, look_due=due)
+    version += 1
+    book.turns[host] = (asked_at + timedelta(seconds=policy.connect_deadline + 2), version)
     known = dict(book.runs)
     vms = {
         vm.uuid: KnownVm(vm.pk, vm.uuid, vm.name, vm.generation, vm.ha) for vm in book.vms.values()
     }
 
     def on_slow() -> None:
-        now_there = book.hosts[host]
-        if now_there.look_version == version and now_there.slow_since is None:
+        if book.turns[host][1] == version and book.hosts[host].slow_since is None:
             book.set_host(host, slow_since=asked_at)
             book.changes += 1
             book.wake(ROUND, 1)
@@ -52,7 +51,7 @@ def look(book: Book, wire: Wire, host: int, early: int = 0) -> Step:
             book.wake(ROUND, 1)
         if answer.boot_marker is None:
             yield from _mark(book, wire, host)
-    book.wake(LOOK, host, at=book.hosts[host].look_due)
+    book.wake(LOOK, host, at=book.turns[host][0])
 
 
 def _mark(book: Book, wire: Wire, host: int) -> Step:
@@ -75,7 +74,7 @@ def record_missed(
     missed_polls: int,
 ) -> None:
     """Count an unanswered look, unless its turn was lost."""
-    if book.hosts[row.pk].look_version != version:
+    if book.turns[row.pk][1] != version:
         return
     missed = row.missed + 1
     pause = SLOW_POLL if row.status in SLOW_LOOK else timedelta(seconds=book.policy.poll)
@@ -85,8 +84,8 @@ def record_missed(
         kernel=kernel,
         kernel_at=asked_at,
         slow_since=row.slow_since or asked_at,
-        look_due=max(book.now(), asked_at + pause),
     )
+    book.turns[row.pk] = (max(book.now(), asked_at + pause), version)
     book.changes += 1
     book.move_host(row.pk, after_missed_look(missed, missed_polls))
 
@@ -101,7 +100,7 @@ def _record(
     vms: Mapping[str, KnownVm],
 ) -> bool:
     """Write down a whole answer; True when the plan should look at it."""
-    if book.hosts[row.pk].look_version != version:
+    if book.turns[row.pk][1] != version:
         return False
     has_rebooted = rebooted(
         marker_before=row.boot_marker,
@@ -131,7 +130,6 @@ def _learn(book: Book, row: HostRow, asked_at: datetime, look: Look, disproved: 
         book.changes += 1
     book.set_host(
         row.pk,
-        look_due=asked_at + timedelta(seconds=book.policy.poll),
         uuid=look.host_uuid,
         boot_marker=look.boot_marker or "",
         uptime_s=look.uptime_s,
@@ -141,6 +139,8 @@ def _learn(book: Book, row: HostRow, asked_at: datetime, look: Look, disproved: 
         kernel=KernelSign.UNKNOWN,
         last_seen=asked_at,
     )
+    due = asked_at + timedelta(seconds=book.policy.poll)
+    book.turns[row.pk] = (due, book.turns[row.pk][1])
     return book.move_host(row.pk, after_good_look(fit=True, wanted=row.wanted))
 
 

@@ -278,7 +278,8 @@ def _power_on(book: Book, wire: Wire, op: Op) -> Step:
         wait(book, op, book.policy.fence_retry_first * 2**op.attempt, attempt=op.attempt + 1)
     elif record(book, op, state="done"):
         forget_readings(book, op.host)
-        book.set_host(op.host, look_due=book.now(), missed=0)
+        book.set_host(op.host, missed=0)
+        book.turns[op.host] = (book.now(), book.turns[op.host][1])
         book.move_host(op.host, HostEvent.POWERED_ON)
 
 

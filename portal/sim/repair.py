@@ -10,7 +10,6 @@ from portal.sim.words import Scene
 def repair(scene: Scene) -> None:
     """Undo every fault, as diligent people would."""
     world, portal = scene.world, scene.portal
-    world.version += 1
     for address, home in list(world.wired_to.items()):
         if address != world.wired_to.get(address):
             continue
@@ -26,11 +25,12 @@ def repair(scene: Scene) -> None:
         if host.hung:
             host.thaw()
         for uuid in list(host.slow_starts):
-            host.finish_start(uuid)
+            world.finish_create(name, uuid)
         if not host.powered:
             world.power_on(name)
         elif not host.kernel:
             world.reboot(name)
+    world.version += 1
     portal.crash_in = None
     portal.engine.extra_delay_s = 0.0
     if not portal.engine.alive:

@@ -106,8 +106,16 @@ class Wire:
 
     def start(self, name: str, spec: GuestSpec, deadline: float) -> Wait[None]:
         """Define and create a copy."""
-        call = self.act(name, deadline, lambda it: it.start(spec, deadline=deadline), START_S)
-        yield from call
+
+        def create(hypervisor: MemoryHypervisor) -> None:
+            try:
+                hypervisor.start(spec, deadline=deadline)
+            except NoAnswer:
+                if not self.world.hosts[name].hung:
+                    self.world.hanging.add((name, spec.uuid))
+                raise
+
+        yield from self.act(name, deadline, create, START_S)
         self.world.outside.discard((spec.name, name))
 
     def small(self, name: str, kind: str, uuid: str, deadline: float) -> Wait[None]:

@@ -30,8 +30,8 @@ class Word:
 
 def do(scene: Scene, word: str, args: Mapping[str, Any]) -> None:
     """Let ``word`` happen."""
-    scene.world.version += 1
     WORDS[word].act(scene, **{{"with": "other"}.get(key, key): args[key] for key in args})
+    scene.world.version += 1
 
 
 def _hang(scene: Scene, host: str) -> None:
@@ -102,15 +102,9 @@ def _start_fails(scene: Scene, vm: str, host: str, times: int) -> None:
 
 
 def _start_hangs(scene: Scene, vm: str, host: str, s: float) -> None:
-    machine, uuid = scene.world.hosts[host], scene.world.vms[vm].uuid
-    machine.slow_starts.add(uuid)
-
-    def finish() -> None:
-        scene.world.version += 1
-        if uuid in machine.slow_starts:
-            machine.finish_start(uuid)
-
-    scene.world.line.after(float(s), finish)
+    world, uuid = scene.world, scene.world.vms[vm].uuid
+    world.hosts[host].slow_starts.add(uuid)
+    world.line.after(float(s), lambda: world.finish_create(host, uuid))
 
 
 def _external_start(scene: Scene, vm: str, host: str) -> None:

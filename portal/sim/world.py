@@ -58,8 +58,10 @@ class World:
     outside: set[tuple[str, str]] = field(default_factory=set)  # (vm, host) started by strangers
     misled: set[str] = field(default_factory=set)  # hosts about which a person or a BMC lied
     wired_to: dict[str, str] = field(default_factory=dict)  # BMC address: machine, where swapped
+    hanging: set[tuple[str, str]] = field(default_factory=set)  # (host, uuid): a create on its way
     version: int = 0
     _boots: dict[str, int] = field(default_factory=dict)
+    _known: tuple[int, list[Copy]] = (-1, [])
 
     def __post_init__(self) -> None:
         self.power = MemoryPower(now=lambda: self.line.seconds, on_power=self._relay)
@@ -103,9 +105,9 @@ class World:
 
     def cut(self, name: str) -> None:
         """No electricity: everything on it ends."""
-        self.version += 1
         self._boots[name] = self._boots.get(name, 0) + 1
         self.hosts[name].kill()
+        self.version += 1
 
     def press_on(self, name: str) -> None:
         """Electricity; the kernel answers ``BOOT_S`` later."""
@@ -121,9 +123,9 @@ class World:
 
         def boot() -> None:
             if self._boots[name] == mine and self.hosts[name].powered:
-                self.version += 1
                 self.booted_ms[name] = self.line.ms
                 self.hosts[name].boot()
+                self.version += 1
 
         self.line.after(BOOT_S, boot)
 
@@ -141,10 +143,10 @@ class World:
 
     def panic(self, name: str) -> None:
         """The kernel dies, the power stays."""
-        self.version += 1
         if self.hosts[name].powered:
             self._boots[name] = self._boots.get(name, 0) + 1
             self.hosts[name].panic()
+            self.version += 1
 
     def reboot(self, name: str) -> None:
         """A warm restart that the portal did not ask for."""
@@ -159,6 +161,15 @@ class World:
             a, b = self.wired_to.get(one, one), self.wired_to.get(other, other)
             self.wired_to[one], self.wired_to[other] = b, a
 
+    def finish_create(self, host: str, uuid: str) -> None:
+        """Let creates of this VM hang there no longer; one that does is carried out now."""
+        machine = self.hosts[host]
+        if (host, uuid) in self.hanging and uuid in machine.slow_starts:
+            machine.finish_start(uuid)
+        machine.slow_starts.discard(uuid)
+        self.hanging.discard((host, uuid))
+        self.version += 1
+
     # What happens to copies
 
     def guest(self, vm: str, host: str) -> SeenGuest | None:
@@ -169,8 +180,13 @@ class World:
         """Return the hosts on which copies of ``vm`` execute."""
         return [copy.host for copy in self.copies() if copy.vm == vm]
 
-    def copies(self) -> Iterator[Copy]:
-        """Yield every copy that executes, in the order of hosts."""
+    def copies(self) -> list[Copy]:
+        """Return every copy that executes, in the order of hosts."""
+        if self._known[0] != self.version:
+            self._known = (self.version, list(self._copies()))
+        return self._known[1]
+
+    def _copies(self) -> Iterator[Copy]:
         for name, host in self.hosts.items():
             if not host.alive:
                 continue
@@ -185,7 +201,6 @@ class World:
         machine, item = self.hosts[host], self.vms[vm]
         if not machine.alive:
             return
-        self.version += 1
         self.outside.add((vm, host))
         there = machine.guests.get(item.uuid)
         if there is None:
@@ -193,3 +208,4 @@ class World:
         machine.guests[item.uuid] = replace(
             there, state=GuestState.RUNNING, reason=GuestReason.NONE
         )
+        self.version += 1

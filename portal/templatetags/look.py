@@ -141,9 +141,8 @@ def icon(name: str, colour: str = "") -> SafeString:
 def state(kind: str, value: str) -> SafeString:
     """Return a state as icon, colour and words."""
     name, colour, words = LOOKS[kind].get(str(value), ("help", "calm", str(value)))
-    return format_html(
-        '<span class="state state-{}">{}{}</span>', colour, icon(name, colour), words
-    )
+    sign = icon(name, colour)
+    return format_html('<span class="state state-{}">{}{}</span>', colour, sign, words)
 
 
 @register.simple_tag

@@ -110,18 +110,15 @@ def readyz(request: HttpRequest) -> HttpResponse:
     return JsonResponse(whole, status=200 if ready else 503)
 
 
+_OPEN = {"state__in": OPEN_STATES}
 _COUNTS = (
     ("holdfast_hosts", "status", Host.objects.all()),
     ("holdfast_vms", "state", Vm.objects.all()),
     ("holdfast_ha_resources", "state", HaResource.objects.all()),
     ("holdfast_alerts_open", "kind", Alert.objects.filter(closed_at__isnull=True)),
-    ("holdfast_host_operations_open", "kind", HostOperation.objects.filter(state__in=OPEN_STATES)),
-    ("holdfast_vm_operations_open", "kind", VmOperation.objects.filter(state__in=OPEN_STATES)),
-    (
-        "holdfast_fence_operations_open",
-        "kind",
-        FenceOperation.objects.filter(state__in=OPEN_STATES),
-    ),
+    ("holdfast_host_operations_open", "kind", HostOperation.objects.filter(**_OPEN)),
+    ("holdfast_vm_operations_open", "kind", VmOperation.objects.filter(**_OPEN)),
+    ("holdfast_fence_operations_open", "kind", FenceOperation.objects.filter(**_OPEN)),
 )
 
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.forms import PasswordChangeForm
 from django.contrib.auth.views import PasswordChangeView
-from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import get_object_or_404, render
 
@@ -91,9 +91,11 @@ class NewPassword(PasswordChangeView):
     template_name = "password.html"
     success_url = "/"
 
-    def form_valid(self, form: BaseForm) -> HttpResponse:
+    def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
         """Take the reminder away."""
-        User.objects.filter(pk=self.request.user.pk).update(must_change_password=False)
+        User.objects.filter(username=self.request.user.get_username()).update(
+            must_change_password=False
+        )
         return super().form_valid(form)
 
 

@@ -63,7 +63,7 @@ def attention(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, 
     hosts = {host.pk: host for host in Host.objects.filter(pk__in=ids).select_related("ha")}
     vms = Vm.objects.in_bulk({alert.vm for alert in alerts})
     open_now = Incident.objects.filter(closed_at__isnull=True).values_list("host", "pk")
-    incidents = dict(open_now)
+    incidents = {host: pk for host, pk in open_now if host}
     operates = scopes_of(request.user, Role.OPERATOR)
     rows = [_alert(alert, hosts, vms, incidents, operates) for alert in alerts]
     rows.sort(key=lambda row: not row["confirm"])
@@ -74,7 +74,7 @@ def _alert(
     alert: Alert,
     hosts: dict[int, Host],
     vms: dict[int, Vm],
-    incidents: dict[int | None, int],
+    incidents: dict[int, int],
     operates: Scopes,
 ) -> dict[str, Any]:
     host, vm = hosts.get(alert.host), vms.get(alert.vm)
@@ -86,7 +86,7 @@ def _alert(
         "cure": CURE[kind],
         "subject": host or vm,
         "host": host,
-        "incident": incidents.get(alert.host or None),
+        "incident": incidents.get(alert.host),
         "urgent": kind in _URGENT,
         "confirm": asks and may and host is not None and confirmable(host),
     }
@@ -136,7 +136,7 @@ def vms(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, Any]:
         .prefetch_related(Prefetch("runs", queryset=open_now, to_attr="open_runs"))
     )
     for vm in rows:
-        run = vm.open_runs[0] if vm.open_runs else None  # type: ignore[attr-defined]  # by the prefetch
+        run = vm.open_runs[0] if vm.open_runs else None
         host_id = run.host_id if run else 0
         waits = bool(vm.waiting_for) and run is None and vm.wanted_up
         vm.run = run  # type: ignore[attr-defined]  # for the template

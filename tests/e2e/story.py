@@ -31,8 +31,8 @@ class Story:
         for row in self.rig.api.get("hosts/"):
             if row["wanted"] != "active":
                 self.act("hosts", row["id"], "activate")
-        for row in self.rig.api.get("power-controllers/"):
-            host = self.rig.machine(row["host_name"])
+        for host in self.rig.box.hosts:
+            row = self.controller(host.name)
             self.set_bmc(row, port=host.bmc_port, password=host.bmc_password)
         for row in self.rig.api.get("vms/"):
             if row["quarantined"]:
@@ -51,6 +51,12 @@ class Story:
         tag = self.rig.api.http.get(path).headers["ETag"]
         answer = self.rig.api.http.patch(path, json=fields, headers={"If-Match": tag})
         assert answer.status_code == 200, answer.text
+
+    def controller(self, host: str) -> dict[str, Any]:
+        """Return the power controller of a host."""
+        rows = self.rig.api.get("power-controllers/", host=self.host(host)["id"])
+        found: dict[str, Any] = rows[0]
+        return found
 
     def act(self, kind: str, pk: int, verb: str, **body: Any) -> httpx.Response:
         """Do an action; it must be accepted."""
@@ -106,6 +112,10 @@ class Story:
         """Return a VM's runs, newest first."""
         rows: list[dict[str, Any]] = self.rig.api.get("runs/", vm=self.vm(vm)["id"])
         return sorted(rows, key=lambda row: -row["generation"])
+
+    def proof(self, run: dict[str, Any]) -> str:
+        """Return the kind of the proof that ended a run."""
+        return str(self.rig.api.get(f"proofs/{run['proof']}/")["kind"])
 
     # --- waiting ---
 

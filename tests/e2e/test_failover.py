@@ -19,7 +19,7 @@ def test_a_host_that_loses_power_gives_up_its_vms_with_proof(story: Story) -> No
     assert not story.fenced()
     for name in lost:
         newest, before = story.runs(name)[:2]
-        assert before["proof"]["kind"] == "power_off"
+        assert story.proof(before) == "power_off"
         assert newest["generation"] == before["generation"] + 1
     story.wait(lambda: story.host(host)["status"] == "up", 60, "the host to be switched on again")
 
@@ -97,7 +97,7 @@ def test_a_pulled_cord_waits_for_a_person(story: Story) -> None:
     story.act("hosts", pk, "confirm-rebooted", host_name=host, reason="I pulled its cord")
     story.wait_elsewhere(lost, host)
     for name in lost:
-        assert story.runs(name)[1]["proof"]["kind"] == "manual"
+        assert story.proof(story.runs(name)[1]) == "manual"
 
     story.hit("power.restore", host=host)
     story.wait(lambda: story.host(host)["status"] == "up", 60, "the host to be back")
@@ -127,7 +127,7 @@ def test_a_confirmation_is_refused_while_the_bmc_says_on(story: Story) -> None:
 def test_a_wrong_bmc_password_is_said_clearly_and_works_after_repair(story: Story) -> None:
     host = story.host_with_vms()
     lost = story.vms_on(host)
-    row = next(row for row in story.rig.api.get("power-controllers/") if row["host_name"] == host)
+    row = story.controller(host)
     story.set_bmc(row, password="not-the-password")
 
     story.hit("host.panic", host=host)
@@ -171,7 +171,7 @@ def test_a_guest_that_was_shut_down_on_purpose_stays_down(story: Story) -> None:
     story.wait(lambda: time.monotonic() - down_at > 6, 10, "several rounds more")
     assert story.vm(name)["state"] == "down"
     assert name not in story.rig.truth()
-    assert story.runs(name)[0]["proof"]["kind"] == "observed_off"
+    assert story.proof(story.runs(name)[0]) == "observed_off"
     assert len(story.events()) >= rounds
 
 
@@ -183,7 +183,7 @@ def test_a_vm_that_crashed_restarts(story: Story) -> None:
 
     story.wait(lambda: story.vm(name)["generation"] == before + 1, 20, "the next generation")
     story.wait(lambda: name in story.rig.up(), 20, "up again")
-    assert story.runs(name)[1]["proof"]["kind"] == "observed_off"
+    assert story.proof(story.runs(name)[1]) == "observed_off"
 
 
 def test_a_host_that_comes_back_keeps_no_stale_copy(story: Story) -> None:

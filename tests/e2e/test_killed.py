@@ -41,5 +41,5 @@ def test_a_failover_survives_the_death_of(story: Story, victim: str, step: str) 
     story.wait_elsewhere(lost, host, deadline=90)
     for name in lost:
         newest, before = story.runs(name)[:2]
-        assert before["proof"]["kind"] == "power_off"
+        assert story.proof(before) == "power_off"
         assert newest["ended_at"] is None

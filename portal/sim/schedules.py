@@ -1,0 +1,132 @@
+"""Random fault schedules: the same seed, the same schedule, for ever."""
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+from portal.sim.scenario import Cluster, EventSpec, HostSpec, Scenario, VmSpec
+
+#: Faults by weight; each draws its arguments, and most are undone some time later.
+_UNDONE_BY = {
+    "host.hang": "host.thaw",
+    "host.isolate": "host.rejoin",
+    "power.cut": "power.restore",
+    "host.power_off": "host.power_on",
+    "bmc.fail": "bmc.repair",
+    "bmc.auth_fail": "bmc.repair",
+    "bmc.slow_off": "bmc.repair",
+    "bmc.lie": "bmc.repair",
+    "admin.maintenance": "admin.activate",
+    "admin.observe": "admin.arm",
+    "engine.crash": "engine.start",
+    "task.delay": "task.delay",
+}
+WEIGHTS: dict[str, int] = {
+    "host.power_off": 10,
+    "host.panic": 10,
+    "host.isolate": 14,
+    "host.hang": 10,
+    "host.reboot": 6,
+    "power.cut": 5,
+    "bmc.fail": 6,
+    "bmc.auth_fail": 2,
+    "bmc.slow_off": 4,
+    "bmc.lie": 3,
+    "bmc.swap": 3,
+    "vm.crash": 6,
+    "vm.guest_shutdown": 4,
+    "vm.start_fails": 4,
+    "vm.start_hangs": 6,
+    "libvirt.external_start": 2,
+    "libvirt.external_destroy": 2,
+    "admin.confirm_rebooted": 8,
+    "admin.start": 5,
+    "admin.stop": 3,
+    "admin.shutdown": 2,
+    "admin.maintenance": 2,
+    "admin.observe": 1,
+    "engine.crash": 5,
+    "task.delay": 3,
+    "task.duplicate": 3,
+}
+UNTIL_S = 120.0
+
+
+class _Draw:
+    """One schedule in the making."""
+
+    def __init__(self, random: Random, hosts: Sequence[str], vms: Sequence[str]) -> None:
+        self.random, self.hosts, self.vms = random, hosts, vms
+
+    def args(self, word: str) -> dict[str, Any]:
+        """Draw what ``word`` needs."""
+        random = self.random
+        host, vm = random.choice(self.hosts), random.choice(self.vms)
+        special: dict[str, Callable[[], dict[str, Any]]] = {
+            "bmc.slow_off": lambda: {"host": host, "s": random.choice([1, 5, 20, 60])},
+            "bmc.lie": lambda: {"host": host, "answer": "off", "identified": False},
+            "bmc.swap": lambda: {"host": host, "with": self._other(host)},
+            "vm.start_fails": lambda: {"vm": vm, "host": host, "times": random.randint(1, 3)},
+            "vm.start_hangs": lambda: {"vm": vm, "host": host, "s": random.choice([5, 25, 60])},
+            "libvirt.external_start": lambda: {"vm": vm, "host": host},
+            "engine.crash": lambda: {"after": random.randint(0, 30)},
+            "task.delay": lambda: {"s": random.choice([0.5, 2, 8])},
+            "task.duplicate": lambda: {"times": random.randint(1, 50)},
+            "admin.observe": dict,
+        }
+        if word in special:
+            return special[word]()
+        about_vm = word.startswith("vm.") or word in (
+            "admin.start", "admin.stop", "admin.shutdown", "libvirt.external_destroy",
+        )  # fmt: skip
+        return {"vm": vm} if about_vm else {"host": host}
+
+    def _other(self, host: str) -> str:
+        return self.random.choice([name for name in self.hosts if name != host])
+
+
+def schedule(
+    seed: int,
+    *,
+    hosts: int = 0,
+    vms: int = 0,
+    weights: dict[str, int] | None = None,
+    policy: dict[str, Any] | None = None,
+) -> Scenario:
+    """Return the schedule of ``seed``; 0 hosts or VMs: as many as it draws."""
+    random = Random(seed)  # noqa: S311 - repeatable luck, no secret
+    names = [f"node{number}" for number in range(1, (hosts or random.randint(2, 4)) + 1)]
+    guests = [f"vm{number}" for number in range(1, (vms or random.randint(1, 5)) + 1)]
+    words = weights or WEIGHTS
+    events: list[EventSpec] = []
+    draw = _Draw(random, names, guests)
+    for _ in range(random.randint(1, 6)):
+        word = random.choices(list(words), list(words.values()))[0]
+        at = round(random.uniform(3, UNTIL_S - 30), 1)
+        args = draw.args(word)
+        events.append(EventSpec(at, word, args))
+        events.extend(_undone(random, at, word, args))
+    return Scenario(
+        name=f"seed {seed}",
+        hosts=tuple(HostSpec(name) for name in names),
+        vms=tuple(
+            VmSpec(name, random.choice(names), random.choice([512, 1024, 6000])) for name in guests
+        ),
+        events=tuple(sorted(events, key=lambda event: event.at)),
+        until=UNTIL_S,
+        cluster=Cluster(policy=policy or {}),
+    )
+
+
+def _undone(random: Random, at: float, word: str, args: dict[str, Any]) -> list[EventSpec]:
+    """Most faults end some time; an engine always comes back."""
+    back = _UNDONE_BY.get(word)
+    if back is None or (word != "engine.crash" and random.random() < 0.2):
+        return []
+    later = round(at + random.choice([0.5, 2, 6, 15, 40, 70]) * random.uniform(0.5, 1.5), 1)
+    if word == "engine.crash":
+        return [EventSpec(round(at + random.uniform(0.1, 20), 1), back)]
+    if word == "task.delay":
+        return [EventSpec(later, back, {"s": 0})]
+    only_host = {"host": args["host"]} if "host" in args else {}
+    return [EventSpec(later, back, only_host)]

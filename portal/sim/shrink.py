@@ -1,0 +1,59 @@
+"""From a schedule that breaks an invariant to the smallest one that still does."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from portal.sim.scenario import Scenario
+from portal.sim.simulation import without
+
+#: Simulations that shrinking may cost.
+BUDGET = 200
+
+
+def shrink(scenario: Scenario, fails: Callable[[Scenario], bool]) -> Scenario:
+    """Drop events, then VMs and hosts, then time, for as long as ``fails`` still holds."""
+    left = BUDGET
+
+    def still(candidate: Scenario) -> bool:
+        nonlocal left
+        left -= 1
+        return left >= 0 and fails(candidate)
+
+    best, again = scenario, True
+    while again and left > 0:
+        again = False
+        for candidate in [*_fewer(best)]:
+            if still(candidate):
+                best, again = candidate, True
+                break
+    return _shorter(best, still)
+
+
+def _fewer(scenario: Scenario) -> list[Scenario]:
+    """Return every scenario that lacks one event or one VM."""
+    candidates = [without(scenario, index) for index in range(len(scenario.events))]
+    for vm in scenario.vms if len(scenario.vms) > 1 else ():
+        if all(event.args.get("vm") != vm.name for event in scenario.events):
+            rest = tuple(item for item in scenario.vms if item is not vm)
+            candidates.append(replace(scenario, vms=rest))
+    return candidates
+
+
+def _shorter(scenario: Scenario, still: Callable[[Scenario], bool]) -> Scenario:
+    last = max((event.at for event in scenario.events), default=0)
+    for until in (last + 15, last + 40, last + 90):
+        candidate = replace(scenario, until=until)
+        if until < scenario.until and still(candidate):
+            return candidate
+    return scenario
+
+
+def as_yaml(scenario: Scenario) -> str:
+    """Return the schedule as a scenario.yaml without expectations."""
+    hosts = "".join(f"  - {{name: {host.name}}}\n" for host in scenario.hosts)
+    vms = "".join(
+        f"  - {{name: {vm.name}, host: {vm.host}, memory_mib: {vm.memory_mib}}}\n"
+        for vm in scenario.vms
+    )
+    events = "".join(f"  - {event}\n" for event in scenario.events)
+    return f"hosts:\n{hosts}vms:\n{vms}events:\n{events}until: {scenario.until:g}\n"
