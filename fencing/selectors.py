@@ -65,8 +65,9 @@ class _States:
         mine = {"host__cluster_id": cluster_id}
         self.ha = {row.host_id: row for row in HaResource.objects.filter(**mine)}
         self.controllers: dict[int, list[ControllerFacts]] = {}
-        for row in PowerController.objects.filter(**mine).order_by("level", "pk"):
-            self.controllers.setdefault(row.host_id, []).append(_controller_facts(row))
+        rows = PowerController.objects.defer("password").filter(**mine)
+        for row in rows.order_by("level", "pk"):
+            self.controllers.setdefault(row.host_id, []).append(controller_facts(row))
         self.open: dict[tuple[int, str], FenceOperation] = {
             (row.host_id, row.kind): row
             for row in FenceOperation.objects.filter(**mine, state__in=OPEN_STATES)
@@ -81,7 +82,8 @@ def _states(cluster_id: int, now: datetime) -> _States:
     return _States(cluster_id, now)
 
 
-def _controller_facts(row: PowerController) -> ControllerFacts:
+def controller_facts(row: PowerController) -> ControllerFacts:
+    """Return the frozen view of a controller's row."""
     return ControllerFacts(
         pk=row.pk,
         level=row.level,
@@ -129,8 +131,7 @@ def _host_facts(row: Host, states: _States, engine_since: datetime) -> HostFacts
 
 def _may_act(fence: FenceOperation) -> bool:
     """Whether a fence's power command may be on its way, so that it is too late to release."""
-    commanding = fence.step in (FenceStep.OFF, FenceStep.READ)
-    return commanding or fence.state == OperationState.ACTING
+    return fence.step == FenceStep.READ or fence.state == OperationState.ACTING
 
 
 def _hosts_lost(cluster_id: int) -> Mapping[int, datetime]:

@@ -95,6 +95,7 @@
     const wrong = dialog.querySelector('[aria-invalid="true"]');
     (wrong || dialog.querySelector("[autofocus]"))?.focus();
     dialog.scrollTop = 0;
+    window.holdfast?.tick();
   }
 
   async function openDialog(link) {

@@ -192,5 +192,5 @@
   tick();
   setInterval(tick, 1000);
   document.addEventListener("visibilitychange", refreshDue);
-  window.holdfast = { refreshAll: () => parts().forEach(refresh) };
+  window.holdfast = { refreshAll: () => parts().forEach(refresh), tick };
 })();

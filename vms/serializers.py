@@ -125,8 +125,11 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
 class VmEditSerializer(VmSerializer):
     """What may be changed of a VM while it lives."""
 
+    memory_mib = serializers.IntegerField(read_only=True)
+    vcpus = serializers.IntegerField(read_only=True)
+
     class Meta(VmSerializer.Meta):
-        read_only_fields = (*VmSerializer.Meta.read_only_fields, "name", "memory_mib", "vcpus")
+        read_only_fields = (*VmSerializer.Meta.read_only_fields, "name")
 
 
 class ProofSerializer(serializers.ModelSerializer[Proof]):

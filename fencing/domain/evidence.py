@@ -71,13 +71,23 @@ def _level_says(members: list[ControllerFacts], host: HostFacts, policy: Policy)
     if any(item.state is not PowerState.OFF for item in members):
         return BmcEvidence(Bmc.NO_ANSWER, "the BMC says neither on nor off", pks)
     firsts = [item.first_off_at for item in members if item.first_off_at is not None]
-    whole = len(firsts) == len(members) and all(
-        proofs.enough_off_reads(item.off_reads, policy.off_reads) for item in members
-    )
+    whole = len(firsts) == len(members) and all(read_off_enough(item, policy) for item in members)
     if whole and proofs.is_silent_since(host.last_seen, min(firsts)):
         text = f"the BMC said off {policy.off_reads} times, libvirt silent since the first"
         return BmcEvidence(Bmc.OFF, text, pks)
     return BmcEvidence(Bmc.OFF_ONCE, "the BMC said off; to be read again", pks)
+
+
+def read_off_enough(controller: ControllerFacts, policy: Policy) -> bool:
+    """Whether *off* was read ``off_reads`` times, ``off_read_gap`` apart."""
+    first = controller.first_off_at
+    return (
+        first is not None
+        and proofs.enough_off_reads(controller.off_reads, policy.off_reads)
+        and proofs.off_reads_are_apart(
+            first, controller.asked_at, policy.off_reads, policy.off_read_gap
+        )
+    )
 
 
 def contradiction(host: HostFacts) -> ControllerFacts | None:

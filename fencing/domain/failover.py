@@ -101,7 +101,9 @@ def _silent(
         yield MoveHa(host.pk, HaEvent.CHECK, 0, "BMC and network are asked")
     elif host.ha is HaState.SUSPECT:
         yield MoveHa(host.pk, HaEvent.CHECK, 0, "BMC and network are asked")
-    fenceable = host.ha not in _NOT_TO_BE_FENCED
+    # A fence that ended without a proof (withdrawn, lost) is asked for again.
+    orphaned = host.ha is HaState.FENCING and not host.fence_open
+    fenceable = orphaned or host.ha not in _NOT_TO_BE_FENCED
     if decision.verdict is Verdict.LEAVE_ALONE:
         yield from _leave_alone(host, policy, decision, now)
     else:
@@ -134,9 +136,9 @@ def _fence(
         return
     if host.ha is HaState.DEGRADED:
         yield MoveHa(host.pk, HaEvent.RECHECK, decision.row, decision.why)
-    yield Clear(AlertKind.FENCE_HELD, host.pk, 0)
     yield MoveHa(host.pk, HaEvent.FENCE, decision.row, decision.why)
     yield Fence(host.pk, decision.row, decision.why)
+    yield Clear(AlertKind.FENCE_HELD, host.pk, 0)
 
 
 def _one_fence_at_a_time(cluster: ClusterFacts, wishes: list[Intention]) -> Iterator[Intention]:
@@ -151,6 +153,7 @@ def _one_fence_at_a_time(cluster: ClusterFacts, wishes: list[Intention]) -> Iter
                 text = "another fence goes first (max_fences_at_once)"
                 yield Raise(AlertKind.FENCE_HELD, wish.host, 0, text)
                 continue
-        if isinstance(wish, Fence) and wish.host in dropped:
-            continue
+        if isinstance(wish, Fence | Clear) and wish.host in dropped:
+            if isinstance(wish, Fence) or wish.kind is AlertKind.FENCE_HELD:
+                continue
         yield wish

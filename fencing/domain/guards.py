@@ -3,7 +3,7 @@
 Missing data fails closed: what cannot be judged is not fenced, and said so.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from fencing.domain.facts import ClusterFacts, HostFacts
@@ -101,9 +101,26 @@ GUARDS: tuple[Guard, ...] = (
 )
 
 
-def withheld(cluster: ClusterFacts, host: HostFacts, policy: Policy, now: datetime) -> str:
+#: What may have changed since the plan, and stops a command even at the last moment.
+#: Going to observe is not among them: it waits for what is under way.
+LAST_MOMENT: tuple[Guard, ...] = (
+    database_is_forgetful,
+    it_is_this_portal,
+    too_many_are_silent,
+    engine_is_cut_off,
+)
+
+
+def withheld(
+    cluster: ClusterFacts,
+    host: HostFacts,
+    policy: Policy,
+    now: datetime,
+    *,
+    guards: Sequence[Guard] = (),
+) -> str:
     """Return the first guard's reason to withhold a fence of ``host``, or the empty text."""
-    for guard in GUARDS:
+    for guard in guards or GUARDS:
         why = guard(cluster, host, policy, now)
         if why:
             return why

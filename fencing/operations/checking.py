@@ -1,9 +1,10 @@
 """Reading a host's power: once when it is on, as often as a proof needs when it is off."""
 
+from fencing.domain.evidence import read_off_enough
 from fencing.domain.power import PowerState
 from fencing.models import FenceOperation
 from fencing.operations.reading import gap_left, levels, read_all
-from fencing.selectors import policy_of
+from fencing.selectors import controller_facts, policy_of
 from fencing.services.power import ROUND
 from hosts.models import Host
 from hosts.services import work
@@ -24,10 +25,12 @@ def advance_check(op: FenceOperation) -> None:
         return
     answers = read_all(controllers, policy.bmc_deadline)
     off = [
-        item.controller for item in answers if item.reading and item.reading.state is PowerState.OFF
+        controller_facts(item.controller)
+        for item in answers
+        if item.reading and item.reading.state is PowerState.OFF
     ]
     now = clock.now()
-    if off and min(item.off_reads for item in off) < policy.off_reads:
+    if not all(read_off_enough(item, policy) for item in off):
         work.wait(op, now, gap_left(answers, policy, now), "off, to be read again")
     else:
         said = "; ".join(

@@ -7,6 +7,7 @@ Killed between any two lines: the claim runs out, and the step is repeated.
 from collections.abc import Sequence
 
 from fencing.domain import steps
+from fencing.domain.evidence import is_fresh, read_off_enough
 from fencing.domain.facts import Identity
 from fencing.domain.policy import Policy
 from fencing.domain.power import FenceOutcome
@@ -15,10 +16,10 @@ from fencing.models import FenceOperation, PowerController
 from fencing.operations.reading import Answer, bmc_of, gap_left, levels, read_all
 from fencing.power import power_for
 from fencing.power.port import PowerError
-from fencing.selectors import policy_of
+from fencing.selectors import controller_facts, policy_of
 from fencing.services import fences
 from hosts.models import Host
-from hosts.services import engines
+from hosts.services import work
 from portal.lib import clock
 
 
@@ -40,7 +41,10 @@ def advance_fence(op: FenceOperation) -> None:
     step = FenceStep(op.step or FenceStep.IDENTIFY)
     members = stages[level]
     if step is FenceStep.OFF:
-        following = _turn_off(op, members, policy.bmc_deadline) or steps.after_off(policy)
+        sent = _turn_off(op, members, policy)
+        if sent is None:
+            return
+        following = sent
     else:
         answers = read_all(members, policy.bmc_deadline)
         following = _after_answers(op, step, answers, policy)
@@ -71,7 +75,8 @@ def _after_answers(
             )
         else:
             since = fences.commanded_at(op)
-            reads = item.controller.off_reads
+            facts = controller_facts(item.controller)
+            reads = facts.off_reads if read_off_enough(facts, policy) else 1
             results.append(
                 steps.after_read(
                     item.reading.state,
@@ -91,21 +96,24 @@ def _progress(item: Next) -> tuple[bool, bool, bool]:
 
 
 def _turn_off(
-    op: FenceOperation, members: Sequence[PowerController], deadline_s: float
+    op: FenceOperation, members: Sequence[PowerController], policy: Policy
 ) -> Next | None:
-    """Send the command to every controller of the level; None when all accepted."""
+    """Send the command to every controller of the level; None when the claim was lost."""
     for controller in members:
+        now = clock.now()
         # The last moment to stop: an engine that was frozen here must not act.
-        if not engines.is_current(engines.me()) or not fences.still_wanted(op):
-            return Next(
-                FenceStep.IDENTIFY,
-                0,
-                "withdrawn before the command",
-                failed=FenceOutcome.CANCELLED,
-            )
-        bmc = bmc_of(controller)
+        if not work.is_mine(op, now):
+            return None
+        if not fences.still_wanted(op):
+            text = "withdrawn before the command"
+            return Next(FenceStep.IDENTIFY, 0, text, failed=FenceOutcome.CANCELLED)
+        if controller.identity != Identity.PROVEN or not is_fresh(controller.asked_at, now):
+            text = "it is long ago that the BMC said whose it is: it is asked again"
+            return Next(FenceStep.IDENTIFY, 0, text)
+        left = work.time_left(op, now, policy.bmc_deadline)
         try:
-            power_for(bmc).turn_off(bmc, deadline=deadline_s)
+            bmc = bmc_of(controller)
+            power_for(bmc).turn_off(bmc, deadline=left)
         except PowerError as error:
             return steps.after_problem(error.problem, str(error))
-    return None
+    return steps.after_off(policy)

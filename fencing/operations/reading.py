@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fencing.domain.policy import Policy
+from fencing.domain.power import PowerProblem
 from fencing.models import PowerController
 from fencing.power import power_for
 from fencing.power.port import Bmc, PowerError, Reading
 from fencing.services import power
 from portal.lib import clock
+from portal.lib.secrets import SecretLost
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +26,30 @@ class Answer:
 
 
 def bmc_of(controller: PowerController) -> Bmc:
-    """Return what a driver needs; the secret lives no longer than the call."""
+    """Return what a driver needs; the secret lives no longer than the call.
+
+    Raises ``PowerError(BAD_SETTINGS)`` when no key opens the secret any more.
+    """
+    try:
+        password = controller.password
+    except SecretLost as error:
+        raise PowerError(PowerProblem.BAD_SETTINGS, f"{controller}: {error}") from None
     return Bmc(
         controller_id=controller.pk,
         driver=controller.driver,
         address=controller.address,
         port=controller.port,
         username=controller.username,
-        password=controller.password,
+        password=password,
         options=controller.options,
     )
 
 
 def levels(host_id: int) -> list[list[PowerController]]:
     """Return a host's controllers, by level in order."""
-    rows = PowerController.objects.filter(host_id=host_id).order_by("level", "pk")
+    # The secret is opened when it is needed: one that cannot be must not hide the others.
+    rows = PowerController.objects.defer("password").filter(host_id=host_id)
+    rows = rows.select_related("host").order_by("level", "pk")
     by_level: dict[int, list[PowerController]] = {}
     for row in rows:
         by_level.setdefault(row.level, []).append(row)
@@ -48,7 +59,7 @@ def levels(host_id: int) -> list[list[PowerController]]:
 def read_all(controllers: Sequence[PowerController], deadline_s: float) -> list[Answer]:
     """Read every controller at once and record each answer; times are the questions'."""
     asked_at = clock.now()
-    bmcs = [bmc_of(controller) for controller in controllers]
+    bmcs = [_bmc_or_error(controller) for controller in controllers]
     if len(bmcs) == 1:
         results = [_read(bmcs[0], deadline_s)]
     else:
@@ -71,7 +82,16 @@ def read_all(controllers: Sequence[PowerController], deadline_s: float) -> list[
     return answers
 
 
-def _read(bmc: Bmc, deadline_s: float) -> Reading | PowerError:
+def _bmc_or_error(controller: PowerController) -> Bmc | PowerError:
+    try:
+        return bmc_of(controller)
+    except PowerError as error:
+        return error
+
+
+def _read(bmc: Bmc | PowerError, deadline_s: float) -> Reading | PowerError:
+    if isinstance(bmc, PowerError):
+        return bmc
     try:
         return power_for(bmc).read(bmc, deadline=deadline_s)
     except PowerError as error:

@@ -1,5 +1,6 @@
 """Switching a proven-off host on again."""
 
+from fencing.domain.facts import Identity
 from fencing.models import FenceOperation
 from fencing.operations.reading import bmc_of, levels
 from fencing.power import power_for
@@ -7,7 +8,7 @@ from fencing.power.port import PowerError
 from fencing.selectors import policy_of
 from fencing.services import power
 from hosts.models import Host
-from hosts.services import engines, work
+from hosts.services import work
 from portal.core.models import OperationState
 from portal.lib import clock
 
@@ -19,21 +20,21 @@ def advance_power_on(op: FenceOperation) -> None:
     host = Host.objects.select_related("cluster").get(pk=op.host_id)
     policy = policy_of(host)
     error: PowerError | None = None
-    for level in levels(host.pk):
-        for controller in level:
-            if not engines.is_current(engines.me()):
-                return
-            bmc = bmc_of(controller)
-            try:
-                power_for(bmc).turn_on(bmc, deadline=policy.bmc_deadline)
-            except PowerError as problem:
-                error = problem
-                continue
-            now = clock.now()
-            if work.finish(op, now, OperationState.DONE, "the BMC accepted on"):
-                power.powered_on(host.pk, "switched on by the portal", now)
+    for controller in [item for level in levels(host.pk) for item in level]:
+        if controller.identity == Identity.FOREIGN or not controller.trusted:
+            continue  # another machine's power, or a liar's
+        if not work.is_mine(op, clock.now()):
             return
-    text = str(error) if error else "the host has no power controller"
+        left = work.time_left(op, clock.now(), policy.bmc_deadline)
+        try:
+            bmc = bmc_of(controller)
+            power_for(bmc).turn_on(bmc, deadline=left)
+        except PowerError as problem:
+            error = problem
+            continue
+        power.switched_on(op, host.pk, clock.now())
+        return
+    text = str(error) if error else "the host has no power controller that is its own"
     if op.attempt + 1 >= TRIES:
         work.finish(op, clock.now(), OperationState.FAILED, text, code="no_power")
     else:

@@ -21,6 +21,7 @@ from vms.domain.states import EndReason, ProofKind
 from vms.services.runs import Evidence
 
 _STATUSES = (HostStatus.NON_RESPONSIVE, HostStatus.REBOOTING, HostStatus.KDUMPING)
+_ANSWERING = (HostStatus.UP, HostStatus.NON_OPERATIONAL, HostStatus.PREPARING)
 _HA_STATES = (HaState.RECOVERING, HaState.FENCING, HaState.DEGRADED)
 
 #: Evidence older than this is asked for again before the word is weighed.
@@ -41,6 +42,8 @@ def wrong_with(host: Host, *, typed_name: str, reason: str) -> Wrong | None:
     if host.status not in _STATUSES and (ha is None or ha.state not in _HA_STATES):
         text = f"{host.name} is {host.status}: there is nothing to confirm"
         return Wrong("host", text)
+    if host.status in _ANSWERING:
+        return Wrong("host", f"{host.name} answers: it is on, whatever anybody says")
     if host.is_self:
         return Wrong("host", "this portal runs on that host: it cannot have been off")
     if typed_name.strip() != host.name:

@@ -5,15 +5,22 @@ from datetime import datetime
 from django.db import transaction
 
 from fencing.domain.alerts import AlertKind
+from fencing.domain.guards import LAST_MOMENT, withheld
 from fencing.domain.policy import Policy
 from fencing.domain.power import FenceOutcome
 from fencing.domain.steps import FenceStep, Next, retry_pause
 from fencing.models import FenceOperation
+from fencing.selectors import cluster_facts
 from fencing.services import incidents, power
+from hosts.domain.states import HostStatus
 from hosts.models import Host
 from hosts.services import work
 from portal.core.models import OPEN_STATES, OperationState
 from portal.core.services import record_event
+
+
+#: Statuses in which automation may cut a host's power.
+_FENCEABLE = (HostStatus.NON_RESPONSIVE, HostStatus.KDUMPING)
 
 
 @transaction.atomic
@@ -66,21 +73,30 @@ def _next_step(op: FenceOperation, host: Host, following: Next, now: datetime) -
 def _proven(op: FenceOperation, host: Host, following: Next, policy: Policy, now: datetime) -> None:
     rule = str(op.data.get("rule", "")) or "fence"
     why = f"fenced: {following.text}"
-    if not work.record(
+    vms = power.use_power_proof(host.pk, policy, rule=rule, why=why, now=now)
+    if not vms and not power.is_down(host.pk):
+        _not_accepted(op, host, policy, now)
+    elif work.record(
         op,
         now,
         step_text=following.text,
         state=OperationState.DONE,
         outcome=FenceOutcome.CONFIRMED_OFF,
     ):
-        return
-    incidents.clear_alert(AlertKind.FENCE_FAILED, host.pk, 0, now)
-    vms = power.use_power_proof(host.pk, policy, rule=rule, why=why, now=now)
-    if not vms and not power.is_down(host.pk):
-        # libvirt answered after the first "off": the reading is contradicted, not used.
+        incidents.clear_alert(AlertKind.FENCE_FAILED, host.pk, 0, now)
+
+
+def _not_accepted(op: FenceOperation, host: Host, policy: Policy, now: datetime) -> None:
+    """The readings are no proof: the fence stays open, else nobody would try again."""
+    answered = Host.objects.filter(pk=host.pk, last_seen__gt=commanded_at(op)).exists()
+    if answered:
         text = "read back off, but libvirt answered since: no proof"
-        FenceOperation.objects.filter(pk=op.pk).update(outcome=FenceOutcome.CONTRADICTION)
         incidents.raise_alert(AlertKind.CONTRADICTION, host.pk, 0, text, now)
+        outcome = FenceOutcome.CONTRADICTION
+    else:
+        text = "read back off, but the host's controllers do not agree, or one is distrusted"
+        outcome = FenceOutcome.TIMED_OUT
+    attempt_failed(op, host, Next(FenceStep.IDENTIFY, 0, text, failed=outcome), policy, now=now)
 
 
 @transaction.atomic
@@ -108,6 +124,29 @@ def attempt_failed(
     incidents.raise_alert(AlertKind.CONFIRM_REBOOT, host.pk, 0, text, now)
 
 
+def held_back(op: FenceOperation, now: datetime) -> str:
+    """Return why automation's power command must not be sent after all, or the empty text.
+
+    Asked right before the command: retries and lost wake-ups may have put minutes
+    between it and the plan that wished for it.
+    """
+    if op.requested_by != "portal":
+        return ""
+    facts = cluster_facts(op.host.cluster_id, now)
+    host = facts.host(op.host_id)
+    if host is None:
+        return ""
+    return withheld(facts, host, facts.policies[host.pk], now, guards=LAST_MOMENT)
+
+
+@transaction.atomic
+def hold_back(op: FenceOperation, why: str, policy: Policy, now: datetime) -> None:
+    """Put a fence back to its beginning, for as long as a guard withholds its command."""
+    if work.wait(op, now, policy.fence_retry_first, f"held back: {why}", step=""):
+        text = f"the fence is under way, but {why}"
+        incidents.raise_alert(AlertKind.FENCE_HELD, op.host_id, 0, text, now)
+
+
 def commanded_at(op: FenceOperation) -> datetime:
     """When the off command was accepted (or the fence asked for, where it was off already)."""
     given = op.data.get("commanded_at")
@@ -117,10 +156,9 @@ def commanded_at(op: FenceOperation) -> datetime:
 def still_wanted(op: FenceOperation) -> bool:
     """Whether this claim of the fence still stands: asked right before the command.
 
-    Automation's fence also ends when the host has answered since it was asked
-    for; a person's does not.
+    Automation's fence also ends when the host answers again; a person's does not.
     """
     mine = FenceOperation.objects.filter(pk=op.pk, version=op.version, state__in=OPEN_STATES)
     if op.requested_by == "portal":
-        mine = mine.exclude(host__last_seen__gt=op.requested_at)
+        mine = mine.filter(host__status__in=_FENCEABLE)
     return mine.exists()

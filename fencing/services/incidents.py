@@ -18,14 +18,16 @@ from vms.models import Vm
 def open_incident(host_id: int, now: datetime) -> Incident:
     """Return the host's open incident, opened at the start of its silence if there is none."""
     host = Host.objects.get(pk=host_id)
-    found = Incident.objects.filter(host_id=host_id, closed_at__isnull=True).first()
-    if found:
-        return found
-    incident = Incident.objects.create(
+    incident, new = Incident.objects.get_or_create(
         host_id=host_id,
-        title=f"{host.name} does not answer",
-        opened_at=host.missed_since or host.slow_since or now,
+        closed_at__isnull=True,
+        defaults={
+            "title": f"{host.name} does not answer",
+            "opened_at": host.missed_since or host.slow_since or now,
+        },
     )
+    if not new:
+        return incident  # another worker opened it at the same moment
     seen = f"{host.last_seen:%H:%M:%S} UTC" if host.last_seen else "never"
     record_event(
         "incident.opened",
@@ -47,7 +49,12 @@ def open_vm_incident(vm_id: int, host_id: int, now: datetime) -> Incident:
     if of_host or own:
         return of_host or own  # type: ignore[return-value]  # one of them is there
     vm = Vm.objects.get(pk=vm_id)
-    incident = Incident.objects.create(vm=vm_id, title=f"{vm.name} died", opened_at=now)
+    incident, _ = Incident.objects.get_or_create(
+        vm=vm_id,
+        host=None,
+        closed_at__isnull=True,
+        defaults={"title": f"{vm.name} died", "opened_at": now},
+    )
     announce_on_commit("incident", incident.pk, "opened")
     return incident
 
@@ -84,9 +91,8 @@ def raise_alert(kind: AlertKind, host_id: int, vm_id: int, text: str, now: datet
             alert = Alert.objects.create(**subject, text=text, opened_at=now)
     except IntegrityError:
         return False
-    incident = Incident.objects.filter(
-        Q(host_id=host_id or None) | Q(vm=vm_id, host__isnull=True), closed_at__isnull=True
-    ).first()
+    mine = Q(host_id=host_id) if host_id else Q(vm=vm_id, host__isnull=True)
+    incident = Incident.objects.filter(mine, closed_at__isnull=True).first()
     record_event(
         f"alert.{kind}",
         text,

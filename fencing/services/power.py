@@ -14,8 +14,8 @@ from fencing.services.ha import move_ha
 from fencing.services.incidents import open_incident
 from hosts.domain.states import HostStatus
 from hosts.models import Host
-from hosts.services import looks
-from portal.core.models import OPEN_STATES
+from hosts.services import looks, work
+from portal.core.models import OPEN_STATES, OperationState
 from portal.core.services import record_event
 from portal.lib.ha.states import HaEvent
 from portal.lib.live import announce_on_commit
@@ -53,6 +53,12 @@ def ask(
     return op
 
 
+def _locked(controller_id: int) -> PowerController:
+    """Return a controller without its secret, locked: two answers are written one by one."""
+    rows = PowerController.objects.defer("password").select_related("host")
+    return rows.select_for_update(of=("self",)).get(pk=controller_id)
+
+
 @transaction.atomic
 def record_reading(
     controller_id: int,
@@ -63,7 +69,7 @@ def record_reading(
     now: datetime,
 ) -> None:
     """Write down an answer; a series of *off* is unbroken by silence, broken by anything else."""
-    row = PowerController.objects.select_related("host").get(pk=controller_id)
+    row = _locked(controller_id)
     if row.asked_at is not None and row.asked_at >= asked_at:
         return  # a late answer to an older question
     off = state is PowerState.OFF
@@ -107,7 +113,9 @@ def record_problem(
     controller_id: int, problem: PowerProblem, text: str, *, asked_at: datetime, now: datetime
 ) -> None:
     """Write down that no usable answer came; what was read before stays, and ages."""
-    row = PowerController.objects.select_related("host").get(pk=controller_id)
+    row = _locked(controller_id)
+    if row.asked_at is not None and row.asked_at >= asked_at:
+        return  # a newer question has been answered meanwhile
     PowerController.objects.filter(pk=controller_id).update(
         problem=problem, problem_text=text, asked_at=asked_at, answered_at=now
     )
@@ -126,7 +134,7 @@ def record_problem(
 @transaction.atomic
 def distrust(controller_id: int, why: str, now: datetime) -> None:
     """Stop believing a controller until it has been tested again."""
-    row = PowerController.objects.select_related("host").get(pk=controller_id)
+    row = _locked(controller_id)
     if PowerController.objects.filter(pk=controller_id, trusted=True).update(
         trusted=False, distrust_reason=why, first_off_at=None, off_reads=0
     ):
@@ -170,18 +178,29 @@ def use_power_proof(
 
 
 def _proving(host: Host, policy: Policy) -> list[PowerController]:
-    rows = list(PowerController.objects.filter(host=host, trusted=True, problem=""))
-    levels = sorted({row.level for row in rows})
-    members = [row for row in rows if row.level == levels[0]] if levels else []
-    proven = all(
-        row.identity == Identity.PROVEN
-        and row.state == PowerState.OFF
+    """The first level that answers whole, when all of it has said *off* often enough."""
+    rows = list(PowerController.objects.defer("password").filter(host=host).order_by("pk"))
+    for level in sorted({row.level for row in rows}):
+        members = [row for row in rows if row.level == level]
+        if all(_answers_for_itself(row) for row in members):
+            return members if all(_was_off(row, host, policy) for row in members) else []
+    return []
+
+
+def _answers_for_itself(row: PowerController) -> bool:
+    return row.trusted and not row.problem and row.identity == Identity.PROVEN
+
+
+def _was_off(row: PowerController, host: Host, policy: Policy) -> bool:
+    return (
+        row.state == PowerState.OFF
         and row.first_off_at is not None
         and proofs.enough_off_reads(row.off_reads, policy.off_reads)
+        and proofs.off_reads_are_apart(
+            row.first_off_at, row.asked_at, policy.off_reads, policy.off_read_gap
+        )
         and proofs.is_silent_since(host.last_seen, row.first_off_at)
-        for row in members
     )
-    return members if proven else []
 
 
 def _as_evidence(row: PowerController) -> dict[str, Any]:
@@ -233,6 +252,13 @@ def powered_on(host_id: int, why: str, now: datetime) -> None:
     """The portal switched the host on: its old readings are about another time."""
     forget_readings(host_id)
     looks.powered_on(host_id, why=why, now=now)
+
+
+@transaction.atomic
+def switched_on(op: FenceOperation, host_id: int, now: datetime) -> None:
+    """The BMC accepted *on*: the operation and the host change together, or neither."""
+    if work.finish(op, now, OperationState.DONE, "the BMC accepted on"):
+        powered_on(host_id, "switched on by the portal", now)
 
 
 @transaction.atomic

@@ -17,7 +17,7 @@ from fencing.services import incidents, power
 from fencing.services.ha import move_ha
 from fencing.services.wrapping_up import close_finished
 from hosts.domain.states import HostEvent
-from hosts.models import Host
+from hosts.models import Cluster, Host
 from hosts.services import work
 from hosts.services.moves import move_host
 from portal.core.models import OPEN_STATES
@@ -35,6 +35,8 @@ def run_round(cluster_id: int, now: datetime) -> tuple[wish.Intention, ...]:
     older than the rows that it changes.  A round that runs twice changes
     nothing the second time: every intention is compare-and-set or unique.
     """
+    # One round of a cluster at a time: the limits of a plan count what others plan, too.
+    Cluster.objects.select_for_update(no_key=True).get(pk=cluster_id)
     facts = selectors.cluster_facts(cluster_id, now)
     intentions = plan(facts, now)
     for intention in intentions:
@@ -74,7 +76,7 @@ def _fence(item: wish.Fence, facts: ClusterFacts, now: datetime) -> None:
 def _release(item: wish.Release, facts: ClusterFacts, now: datetime) -> None:
     op = (
         FenceOperation.objects.filter(host_id=item.host, kind="fence", state__in=OPEN_STATES)
-        .exclude(step__in=(FenceStep.OFF, FenceStep.READ))
+        .exclude(step=FenceStep.READ)
         .first()
     )
     if op is not None and work.cancel_unclaimed(op, now, item.why):

@@ -10,7 +10,7 @@ from fencing.domain.homes import need, rooms
 from fencing.domain.intentions import AskBmc, Hold, Start
 from fencing.domain.restarts import restarts
 from fencing.selectors import cluster_facts
-from hosts.models import Host
+from hosts.models import Cluster, Host
 from vms.domain.placement import refusal
 from vms.domain.restart import VmFacts, hindrance
 from vms.domain.states import EndReason
@@ -36,6 +36,7 @@ def start_vm(vm: Vm, host: Host | None, *, actor: str, now: datetime) -> VmOpera
     need not wait for the next try.  What nobody may do: start a VM whose run is
     open, that is quarantined, or whose proof is stale.
     """
+    Cluster.objects.select_for_update(no_key=True).get(pk=vm.cluster_id)  # no round meanwhile
     facts = cluster_facts(vm.cluster_id, now)
     mine = next(item for item in facts.vms if item.pk == vm.pk)
     if mine.run is not None:

@@ -111,10 +111,10 @@ def record_look(claim: LookClaim, look: Look, *, poll_s: float, now: datetime) -
     later one: an answer of another machine is a missed look, not a new truth.
     """
     host = claim.host
-    if host.host_uuid and look.host_uuid != host.host_uuid:
-        text = f"another machine answers there (UUID {look.host_uuid})"
+    foreign = _not_its_own(host, look)
+    if foreign:
         return record_missed(
-            claim, text=text, kernel=KernelSign.UNKNOWN, missed_polls=2, poll_s=poll_s, now=now
+            claim, text=foreign, kernel=KernelSign.UNKNOWN, missed_polls=2, poll_s=poll_s, now=now
         )
     has_rebooted = rebooted(
         marker_before=host.boot_marker,
@@ -141,6 +141,15 @@ def record_look(claim: LookClaim, look: Look, *, poll_s: float, now: datetime) -
         first_contact=host.first_contact,
         disproved=disproved,
     )
+
+
+def _not_its_own(host: Host, look: Look) -> str:
+    """Return why this is not the answer of ``host``, or the empty text."""
+    if host.host_uuid:
+        same = look.host_uuid == host.host_uuid
+        return "" if same else f"another machine answers there (UUID {look.host_uuid})"
+    twin = Host.objects.filter(host_uuid=look.host_uuid).exclude(host_uuid="").first()
+    return f"the machine that answers there is {twin.name} already" if twin else ""
 
 
 def _answered(asked_at: datetime) -> dict[str, Any]:
@@ -204,6 +213,9 @@ def proven_off(host_id: int, *, why: str, now: datetime) -> None:
     Host.objects.filter(pk=host_id).update(
         first_contact=True,
         marker_at_proof=host.boot_marker or host.marker_at_proof,
+        # An answer under way knows nothing of the proof: it is void, and asked again at once.
+        look_version=F("look_version") + 1,
+        look_due_at=now,
         disproved=False,
         slow_since=None,
     )

@@ -46,18 +46,37 @@ def claim(model: type[Work], pk: int, *, tag: Tag, now: datetime, lease_s: float
     )
     if not won:
         return None
-    was_acting = row.state == OperationState.ACTING
+    was_acting, version = row.state == OperationState.ACTING, row.version + 1
     row.refresh_from_db()
+    if row.version != version:
+        return None  # frozen here until the claim ran out: it is somebody else's by now
     row.was_acting = was_acting  # type: ignore[attr-defined]  # a fact of this claim, not a column
     return row
+
+
+def is_mine(op: Operation, now: datetime) -> bool:
+    """Whether this claim still stands: asked just before what cannot be taken back.
+
+    False once the claim has run out, even if nobody has taken it over yet, or its
+    engine has begun a new epoch: whoever comes next assumes that nothing is sent any more.
+    """
+    current = Engine.objects.filter(name=op.owner, epoch=op.epoch)
+    mine = type(op)._default_manager.filter(pk=op.pk, version=op.version, due_at__gt=now)
+    return bool(mine.filter(Exists(current), state=OperationState.ACTING).exists())
+
+
+def time_left(op: Operation, now: datetime, deadline_s: float) -> float:
+    """Return ``deadline_s``, cut to the seconds for which the claim still stands."""
+    return max(0.0, min(deadline_s, (op.due_at - now).total_seconds()))
 
 
 def record(op: Operation, now: datetime, *, step_text: str = "", **changes: Any) -> bool:
     """Write what a claimed step brought; False (nothing written) when the claim was lost.
 
-    ``step_text`` is appended to the steps that the operation's page shows.
+    ``step_text`` is appended to the steps that the operation's page shows, unless
+    it only says again what the last one said: a wait may last for days.
     """
-    if step_text:
+    if step_text and not (op.steps and op.steps[-1]["text"] == step_text):
         changes["steps"] = [*op.steps, {"at": now.isoformat(), "text": step_text}]
     if changes.get("state") not in (None, *OPEN_STATES):
         changes["ended_at"] = now

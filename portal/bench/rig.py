@@ -198,6 +198,27 @@ class Rig:
         rows = self.api.get("vms/", state="up")
         return {row["name"]: row["run"]["host_name"] for row in rows if row["run"]}
 
+    def describe(self) -> str:
+        """Return everything unusual in a few lines, for the text of a failure."""
+        lines = [
+            f"{row['name']}: {row['status']}, HA {row['ha']['state']} ({row['status_reason']})"
+            for row in self.api.get("hosts/")
+        ]
+        for row in self.api.get("vms/"):
+            home = row["run"]["host_name"] if row["run"] else "no run"
+            lines.append(
+                f"{row['name']}: {row['state']}, {home}, {row['state_reason']} {row['waiting_for']}"
+            )
+        lines += [
+            f"alert {row['kind']}: {row['text']}" for row in self.api.get("alerts/", open="true")
+        ]
+        for row in self.api.get("operations/"):
+            if row["state"] in ("requested", "acting", "waiting"):
+                lines.append(
+                    f"operation {row['kind']} {row['target']} {row['state']} {row['steps']}"
+                )
+        return "\n".join([*lines, f"in truth: {self.truth()}"])
+
     def calm(self) -> bool:
         """Whether all hosts are up and available and every VM runs where the API says."""
         hosts = self.api.get("hosts/")

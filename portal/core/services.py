@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection, transaction
@@ -29,10 +29,11 @@ def record_event(
     ``subjects`` are the ids ``cluster``, ``host``, ``vm`` and ``incident``.
     """
     event = Event(
-        at=now,
+        at=now.astimezone(UTC),
         kind=kind,
         text=text,
-        evidence=evidence or {},
+        # As the database gives it back: what is sealed must read the same for ever.
+        evidence=json.loads(json.dumps(evidence or {}, default=str)),
         rule=rule,
         actor=actor,
         **subjects,

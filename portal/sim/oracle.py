@@ -188,11 +188,11 @@ class Oracle:
             and (run is None or self._can_be_settled(run.host))
             and any(self._fit(host, vm, view) for host in self.scene.world.hosts)
         )
-        if not able:
+        if not able or self._alerted(vm, run, view):
             self._waits.pop(vm, None)
             return
         self._waits[vm] = waited = self._waits.get(vm, 0) + 1
-        if waited > RESTART_BOUND_S + SLACK_S and not self._alerted(vm, run, view):
+        if waited > RESTART_BOUND_S + SLACK_S:
             self._say(("lost", vm), f"I3: {vm} could run, does not, and no alert says why")
 
     def _can_be_settled(self, host: str) -> bool:

@@ -15,7 +15,7 @@ from hosts.hypervisor.port import (
 )
 from portal.sim import pure_runs as runs
 from portal.sim.ledger import Book, Op
-from portal.sim.pure_work import claim, record, wait
+from portal.sim.pure_work import claim, is_mine, record, wait
 from portal.sim.wire import Wire
 from portal.sim.world import INSTALLATION
 from vms.domain.proofs import OpenRun
@@ -53,6 +53,8 @@ def _start(book: Book, wire: Wire, op: Op, deadline: float) -> Step:
         record(book, op, state="cancelled")
     elif run.state is RunState.RUNNING:
         record(book, op, state="done")
+    elif book.vms[run.vm].quarantined and not run.outstanding:
+        runs.not_started(book, op, run, blame_host=False)
     elif run.outstanding or op.step in ("unanswered", "withdraw"):
         yield from _ask_again(book, wire, op, run, deadline)
     elif op.step == "call":
@@ -76,14 +78,19 @@ def _check(book: Book, wire: Wire, op: Op, run: OpenRun, deadline: float) -> Ste
 
 def _call(book: Book, wire: Wire, op: Op, run: OpenRun, deadline: float) -> Step:
     there = runs.current(book, run)
+    vm = book.vms[run.vm]
     if there is None or there.state is not RunState.STARTING or there.outstanding:
         return
+    if vm.quarantined:
+        return
     run = book.set_run(there, outstanding=True)
-    vm = book.vms[run.vm]
+    if not is_mine(book, op):
+        return
     stamp = Stamp(INSTALLATION, run.vm, run.generation, run.pk)
     try:
         spec = GuestSpec(vm.uuid, vm.name, vm.xml, stamp)
-        yield from wire.start(_name(book, op), spec, deadline)
+        left = (op.due_at - book.now()).total_seconds()
+        yield from wire.start(_name(book, op), spec, min(deadline, left))
     except (Refused, NotSent):
         runs.not_started(book, op, run)
     except HypervisorError:
@@ -165,6 +172,9 @@ def _everywhere(book: Book, op: Op, run: OpenRun) -> None:
 
 
 def _act(book: Book, wire: Wire, op: Op, deadline: float) -> Step:
+    if op.run and runs.by_pk(book, op.run) is None:
+        record(book, op, state="cancelled")
+        return
     try:
         yield from wire.small(_name(book, op), op.kind, book.vms[op.vm].uuid, deadline)
     except NoSuchGuest:

@@ -11,7 +11,7 @@ from hosts.services.looks import SLOW_POLL
 from portal.sim import pure_runs as runs
 from portal.sim.ledger import Book, Evidence, HostRow
 from portal.sim.pure_guests import Step
-from portal.sim.pure_work import LOOK, ROUND, ask
+from portal.sim.pure_work import LOOK, ROUND, ask, withdraw
 from portal.sim.wire import Wire
 from portal.sim.world import INSTALLATION
 from vms.domain.proofs import OpenRun, end_reason
@@ -156,6 +156,7 @@ def _running(book: Book, finding: Finding, host: int, asked_at: datetime) -> Non
     runs.mark_running(book, finding.run)
     if runs.current(book, finding.run) is not None:
         book.set_state(finding.vm, STATES[finding.guest.state], "")
+        withdraw(book, finding.run.pk, "settle")
 
 
 def _died(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
@@ -199,6 +200,10 @@ def _armed(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
 
 
 def _forgotten(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
+    stamp = finding.guest.stamp if finding.guest else None
+    if stamp is not None and stamp.installation == INSTALLATION:
+        if stamp.generation <= book.vms[finding.vm].generation:
+            return  # opened while the host was being asked: the next look compares again
     if not book.distrust:
         book.distrust = finding.why
         book.emit("database.forgetful", host)

@@ -257,6 +257,7 @@ def off_is_proven(book: Book, host: int, evidence: Evidence, rule: str) -> list[
     book.set_host(
         host, first_contact=True, marker_at_proof=marker, disproved=False, slow_since=None
     )
+    book.turns[host] = (book.now(), book.turns[host][1] + 1)  # an answer under way is void
     book.move_host(host, HostEvent.PROVEN_OFF)
     book.move_ha(host, HaEvent.PROVEN_OFF, rule)
     book.wake(ROUND, 1)

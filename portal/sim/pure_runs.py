@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from portal.sim.ledger import Book, ClosedRun, Evidence, Op
-from portal.sim.pure_work import ROUND, ask, record
+from portal.sim.pure_work import ROUND, ask, record, withdraw
 from vms.domain import proofs
 from vms.domain.proofs import OpenRun
 from vms.domain.restart import LastRun
@@ -39,10 +39,13 @@ def open_run(book: Book, vm: int, host: int, started_at: datetime, state: RunSta
 
 def request_start(book: Book, vm: int, host: int) -> None:
     """Open the next run and ask for its start."""
+    if book.vms[vm].quarantined:
+        raise AlreadyOpen
     run = open_run(book, vm, host, book.now(), RunState.STARTING)
     book.set_state(vm, VmState.STARTING, "")
     book.set_vm(vm, waiting_since=None)
     book.emit("vm.starting", host, vm)
+    withdraw(book, None, "start", vm)
     ask(book, "vms", "start", host, vm, run=run.pk)
 
 
@@ -133,6 +136,8 @@ def stopped(book: Book, op: Op, run: OpenRun, reason: EndReason) -> None:
     if not record(book, op, state="done"):
         return
     there = current(book, run)
+    if op.kind == "settle" and book.vms[run.vm].quarantined:
+        return
     if there is None or there.outstanding or len(there.holders) > 1:
         return
     close_run(book, run, Evidence(ProofKind.DESTROYED_BY_US, book.now(), reason))

@@ -68,6 +68,22 @@ def still_claimed(book: Book, op: Op) -> bool:
     return there is not None and there.version == op.version
 
 
+def is_mine(book: Book, op: Op) -> bool:
+    """Whether this claim still stands and has not run out."""
+    there = book.ops.get(op.pk)
+    return there is not None and there.version == op.version and there.due_at > book.now()
+
+
+def withdraw(book: Book, run: int | None, kind: str, vm: int = 0) -> None:
+    """End the open operations of this kind of a run, or (None) those of a VM's closed runs."""
+    open_runs = {item.pk for item in book.runs.values()}
+    for op in list(book.ops.values()):
+        orphan = run is None and op.vm == vm and op.run not in open_runs
+        if op.kind == kind and (orphan or (run is not None and op.run == run)):
+            del book.ops[op.pk]
+            book.changes += 1
+
+
 def cancel_unclaimed(book: Book, op: Op) -> bool:
     """Withdraw an operation that nobody is acting on."""
     there = book.ops.get(op.pk)

@@ -48,7 +48,8 @@ def unfinished(scene: Scene) -> list[str]:
 def _unfinished(scene: Scene, view: View) -> Iterator[str]:
     if any(kind == AlertKind.FORGETFUL_DATABASE for kind, *_ in view.alerts):
         return  # nothing may be started until a person has decided which portal is right
-    resting = {vm for kind, _, vm, _ in view.alerts if kind == AlertKind.VM_DESTROYED}
+    excuses = (AlertKind.VM_DESTROYED, AlertKind.NO_ROOM)
+    resting = {vm for kind, _, vm, _ in view.alerts if kind in excuses}
     for name, vm in scene.world.vms.items():
         _, wanted, quarantined = view.vms[name]
         if not vm.ha or not wanted or quarantined or name in scene.on_purpose or name in resting:

@@ -1,6 +1,6 @@
 """Random fault schedules: the same seed, the same schedule, for ever."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Any
 
@@ -50,6 +50,7 @@ WEIGHTS: dict[str, int] = {
     "task.duplicate": 3,
 }
 UNTIL_S = 120.0
+MEMORY_MIB = 16384
 
 
 class _Draw:
@@ -109,13 +110,22 @@ def schedule(
     return Scenario(
         name=f"seed {seed}",
         hosts=tuple(HostSpec(name) for name in names),
-        vms=tuple(
-            VmSpec(name, random.choice(names), random.choice([512, 1024, 6000])) for name in guests
-        ),
+        vms=tuple(_homes(random, names, guests)),
         events=tuple(sorted(events, key=lambda event: event.at)),
         until=UNTIL_S,
         cluster=Cluster(policy=policy or {}),
     )
+
+
+def _homes(random: Random, hosts: Sequence[str], vms: Sequence[str]) -> Iterator[VmSpec]:
+    """Give every VM a host on which it fits."""
+    free = dict.fromkeys(hosts, MEMORY_MIB)
+    for name in vms:
+        size = random.choice([512, 1024, 6000])
+        fits = [host for host in hosts if free[host] >= size]
+        home, size = (random.choice(fits), size) if fits else (random.choice(hosts), 64)
+        free[home] -= size
+        yield VmSpec(name, home, size)
 
 
 def _undone(random: Random, at: float, word: str, args: dict[str, Any]) -> list[EventSpec]:

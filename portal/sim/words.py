@@ -133,14 +133,14 @@ def _start(scene: Scene, vm: str) -> None:
     scene.portal.admin("start", {"vm": vm})
 
 
-def _stop(scene: Scene, vm: str) -> None:
-    scene.on_purpose[vm] = scene.world.line.ms
-    scene.portal.admin("stop", {"vm": vm})
+def _end(word: str) -> Callable[..., None]:
+    def act(scene: Scene, vm: str) -> None:
+        scene.portal.admin(word, {"vm": vm})
+        _, wanted, _ = scene.portal.view().vms[vm]
+        if not wanted:  # the portal refuses to stop what does not run
+            scene.on_purpose[vm] = scene.world.line.ms
 
-
-def _shutdown(scene: Scene, vm: str) -> None:
-    scene.on_purpose[vm] = scene.world.line.ms
-    scene.portal.admin("shutdown", {"vm": vm})
+    return act
 
 
 def _admin(word: str) -> Callable[..., None]:
@@ -197,8 +197,8 @@ WORDS: Mapping[str, Word] = {
     "libvirt.external_destroy": Word(_external_destroy, ("vm",)),
     "admin.confirm_rebooted": Word(_confirm, ("host",), ("truthful",)),
     "admin.start": Word(_start, ("vm",)),
-    "admin.stop": Word(_stop, ("vm",)),
-    "admin.shutdown": Word(_shutdown, ("vm",)),
+    "admin.stop": Word(_end("stop"), ("vm",)),
+    "admin.shutdown": Word(_end("shutdown"), ("vm",)),
     "admin.maintenance": Word(_admin("maintenance"), ("host",)),
     "admin.activate": Word(_admin("activate"), ("host",)),
     "admin.observe": Word(_admin("observe")),

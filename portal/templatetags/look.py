@@ -41,7 +41,7 @@ LOOKS: dict[str, dict[str, tuple[str, str, str]]] = {
         "on": ("plug", "good", "on"),
         "off": ("plug-off", "calm", "off"),
         "turning_off": ("power", "warn", "turning off"),
-        "unknown": ("help", "calm", "not asked yet"),
+        "unknown": ("help", "calm", "not asked lately"),
         "refused_auth": ("key", "bad", "account refused"),
         "unreachable": ("wifi-off", "bad", "no answer"),
         "timed_out": ("wifi-off", "bad", "no answer in time"),

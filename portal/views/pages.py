@@ -33,6 +33,9 @@ def incident(request: HttpRequest, pk: int, *, part: bool = False) -> HttpRespon
     rows = Incident.objects.filter(incidents_in(scopes)).select_related("host")
     found = get_object_or_404(rows, pk=pk)
     lines = [_line(event, found) for event in timeline(found)]
+    moves = _moves(found, lines)
+    # The proof of a VM's end, one line above, says the same with its evidence.
+    lines = [line for line in lines if line["event"].kind != "incident.vm"]
     end = found.closed_at or now
     context: dict[str, Any] = {
         "incident": found,
@@ -40,7 +43,7 @@ def incident(request: HttpRequest, pk: int, *, part: bool = False) -> HttpRespon
         "demo": bool(settings.DEMO_DIR),
         "lines": lines,
         "alerts": alerts_of(found),
-        "moves": _moves(found, lines),
+        "moves": moves,
         "took_s": (end - found.opened_at).total_seconds(),
     }
     if part:

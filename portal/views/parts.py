@@ -13,7 +13,7 @@ from fencing.domain.alerts import CURE, AlertKind
 from fencing.domain.power import PowerState
 from fencing.models import Alert, Incident, PowerController
 from fencing.permissions import by_numbers, events_in, incidents_in
-from hosts.domain.states import HostStatus, Wanted
+from hosts.domain.states import SILENCE_EXPECTED, HostStatus, Wanted
 from hosts.models import Cluster, Engine, Host
 from hosts.permissions import hosts_in
 from portal.core.models import Event, Role
@@ -65,8 +65,13 @@ def attention(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, 
     open_now = Incident.objects.filter(closed_at__isnull=True).values_list("host", "pk")
     incidents = {host: pk for host, pk in open_now if host}
     operates = scopes_of(request.user, Role.OPERATOR)
-    rows = [_alert(alert, hosts, vms, incidents, operates) for alert in alerts]
-    rows.sort(key=lambda row: not row["confirm"])
+    asked = {alert.host for alert in alerts if alert.kind in _SAYS_MORE}
+    rows = [
+        _alert(alert, hosts, vms, incidents, operates)
+        for alert in alerts
+        if alert.kind != AlertKind.HOST_NOT_RESPONDING or alert.host not in asked
+    ]
+    rows.sort(key=lambda row: (not row["confirm"], not row["urgent"]))
     return {"alerts": rows}
 
 
@@ -92,6 +97,9 @@ def _alert(
     }
 
 
+#: Each of these says more than that a host does not respond.
+_SAYS_MORE = (AlertKind.CONFIRM_REBOOT, AlertKind.HOST_DEGRADED, AlertKind.FENCE_HELD)
+
 _URGENT = (
     AlertKind.CONFIRM_REBOOT,
     AlertKind.SPLIT_BRAIN,
@@ -115,6 +123,7 @@ def hosts(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, Any]
     for host in rows:
         host.power = [_power(way) for way in host.ways]  # type: ignore[attr-defined]  # for the template
         host.may_act = covers(operates, cluster=host.cluster_id, host=host.pk)  # type: ignore[attr-defined]  # as above
+        host.watched = host.status not in SILENCE_EXPECTED  # type: ignore[attr-defined]  # as above
         host.confirmable = confirmable(host)  # type: ignore[attr-defined]  # as above
         host.wants_out = host.wanted == Wanted.MAINTENANCE  # type: ignore[attr-defined]  # as above
     return {"hosts": rows}
@@ -122,8 +131,10 @@ def hosts(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, Any]
 
 def _power(way: PowerController) -> dict[str, Any]:
     """Return what a BMC says, as a look of the table in portal/templatetags/look.py."""
-    known = way.problem or (way.state if way.state != PowerState.UNKNOWN else "unknown")
-    return {"look": known, "at": way.answered_at or way.asked_at, "way": way}
+    at = way.answered_at or way.asked_at
+    if not way.problem and way.state == PowerState.UNKNOWN:
+        at = None  # what was read before it was switched on is forgotten
+    return {"look": way.problem or way.state, "at": at, "way": way}
 
 
 def vms(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from portal.bench.rig import Rig, until
+from portal.bench.rig import Rig, RigError, until
 
 T = TypeVar("T")
 
@@ -39,7 +39,10 @@ class Story:
                 self.act("vms", row["id"], "release-quarantine")
             elif row["state"] == "down":
                 self.act("vms", row["id"], "start")
-        until(self._calm, 120, "the box to be calm before the test", every=0.2)
+        try:
+            until(self._calm, 90, "the box to be calm before the test", every=0.2)
+        except RigError as error:
+            raise RigError(f"{error}\n{self.rig.describe()}") from None
         self.first_event = max((row["id"] for row in self._events()), default=0)
 
     def _calm(self) -> bool:

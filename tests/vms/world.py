@@ -23,7 +23,7 @@ from fencing.services.rounds import run_round
 from hosts import hypervisor
 from hosts.domain.looks import GuestState, Look, Stamp
 from hosts.hypervisor.memory import MemoryHost, MemoryHypervisor
-from hosts.hypervisor.port import GuestSpec, Target
+from hosts.hypervisor.port import GuestSpec, NoAnswer, Target
 from hosts.models import Cluster, ClusterMode, Host
 from hosts.services import engines
 from fencing.domain.power import PowerState
@@ -76,7 +76,11 @@ class WatchedHypervisor:
             self._inner.place_marker(token, deadline=deadline)
 
     def start(self, guest: GuestSpec, *, deadline: float) -> None:
+        begun = self._world.clock.time
         with self._world.call("start", self._name):
+            if (self._world.clock.time - begun).total_seconds() >= deadline:
+                # As the real adapter: a step whose deadline has passed is not sent.
+                raise NoAnswer(f"{self._name}: not sent in time")
             self._inner.start(guest, deadline=deadline)
 
     def undefine(self, uuid: str, *, deadline: float) -> None:
@@ -336,13 +340,19 @@ class World:
             self.work()
             self.clock.forward(every)
 
-    def until(self, condition: Callable[[], object], within: float = 60.0) -> None:
+    def until(
+        self, condition: Callable[[], object], within: float = 60.0, *, every: float = 0.5
+    ) -> None:
         """Let time pass until ``condition`` holds; fail when it does not in time."""
         end = self.clock.time + timedelta(seconds=within)
         while not condition():
             assert self.clock.time < end, f"not within {within:g} s: {self.story()}"
             self.work()
-            self.clock.forward(0.5)
+            self.clock.forward(every)
+
+    def until_closed(self, vm: Vm, within: float = 150.0, *, every: float = 2.0) -> None:
+        """Let time pass until the VM has no open run."""
+        self.until(lambda: self.open_run(vm) is None, within, every=every)
 
     def started(self, name: str, **fields: bool) -> Vm:
         """Enter a VM and let the portal start it."""

@@ -116,6 +116,11 @@ def enough_off_reads(count: int, wanted: int) -> bool:
     return count >= wanted
 
 
+def off_reads_are_apart(first: datetime, last: datetime | None, wanted: int, gap_s: float) -> bool:
+    """The *off* readings span the pauses between them: two in one instant are one reading."""
+    return last is not None and (last - first).total_seconds() >= (wanted - 1) * gap_s
+
+
 def run_began_before(run_started_at: datetime, asked_at: datetime) -> bool:
     """The run was open when the proof was asked for: a proof ends only what it knew of."""
     return run_started_at <= asked_at

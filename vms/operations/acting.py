@@ -30,9 +30,12 @@ _ACTS: dict[str, Callable[[Hypervisor, str, float], None]] = {
 
 def advance_act(op: VmOperation, deadline_s: float) -> None:
     """Do a claimed small act; each may be done twice without harm."""
-    hypervisor = hypervisor_for(target_of(op.host))
+    if op.run is not None and op.run.ended_at is not None:
+        # The copy that was meant is gone; a later one there is not to be touched.
+        work.finish(op, clock.now(), OperationState.CANCELLED, "its run is over already")
+        return
     try:
-        _ACTS[op.kind](hypervisor, op.vm.uuid, deadline_s)
+        _ACTS[op.kind](hypervisor_for(target_of(op.host)), op.vm.uuid, deadline_s)
     except NoSuchGuest:
         work.finish(op, clock.now(), OperationState.DONE, "the host does not know it")
     except Refused as error:

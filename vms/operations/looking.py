@@ -40,13 +40,13 @@ def look_at(host_id: int, pace: Pace, *, early: bool = False) -> bool:
     if claim is None:
         return False
     known = sightings.before(claim.host.cluster_id)
-    hypervisor = hypervisor_for(target_of(claim.host))
 
     def on_slow() -> None:
         if looks.note_slow(claim, clock.now()):
             wake(ROUND, claim.host.cluster_id)
 
     try:
+        hypervisor = hypervisor_for(target_of(claim.host))
         look = hypervisor.look(deadline=pace.deadline_s, on_slow=on_slow)
     except HypervisorError as error:
         _missed(claim, error, pace)

@@ -47,6 +47,10 @@ def advance_start(op: VmOperation, deadline_s: float) -> None:
         # a copy that has ended since.
         work.finish(op, clock.now(), OperationState.DONE, "the host lists it")
         return
+    if run.vm.quarantined and not run.outstanding:
+        text = "quarantined: a person must choose; nothing was sent"
+        outcomes.not_started(op, run, text, now=clock.now(), blame_host=False)
+        return
     hypervisor = hypervisor_for(target_of(run.host))
     if run.outstanding or op.step in ("unanswered", "withdraw"):
         _ask_again(op, run, hypervisor, deadline_s)
@@ -73,11 +77,11 @@ def _check(op: VmOperation, run: Run, hypervisor: Hypervisor, deadline_s: float)
 
 def _call(op: VmOperation, run: Run, hypervisor: Hypervisor, deadline_s: float) -> None:
     """Define and create; the run is marked before the call leaves."""
-    if not runs.mark_calling(run.pk):
-        return
+    if not runs.mark_calling(run.pk) or not work.is_mine(op, clock.now()):
+        return  # whoever holds the claim by now finds the call marked, and asks the host
     spec = GuestSpec(uuid=run.vm.uuid, name=run.vm.name, xml=run.vm.xml, stamp=stamp_of(run))
     try:
-        hypervisor.start(spec, deadline=deadline_s)
+        hypervisor.start(spec, deadline=work.time_left(op, clock.now(), deadline_s))
     except (Refused, NotSent) as error:
         outcomes.not_started(op, run, str(error), now=clock.now())
     except (NoAnswer, HypervisorError) as error:

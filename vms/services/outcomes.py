@@ -62,7 +62,9 @@ def stopped(op: VmOperation, run: Run, evidence: Evidence, *, now: datetime) -> 
     """The host destroyed the copy at our word, and no start of ours is under way to it."""
     if not work.finish(op, now, OperationState.DONE, evidence.text):
         return
-    fresh = Run.objects.get(pk=run.pk)
+    fresh = Run.objects.select_related("vm").get(pk=run.pk)
+    if op.kind == "settle" and fresh.vm.quarantined:
+        return  # a copy was seen meanwhile: a person must choose
     if fresh.outstanding or fresh.migrating_to_id or fresh.contender_id:
         return  # another copy may appear: the next looks tell
     runs.close_run(run.pk, evidence, now)

@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import F
 
 from hosts.models import Host
-from portal.core.models import OPEN_STATES
+from portal.core.models import OPEN_STATES, OperationState
 from portal.lib.live import announce_on_commit
 from portal.lib.queue import wake_on_commit
 from vms.models import Run, Vm, VmOperation
@@ -54,7 +55,20 @@ def request_start(
     """Open the next run and ask for its start; raise ``AlreadyOpen`` when a run is open."""
     host = Host.objects.get(pk=host_id)
     run = runs.start_run(vm_id, host, why=why, now=now)
+    _withdraw_orphans(vm_id, now)
     return ask("start", vm_id, host_id, now=now, run=run, by=by, why=why)
+
+
+def _withdraw_orphans(vm_id: int, now: datetime) -> None:
+    """End starts whose run is over: one still open there would stand in for the new one."""
+    rows = VmOperation.objects.filter(vm_id=vm_id, kind="start", state__in=OPEN_STATES)
+    rows.filter(run__ended_at__isnull=False).update(
+        state=OperationState.CANCELLED,
+        version=F("version") + 1,
+        ended_at=now,
+        error_code="cancelled",
+        error_text="its run is over already",
+    )
 
 
 @transaction.atomic

@@ -55,6 +55,8 @@ def _open(vm_id: int, host: Host, now: datetime, **fields: Any) -> Run:
 @transaction.atomic
 def start_run(vm_id: int, host: Host, *, why: str, now: datetime) -> Run:
     """Open a run in state ``starting``; raise :class:`AlreadyOpen` when one is open."""
+    if Vm.objects.select_for_update(no_key=True).get(pk=vm_id).quarantined:
+        raise AlreadyOpen("a second copy of it was seen: a person must choose")
     run = _open(vm_id, host, now, state=RunState.STARTING)
     set_state(vm_id, VmState.STARTING, f"on {host.name}: {why}", now)
     Vm.objects.filter(pk=vm_id).update(waiting_since=None, waiting_for="")
@@ -89,11 +91,12 @@ def adopt_run(vm_id: int, host: Host, *, seen_at: datetime, now: datetime) -> Ru
 def mark_calling(run_id: int) -> bool:
     """A start call is about to leave: from now on only an answer or a proof tells its fate.
 
-    False when it must not leave: the run is over, runs already, or was called before.
+    False when it must not leave: the run is over, runs already, was called before,
+    or a second copy of the VM has been seen.
     """
     waiting = Run.objects.filter(
         pk=run_id, ended_at__isnull=True, state=RunState.STARTING, outstanding=False
-    )
+    ).exclude(vm__quarantined=True)
     return bool(waiting.update(outstanding=True))
 
 

@@ -4,17 +4,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import F
 
 from hosts.domain.looks import GuestState, Look
 from hosts.models import Host
 from hosts.services import looks
-from portal.core.models import Setting
+from portal.core.models import OPEN_STATES, OperationState, Setting
 from portal.core.services import installation_id, record_event
 from vms import selectors
 from vms.domain.proofs import OpenRun, end_reason
 from vms.domain.sightings import Asked, Finding, KnownVm, Sighting, judge
 from vms.domain.states import EndReason, ProofKind, VmState
-from vms.models import Run, Vm
+from vms.models import Run, Vm, VmOperation
 from vms.services import requests, runs
 from vms.services.runs import AlreadyOpen, Evidence
 
@@ -83,6 +84,18 @@ def _running(finding: Finding, host: Host, asked_at: datetime, now: datetime) ->
     if still_open:
         state = _STATES.get(finding.guest.state, VmState.UNKNOWN)
         runs.set_state(finding.vm, state, f"on {host.name}", now)
+        _no_settlement(finding.run.pk, now)
+
+
+def _no_settlement(run_id: int, now: datetime) -> None:
+    """A run whose copy executes after all must not be settled as lost."""
+    VmOperation.objects.filter(run_id=run_id, kind="settle", state__in=OPEN_STATES).update(
+        state=OperationState.CANCELLED,
+        version=F("version") + 1,
+        ended_at=now,
+        error_code="cancelled",
+        error_text="it was seen running again",
+    )
 
 
 def _died(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
@@ -148,6 +161,11 @@ def _armed(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> N
 
 def _forgotten(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
     """No start, no fence, alarm: this database is old, or not alone (architecture.md)."""
+    guest = finding.guest
+    if guest is not None and guest.stamp is not None:
+        given = Vm.objects.values_list("generation", flat=True).get(pk=finding.vm)
+        if guest.stamp.installation == installation_id() and guest.stamp.generation <= given:
+            return  # opened while the host was being asked: the next look compares again
     why = f"{host.name} shows {finding.guest.name if finding.guest else 'a VM'}: {finding.why}"
     _, new = Setting.objects.get_or_create(
         name=f"forgetful.{host.cluster_id}", defaults={"value": why}

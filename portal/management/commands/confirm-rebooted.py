@@ -1,0 +1,74 @@
+"""manage.py confirm-rebooted HOST: a person's word when the web is down."""
+
+import getpass
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from fencing.models import PowerController
+from fencing.operations import advance
+from fencing.services import confirmations
+from hosts.models import Host
+from portal.core.models import User
+from portal.core.shapes import slug_of
+from portal.lib import clock
+from vms.models import Run
+
+
+class Command(BaseCommand):
+    """Says what is known, asks for the host's name again, and takes the word down."""
+
+    help = "Confirm that a host is off or was rebooted, so that its VMs may start elsewhere."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take the host, who says so, and why."""
+        parser.add_argument("host", help="name of the host")
+        parser.add_argument("--reason", default="", help="how you know; asked for when missing")
+        parser.add_argument("--typed", default="", help="the host's name again, instead of asking")
+        parser.add_argument("--user", default="", help="the portal's user that you are")
+        parser.add_argument(
+            "--override", action="store_true", help="although the BMC says on (is recorded)"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Refuse with one sentence, or leave an operation and carry it out if nobody else does."""
+        host = Host.objects.select_related("cluster").filter(name=options["host"]).first()
+        if host is None:
+            known = ", ".join(Host.objects.values_list("name", flat=True)) or "none"
+            raise CommandError(f"there is no host {options['host']}; known are {known}")
+        self._tell(host)
+        typed = options["typed"] or input(f"Type {host.name} to confirm that it is off: ")
+        reason = options["reason"] or input("How do you know? ")
+        wrong = confirmations.wrong_with(host, typed_name=typed, reason=reason)
+        if wrong is not None:
+            raise CommandError(f"{wrong.field}: {wrong.text}")
+        now = clock.now()
+        op = confirmations.request(
+            host,
+            self._user(options["user"]),
+            typed_name=typed,
+            reason=f"{reason} (on the command line, as {getpass.getuser()})",
+            override=options["override"],
+            now=now,
+        )
+        advance(op.pk)
+        op.refresh_from_db()
+        told = op.error_text or (op.steps[-1]["text"] if op.steps else "a worker has it")
+        self.stdout.write(f"operation {slug_of(op)}: {op.state}: {told} {op.error_cure}".rstrip())
+
+    def _user(self, name: str) -> User:
+        found = User.objects.filter(is_active=True)
+        user = found.filter(username=name) if name else found.filter(is_superuser=True)
+        first = user.order_by("pk").first()
+        if first is None:
+            raise CommandError("there is no such user: give --user NAME of one that is there")
+        return first
+
+    def _tell(self, host: Host) -> None:
+        seen = f"{host.last_seen:%Y-%m-%d %H:%M:%S} UTC" if host.last_seen else "never"
+        self.stdout.write(f"{host.name}: {host.status}, last answer {seen}, kernel {host.kernel}")
+        for way in PowerController.objects.filter(host=host):
+            self.stdout.write(f"  its BMC says {way.state} {way.problem_text}".rstrip())
+        for run in Run.objects.filter(host=host, ended_at__isnull=True).select_related("vm"):
+            self.stdout.write(f"  {run.vm.name} may start elsewhere at once")
+        self.stdout.write("If it still runs, its VMs will run twice and destroy their data.")

@@ -1,0 +1,80 @@
+"""manage.py simulate: play a scenario, or many random ones, against the shipping code."""
+
+import json
+from argparse import ArgumentParser
+from pathlib import Path
+from random import SystemRandom
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from portal.sim.fuzz import Found, fuzz
+from portal.sim.report import report, unmet
+from portal.sim.scenario import BadScenario, load
+from portal.sim.schedules import schedule
+from portal.sim.shrink import as_yaml
+from portal.sim.simulation import simulate
+
+
+class Command(BaseCommand):
+    """Print a scenario's log, its report, or the first random schedule that breaks an invariant."""
+
+    help = "Simulate a scenario folder, or random fault schedules (--random)."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the options of simulation.md."""
+        parser.add_argument("folder", nargs="?", type=Path, help="a scenario folder")
+        parser.add_argument("--json", action="store_true", help="print the report, not the log")
+        parser.add_argument("--depth", choices=("pure", "full"), default="full")
+        parser.add_argument("--random", action="store_true", help="random fault schedules")
+        parser.add_argument("--seed", type=int, help="the first schedule's number (default: drawn)")
+        parser.add_argument("--count", type=int, default=100, help="how many schedules")
+        parser.add_argument("--hosts", type=int, default=0, help="hosts of each (default: drawn)")
+        parser.add_argument("--vms", type=int, default=0, help="VMs of each (default: drawn)")
+        parser.add_argument("--engines", type=int, default=1, help="only 1 is simulated yet")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run; exit status 1 means a broken invariant or an unmet expectation."""
+        if options["engines"] != 1:
+            raise CommandError("--engines: only one engine is simulated yet")
+        if options["random"]:
+            self._random(options)
+        elif options["folder"] is None:
+            raise CommandError("name a scenario folder, or use --random")
+        else:
+            self._scenario(options)
+
+    def _scenario(self, options: dict[str, Any]) -> None:
+        try:
+            outcome = simulate(load(options["folder"]), options["depth"])
+        except BadScenario as error:
+            raise CommandError(str(error)) from None
+        if options["json"]:
+            self.stdout.write(json.dumps(report(outcome), indent=2))
+        else:
+            self.stdout.write("\n".join(outcome.log))
+        wrong = [*outcome.violations, *unmet(outcome)]
+        if wrong:
+            raise SystemExit("\n".join(["", *wrong]))
+
+    def _random(self, options: dict[str, Any]) -> None:
+        seed = options["seed"]
+        if seed is None:
+            seed = SystemRandom().randrange(10**9)
+        tally = fuzz(
+            range(seed, seed + options["count"]),
+            options["depth"],
+            lambda number: schedule(number, hosts=options["hosts"], vms=options["vms"]),
+        )
+        if tally.found is not None:
+            self._show(tally.found)
+            raise SystemExit(1)
+        self.stdout.write(
+            f"{tally.schedules} schedules from seed {seed} ({options['depth']}): no invariant "
+            f"broken; {tally.human_splits} splits by human error"
+        )
+
+    def _show(self, found: Found) -> None:
+        self.stdout.write(f"# seed {found.seed}, shrunk:\n{as_yaml(found.scenario)}")
+        self.stdout.write("\n".join(found.outcome.log))
+        self.stdout.write("\n".join(["", *found.outcome.violations]))

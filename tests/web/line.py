@@ -1,0 +1,53 @@
+"""A WebSocket client for tests; channels.testing would need daphne to be installed."""
+
+import json
+from typing import Any
+
+from asgiref.testing import ApplicationCommunicator
+
+
+class Line(ApplicationCommunicator):
+    """One open page, speaking ASGI with an application."""
+
+    def __init__(
+        self,
+        application: Any,
+        path: str,
+        headers: list[tuple[bytes, bytes]] | None = None,
+        user: Any = None,
+    ) -> None:
+        scope: dict[str, Any] = {
+            "type": "websocket",
+            "path": path,
+            "query_string": b"",
+            "headers": headers or [],
+            "subprotocols": [],
+        }
+        super().__init__(application, scope | ({"user": user} if user is not None else {}))
+
+    async def connect(self) -> bool:
+        """Say whether the door is opened."""
+        await self.send_input({"type": "websocket.connect"})
+        answer = await self.receive_output(timeout=5)
+        return bool(answer["type"] == "websocket.accept")
+
+    async def say(self, *, text: str | None = None, raw: bytes | None = None) -> None:
+        """Send one frame."""
+        await self.send_input({"type": "websocket.receive", "text": text, "bytes": raw})
+
+    async def hear(self) -> Any:
+        """Return the next message."""
+        answer = await self.receive_output(timeout=5)
+        assert answer["type"] == "websocket.send", answer
+        return json.loads(answer["text"])
+
+    async def hear_close(self) -> int:
+        """Return the code with which the line is closed."""
+        answer = await self.receive_output(timeout=5)
+        assert answer["type"] == "websocket.close", answer
+        return int(answer["code"])
+
+    async def leave(self) -> None:
+        """Close the page."""
+        await self.send_input({"type": "websocket.disconnect", "code": 1000})
+        await self.wait(timeout=5)

@@ -1,0 +1,171 @@
+"""The live channel: who may listen, what is told, and that nonsense ends it cleanly."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from channels.layers import get_channel_layer
+from django.contrib.auth.models import AnonymousUser
+from django.test import Client
+
+from portal.asgi import application
+from portal.consumers import BAD_KIND, BAD_TEXT, SIGNED_OUT, TOO_BIG, LiveConsumer
+from portal.core.models import Role, RoleBinding, User
+from portal.lib.live import GROUP
+from tests.api.conftest import Centre, add_person
+from tests.web.line import Line
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def listener(user: Any) -> Line:
+    """Return an open page of ``user``, not connected yet."""
+    return Line(LiveConsumer.as_asgi(), "/ws/live/", user=user)
+
+
+async def push(kind: str, pk: int | str, event: str = "changed") -> None:
+    """Announce a change as portal.lib.live does."""
+    layer = get_channel_layer()
+    message = {"type": kind, "id": pk, "event": event}
+    await layer.group_send(GROUP, {"type": "live.changed", "message": message})
+
+
+def run(work: Callable[[], Awaitable[None]]) -> None:
+    """Run a test's coroutine on a loop of its own."""
+    asyncio.run(work())  # type: ignore[arg-type]  # a coroutine is awaitable
+
+
+def test_a_stranger_and_somebody_without_a_role_are_turned_away(centre: Centre) -> None:
+    nobody = add_person("nobody")
+
+    async def work() -> None:
+        for user in (AnonymousUser(), nobody):
+            assert not await listener(user).connect()
+
+    run(work)
+
+
+def test_changes_travel_together_and_each_only_once(centre: Centre) -> None:
+    viewer = add_person("vera", Role.VIEWER)
+
+    async def work() -> None:
+        line = listener(viewer)
+        assert await line.connect()
+        for _ in range(3):
+            await push("host", centre.node1.pk, "status")
+        await push("vm", centre.web1.pk)
+        told = await line.hear()
+        assert told["type"] == "changes"
+        assert {(one["type"], one["id"]) for one in told["changes"]} == {
+            ("host", centre.node1.pk),
+            ("vm", centre.web1.pk),
+        }
+        assert await line.receive_nothing(timeout=0.4)
+        await push("host", centre.node2.pk)
+        assert (await line.hear())["changes"][0]["id"] == centre.node2.pk
+        await line.leave()
+
+    run(work)
+
+
+def test_a_narrow_role_hears_only_of_its_own(centre: Centre) -> None:
+    narrow = add_person("narrow", Role.VIEWER, "host", centre.node1.pk)
+
+    async def work() -> None:
+        line = listener(narrow)
+        assert await line.connect()
+        await push("host", centre.node2.pk)
+        await push("host", centre.node1.pk)
+        await push("vm", centre.web1.pk)
+        await push("vm", centre.db1.pk)
+        await push("alert", 0)
+        told = (await line.hear())["changes"]
+        assert {(one["type"], one["id"]) for one in told} == {
+            ("host", centre.node1.pk),
+            ("vm", centre.db1.pk),
+            ("alert", 0),
+        }
+        await line.leave()
+
+    run(work)
+
+
+def test_whoever_loses_every_role_is_signed_out(centre: Centre) -> None:
+    viewer = add_person("vera", Role.VIEWER)
+
+    async def work() -> None:
+        line = listener(viewer)
+        assert await line.connect()
+        await RoleBinding.objects.all().adelete()
+        await push("host", centre.node1.pk)
+        assert await line.hear_close() == SIGNED_OUT
+
+    run(work)
+
+
+NONSENSE: list[tuple[dict[str, Any], int]] = [
+    ({"text": "{"}, BAD_TEXT),
+    ({"text": ""}, BAD_TEXT),
+    ({"text": '{"type": "subscribe", "to": "everything"}'}, BAD_TEXT),
+    ({"text": "[" * 1000}, BAD_TEXT),
+    ({"text": "x" * 100_000}, TOO_BIG),
+    ({"raw": b"\x00\xff"}, BAD_KIND),
+]
+
+
+@pytest.mark.parametrize(("frame", "code"), NONSENSE)
+def test_nonsense_ends_the_line_with_a_code_and_no_exception(
+    frame: dict[str, Any], code: int, centre: Centre, caplog: pytest.LogCaptureFixture
+) -> None:
+    viewer = add_person("vera", Role.VIEWER)
+
+    async def work() -> None:
+        line = listener(viewer)
+        assert await line.connect()
+        await line.say(**frame)
+        assert await line.hear_close() == code
+
+    with caplog.at_level(logging.WARNING):
+        run(work)
+    assert caplog.records == []
+
+
+def test_a_ping_is_answered(centre: Centre) -> None:
+    viewer = add_person("vera", Role.VIEWER)
+
+    async def work() -> None:
+        line = listener(viewer)
+        assert await line.connect()
+        await line.say(text='{"type": "ping"}')
+        assert await line.hear() == {"type": "pong"}
+        await line.leave()
+
+    run(work)
+
+
+@pytest.mark.parametrize(
+    ("path", "origin", "welcome"),
+    [
+        ("/ws/live/", b"http://localhost", True),
+        ("/ws/live/", b"http://evil.example", False),
+        ("/ws/other/", b"http://localhost", False),
+    ],
+)
+def test_the_channel_checks_session_and_origin(
+    path: str, origin: bytes, welcome: bool, centre: Centre, client: Client
+) -> None:
+    user: User = add_person("vera", Role.VIEWER)
+    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    cookie = f"sessionid={client.cookies['sessionid'].value}".encode()
+
+    async def work() -> None:
+        headers = [(b"origin", origin), (b"cookie", cookie)]
+        line = Line(application, path, headers=headers)
+        connected = await line.connect()
+        assert connected is welcome
+        if connected:
+            await line.leave()
+
+    run(work)
