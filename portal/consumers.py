@@ -13,10 +13,9 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db.models import Model, Q
 
 from fencing.models import Alert, Incident
-from fencing.permissions import by_numbers, events_in, incidents_in
+from fencing.permissions import TABLES, by_numbers, events_in, incidents_in, visible
 from hosts.models import Host
 from hosts.permissions import hosts_in
-from portal.api.operations import TABLES, visible
 from portal.core.models import Event, Role, User
 from portal.core.permissions import Scopes, scopes_of
 from portal.lib.live import GROUP

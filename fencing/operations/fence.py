@@ -104,7 +104,7 @@ def _turn_off(
         # The last moment to stop: an engine that was frozen here must not act.
         if not work.is_mine(op, now):
             return None
-        if not fences.still_wanted(op):
+        if not fences.still_wanted(op, now):
             text = "withdrawn before the command"
             return Next(FenceStep.IDENTIFY, 0, text, failed=FenceOutcome.CANCELLED)
         if controller.identity != Identity.PROVEN or not is_fresh(controller.asked_at, now):

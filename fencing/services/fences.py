@@ -139,26 +139,19 @@ def held_back(op: FenceOperation, now: datetime) -> str:
     return withheld(facts, host, facts.policies[host.pk], now, guards=LAST_MOMENT)
 
 
-@transaction.atomic
-def hold_back(op: FenceOperation, why: str, policy: Policy, now: datetime) -> None:
-    """Put a fence back to its beginning, for as long as a guard withholds its command."""
-    if work.wait(op, now, policy.fence_retry_first, f"held back: {why}", step=""):
-        text = f"the fence is under way, but {why}"
-        incidents.raise_alert(AlertKind.FENCE_HELD, op.host_id, 0, text, now)
-
-
 def commanded_at(op: FenceOperation) -> datetime:
     """When the off command was accepted (or the fence asked for, where it was off already)."""
     given = op.data.get("commanded_at")
     return datetime.fromisoformat(given) if given else op.requested_at
 
 
-def still_wanted(op: FenceOperation) -> bool:
+def still_wanted(op: FenceOperation, now: datetime) -> bool:
     """Whether this claim of the fence still stands: asked right before the command.
 
-    Automation's fence also ends when the host answers again; a person's does not.
+    Automation's fence also ends when the host answers again, or a guard now says
+    no; a person's does not.  The plan asks for it again where that is still right.
     """
     mine = FenceOperation.objects.filter(pk=op.pk, version=op.version, state__in=OPEN_STATES)
     if op.requested_by == "portal":
         mine = mine.filter(host__status__in=_FENCEABLE)
-    return mine.exists()
+    return mine.exists() and not held_back(op, now)

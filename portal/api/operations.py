@@ -1,33 +1,22 @@
 """One resource over the three operation tables."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from django.db.models import Model, Q, QuerySet
-from django.http import Http404
+from django.db.models import Model, QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from fencing.models import FenceOperation
-from hosts.models import HostOperation
-from hosts.permissions import hosts_in
+from fencing.permissions import TABLES, find, visible
 from portal.core.models import OPEN_STATES, Operation, Role
 from portal.core.pagination import Pages
 from portal.core.permissions import Scopes, scopes_of
 from portal.core.problems import Problem
 from portal.core.shapes import OperationSerializer, as_operation, slug_of
-from vms.models import VmOperation
-from vms.permissions import vms_in
 
-#: Prefix of the id -> table, what to load with it, and who may see which rows.
-TABLES: dict[str, tuple[type[Operation], tuple[str, ...], Callable[[Scopes, str], Q]]] = {
-    "host": (HostOperation, ("host",), hosts_in),
-    "vm": (VmOperation, ("vm",), vms_in),
-    "fence": (FenceOperation, ("host",), hosts_in),
-}
 _FILTERS = [
     OpenApiParameter("state", str, description="A state, or “open”"),
     OpenApiParameter("kind", str),
@@ -36,25 +25,6 @@ _FILTERS = [
     OpenApiParameter("page", int),
     OpenApiParameter("page_size", int),
 ]
-
-
-def visible(prefix: str, scopes: Scopes) -> QuerySet[Any]:
-    """Return the operations of one table that ``scopes`` cover, newest first."""
-    model, load, rows = TABLES[prefix]
-    target = "vm" if prefix == "vm" else "host"
-    found: QuerySet[Any] = model._default_manager.select_related(*load)
-    return found.filter(rows(scopes, target)).order_by("-requested_at", "-pk")
-
-
-def find(slug: str, scopes: Scopes) -> Operation:
-    """Return the operation with an id such as ``vm-12``; raise Http404."""
-    prefix, _, number = slug.partition("-")
-    if prefix not in TABLES or not number.isdigit():
-        raise Http404
-    found: Operation | None = visible(prefix, scopes).filter(pk=int(number)).first()
-    if found is None:
-        raise Http404
-    return found
 
 
 class Merged(Sequence[Operation]):

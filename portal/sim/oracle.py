@@ -12,7 +12,7 @@ from portal.sim.wire import Wire
 from portal.sim.words import Scene
 from portal.sim.world import Copy
 from vms.domain.restart import HOST_SHUTDOWN_WINDOW
-from vms.domain.states import HOST_PROOFS
+from vms.domain.states import HOST_PROOFS, ProofKind
 
 #: An HA VM that could run must run, or an alert must say why not, within this many seconds.
 RESTART_BOUND_S = 60
@@ -20,8 +20,12 @@ RESTART_BOUND_S = 60
 SLACK_S = 30
 #: A host in maintenance or down is looked at every 30 s; then a copy must be found.
 FOUND_WITHIN_MS = 45_000
+#: Whose BMC it is was asked so long before the command at most: cables swapped later go unseen.
+IDENTITY_MS = 11_000
 #: A power command decided upon just before may still be on its way.
 TOLERANCE_MS = 3000
+#: A sign of life, or the wish to observe, this old must have stopped it.
+LIFE_MS = 15_000
 _SAYS_NOTHING = (AlertKind.HOST_NOT_RESPONDING,)
 _SILENT = ("non_responsive", "kdumping")
 _STATUSES = frozenset(HostStatus)
@@ -46,6 +50,8 @@ class Oracle:
     _crowd_since: int | None = None
     _status: dict[str, str] = field(default_factory=dict)
     _lost: dict[str, int] = field(default_factory=dict)
+    _alive_since: dict[str, int] = field(default_factory=dict)
+    _observing_since: int | None = None
 
     @property
     def _ms(self) -> int:
@@ -71,6 +77,8 @@ class Oracle:
                 if event.detail in HOST_PROOFS:
                     self._lost[event.host] = event.ms
                 self._learn_runs()
+            elif event.kind == "vm.adopted":
+                self.scene.on_purpose.pop(event.vm, None)
             elif event.kind in ("vm.starting", "vm.start_failed"):
                 self._waits.pop(event.vm, None)
                 if event.kind == "vm.starting":
@@ -100,12 +108,23 @@ class Oracle:
         open_now: set[str] = set()
         for run in view.runs:
             if run.proof is not None:
+                if (run.vm, run.generation) not in self._closed:
+                    self._against_the_record(run, view)
                 self._closed[run.vm, run.generation] = run
             elif run.vm in open_now:
                 self._say(("two", run.vm), f"I2: {run.vm} has two open runs")
             else:
                 open_now.add(run.vm)
         self.after_world()
+
+    def _against_the_record(self, run: RunView, view: View) -> None:
+        """A lie excuses a false proof only where the portal had not heard better."""
+        seen, ended = view.seen[run.host], run.ended_ms
+        if run.proof != ProofKind.POWER_OFF or seen is None or ended is None or seen < ended:
+            return
+        if run.host in self.scene.world.where(run.vm):
+            text = f"I2: false proof power_off: {run.host} answered after it was read off"
+            self._say(("record", run.vm, run.generation), text)
 
     def after_world(self) -> None:
         """Judge who executes (I1, the truth of every proof) and who was powered off (I7)."""
@@ -166,6 +185,7 @@ class Oracle:
 
     def tick(self) -> None:
         """Judge what should have happened by now (I3, unnoticed copies)."""
+        self._note_life()
         silent = [vm for vm in self.ha if not self.scene.world.where(vm)]
         strays = self._strays or len(list(self.scene.world.copies())) > len(self.ha)
         if silent or strays:
@@ -249,13 +269,49 @@ class Oracle:
 
     def _justified(self, ms: int, host: str, view: View) -> None:
         home = self.wire.home_of(host)
-        if home != host:
+        if home != host and ms - self.scene.world.swapped_ms > IDENTITY_MS:
             self._say(("cut", ms), f"I7: the fence of {host} cut the power of {home}")
         if self._crowd_since is not None and ms - self._crowd_since > TOLERANCE_MS:
             text = f"I7: {host} was powered off while too many hosts were silent"
             self._say(("cut", ms), text)
+        self._shows_life(ms, host)
+        self._within_policy(ms, host, view)
         asked = max((at for name, at, _ in view.fences if name == host and at <= ms), default=None)
         seen = view.seen[host]
         if asked is not None and seen is not None and asked < seen < ms - TOLERANCE_MS:
             text = f"I7: {host} was powered off although it answered since the fence was asked for"
             self._say(("cut", ms), text)
+
+    def _shows_life(self, ms: int, host: str) -> None:
+        """A kernel that has answered the network all along must not be cut off."""
+        since = self._alive_since.get(host)
+        may = self.policy.degraded_action == "fence"
+        if since is not None and ms - since > LIFE_MS and not may:
+            text = f"I7: {host} was powered off although its kernel answers on the network"
+            self._say(("cut", ms), text)
+
+    def _within_policy(self, ms: int, host: str, view: View) -> None:
+        seen = view.seen[host]
+        if seen is not None and ms - seen < self.policy.grace * 1000:
+            self._say(("cut", ms), f"I7: {host} was powered off within its grace")
+        if self._observing_since is not None and ms - self._observing_since > LIFE_MS:
+            self._say(("cut", ms), f"I7: {host} was powered off while only observing")
+        recent = [
+            run.vm
+            for run in view.runs
+            if run.host == host and (run.ended_ms is None or run.ended_ms > ms - TOLERANCE_MS)
+        ]
+        if self.policy.fence_alone == "off" and not self.ha & set(recent):
+            self._say(("cut", ms), f"I7: {host} was powered off and no HA VM gains by it")
+
+    def _note_life(self) -> None:
+        """Note since when each kernel would answer the engine, and since when it only observes."""
+        for name, host in self.scene.world.hosts.items():
+            if host.alive and not host.isolated:
+                self._alive_since.setdefault(name, self._ms)
+            else:
+                self._alive_since.pop(name, None)
+        if self.scene.armed:
+            self._observing_since = None
+        elif self._observing_since is None:
+            self._observing_since = self._ms

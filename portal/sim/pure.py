@@ -225,7 +225,7 @@ def _fence(book: Book, item: wish.Fence) -> None:
 
 def _release(book: Book, item: wish.Release) -> None:
     op = book.open_op("fencing", "fence", item.host)
-    if op is not None and op.step not in ("off", "read") and cancel_unclaimed(book, op):
+    if op is not None and op.step != "read" and cancel_unclaimed(book, op):
         book.move_ha(item.host, HaEvent.RELEASED, "")
 
 

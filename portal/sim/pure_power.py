@@ -4,16 +4,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from fencing.domain import steps
+from fencing.domain import evidence, guards, steps
 from fencing.domain.alerts import AlertKind
 from fencing.domain.confirm import known_against
+from fencing.domain.evidence import read_off_enough
 from fencing.domain.facts import ControllerFacts, Identity
 from fencing.domain.power import FenceOutcome, PowerProblem, PowerState
 from fencing.domain.steps import FenceStep, Next
 from fencing.operations.confirming import DEADLINE_S
 from fencing.operations.switching import TRIES
 from fencing.power.port import Bmc, PowerError, Reading
-from fencing.services.confirmations import _HA_STATES, _STATUSES, MAX_AGE
+from fencing.services.confirmations import _ANSWERING, _HA_STATES, _STATUSES, MAX_AGE
 from fencing.services.power import identity_of
 from hosts.domain.states import HostEvent, HostStatus
 from portal.lib.ha.states import HaEvent
@@ -25,8 +26,8 @@ from portal.sim.pure_work import (
     ROUND,
     cancel_unclaimed,
     claim,
+    is_mine,
     record,
-    still_claimed,
     wait,
 )
 from portal.sim.wire import Wait, Wire
@@ -39,6 +40,11 @@ NO_CONTROLLER = Next(
     0,
     "no power controller is left to try",
     failed=FenceOutcome.UNREACHABLE,
+)
+ASK_AGAIN = Next(
+    FenceStep.IDENTIFY,
+    0,
+    "it is long ago that the BMC said whose it is: it is asked again",
 )
 WITHDRAWN = Next(
     FenceStep.IDENTIFY, 0, "withdrawn before the command", failed=FenceOutcome.CANCELLED
@@ -102,6 +108,8 @@ def _record_reading(book: Book, host: int, reading: Reading, asked_at: datetime)
 
 def _record_problem(book: Book, host: int, problem: PowerProblem, asked_at: datetime) -> None:
     row = book.controllers[host]
+    if row.asked_at is not None and row.asked_at >= asked_at:
+        return
     book.controllers[host] = replace(
         row, problem=problem, asked_at=asked_at, answered_at=book.now()
     )
@@ -117,7 +125,7 @@ def _check(book: Book, wire: Wire, op: Op) -> Step:
     policy = book.policy
     answer = yield from _read(book, wire, op.host, policy.bmc_deadline)
     if isinstance(answer, Reading) and answer.state is PowerState.OFF:
-        if book.controllers[op.host].off_reads < policy.off_reads:
+        if not read_off_enough(book.controllers[op.host], policy):
             wait(book, op, _gap_left(book, op.host))
             book.wake(ROUND, 1)
             return
@@ -132,8 +140,10 @@ def _fence(book: Book, wire: Wire, op: Op) -> Step:
         return
     step = FenceStep(op.step or FenceStep.IDENTIFY)
     if step is FenceStep.OFF:
-        following = yield from _turn_off(book, wire, op)
-        following = following or steps.after_off(policy)
+        sent = yield from _turn_off(book, wire, op)
+        if sent is None:
+            return
+        following = sent
     else:
         answer = yield from _read(book, wire, op.host, policy.bmc_deadline)
         following = _after_answer(book, op, step, answer)
@@ -151,9 +161,10 @@ def _after_answer(book: Book, op: Op, step: FenceStep, answer: Reading | PowerEr
             foreign=controller.identity is Identity.FOREIGN,
         )
     since = op.data.get("commanded_at") or op.requested_at
+    enough = read_off_enough(controller, book.policy)
     return steps.after_read(
         answer.state,
-        controller.off_reads,
+        controller.off_reads if enough else 1,
         since,
         book.policy,
         book.now(),
@@ -167,15 +178,23 @@ def _gap_left(book: Book, host: int) -> float:
 
 
 def _turn_off(book: Book, wire: Wire, op: Op) -> Wait[Next | None]:
-    seen = book.hosts[op.host].last_seen
-    if not still_claimed(book, op) or (seen is not None and seen > op.requested_at):
+    if not is_mine(book, op):
+        return None
+    host, controller = book.host_facts(op.host), book.controllers[op.host]
+    held = guards.withheld(
+        book.facts(), host, book.policy, book.now(), guards=guards.LAST_MOMENT
+    )
+    if held or host.status not in (HostStatus.NON_RESPONSIVE, HostStatus.KDUMPING):
         return WITHDRAWN
-    bmc, deadline = address(book.hosts[op.host].name), book.policy.bmc_deadline
+    fresh = evidence.is_fresh(controller.asked_at, book.now())
+    if controller.identity is not Identity.PROVEN or not fresh:
+        return ASK_AGAIN
+    bmc, deadline = address(host.name), book.policy.bmc_deadline
     try:
         yield from wire.bmc(lambda: wire.turn_off(bmc, deadline), deadline)
     except PowerError as error:
         return steps.after_problem(error.problem, str(error))
-    return None
+    return steps.after_off(book.policy)
 
 
 def _carry_on(book: Book, op: Op, following: Next) -> None:
@@ -201,12 +220,23 @@ def _next_step(book: Book, op: Op, following: Next) -> None:
 
 def _proven(book: Book, op: Op) -> None:
     rule = str(op.data.get("rule", "")) or "fence"
-    if not record(book, op, state="done", outcome=FenceOutcome.CONFIRMED_OFF):
-        return
-    book.clear_alert(AlertKind.FENCE_FAILED, op.host, 0)
     ended = use_power_proof(book, op.host, rule)
     if not ended and book.hosts[op.host].status is not HostStatus.DOWN:
+        _not_accepted(book, op)
+    elif record(book, op, state="done", outcome=FenceOutcome.CONFIRMED_OFF):
+        book.clear_alert(AlertKind.FENCE_FAILED, op.host, 0)
+
+
+def _not_accepted(book: Book, op: Op) -> None:
+    seen = book.hosts[op.host].last_seen
+    if seen is not None and seen > (op.data.get("commanded_at") or op.requested_at):
+        text = "read back off, but libvirt answered since: no proof"
         book.raise_alert(AlertKind.CONTRADICTION, op.host, 0)
+        outcome = FenceOutcome.CONTRADICTION
+    else:
+        text = "read back off, but the host's controllers do not agree, or one is distrusted"
+        outcome = FenceOutcome.TIMED_OUT
+    _attempt_failed(book, op, Next(FenceStep.IDENTIFY, 0, text, failed=outcome))
 
 
 def _attempt_failed(book: Book, op: Op, following: Next) -> None:
@@ -229,7 +259,7 @@ def _proving(book: Book, host: int) -> ControllerFacts | None:
     proven = (
         row.identity is Identity.PROVEN
         and row.state is PowerState.OFF
-        and proofs.enough_off_reads(row.off_reads, book.policy.off_reads)
+        and read_off_enough(row, book.policy)
         and proofs.is_silent_since(book.hosts[host].last_seen, row.first_off_at)
     )
     return row if proven else None
@@ -240,13 +270,13 @@ def use_power_proof(book: Book, host: int, rule: str) -> list[int]:
     row = _proving(book, host)
     if row is None or row.first_off_at is None:
         return []
-    evidence = Evidence(ProofKind.POWER_OFF, row.first_off_at, EndReason.HOST_LOST)
-    return off_is_proven(book, host, evidence, rule)
+    proof = Evidence(ProofKind.POWER_OFF, row.first_off_at, EndReason.HOST_LOST)
+    return off_is_proven(book, host, proof, rule)
 
 
-def off_is_proven(book: Book, host: int, evidence: Evidence, rule: str) -> list[int]:
+def off_is_proven(book: Book, host: int, proof: Evidence, rule: str) -> list[int]:
     """A host is proven off: close its runs, move it and its HA state."""
-    ended = runs.close_runs_of_host(book, host, evidence)
+    ended = runs.close_runs_of_host(book, host, proof)
     book.emit("host.proven_off", host, detail=rule)
     if any(run.host == host for run in book.runs.values()):
         forget_readings(book, host)
@@ -266,7 +296,10 @@ def off_is_proven(book: Book, host: int, evidence: Evidence, rule: str) -> list[
 
 def _power_on(book: Book, wire: Wire, op: Op) -> Step:
     bmc, deadline = address(book.hosts[op.host].name), book.policy.bmc_deadline
-    failed = op.host not in book.controllers
+    row = book.controllers.get(op.host)
+    failed = row is None or row.identity is Identity.FOREIGN or not row.trusted
+    if not failed and not is_mine(book, op):
+        return
     if not failed:
         try:
             power = wire.world.power
@@ -307,6 +340,7 @@ def _confirm(book: Book, wire: Wire, op: Op) -> Step:
 def _decide(book: Book, op: Op) -> None:
     row, override = book.hosts[op.host], bool(op.data.get("override"))
     pointless = row.status not in _STATUSES and row.ha not in _HA_STATES
+    pointless = pointless or row.status in _ANSWERING
     if pointless or (known_against(book.host_facts(op.host)) and not override):
         record(book, op, state="refused")
         book.emit("confirm.refused", op.host)
@@ -319,8 +353,8 @@ def _decide(book: Book, op: Op) -> None:
     fence = book.open_op("fencing", "fence", op.host)
     if fence is not None:
         cancel_unclaimed(book, fence)
-    evidence = Evidence(ProofKind.MANUAL, op.requested_at, EndReason.HOST_LOST)
-    off_is_proven(book, op.host, evidence, "manual")
+    proof = Evidence(ProofKind.MANUAL, op.requested_at, EndReason.HOST_LOST)
+    off_is_proven(book, op.host, proof, "manual")
 
 
 _KINDS: dict[str, Callable[[Book, Wire, Op], Step]] = {

@@ -62,12 +62,6 @@ def wait(book: Book, op: Op, seconds: float, **changes: Any) -> bool:
     return record(book, op, state="waiting", due_at=due, **changes)
 
 
-def still_claimed(book: Book, op: Op) -> bool:
-    """Whether this claim still stands."""
-    there = book.ops.get(op.pk)
-    return there is not None and there.version == op.version
-
-
 def is_mine(book: Book, op: Op) -> bool:
     """Whether this claim still stands and has not run out."""
     there = book.ops.get(op.pk)

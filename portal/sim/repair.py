@@ -36,6 +36,7 @@ def repair(scene: Scene) -> None:
     if not portal.engine.alive:
         portal.start_engine()
     portal.admin("arm", {})
+    scene.armed = True
     for name in world.hosts:
         portal.admin("trust", {"host": name})
 

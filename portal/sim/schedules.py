@@ -64,7 +64,7 @@ class _Draw:
         random = self.random
         host, vm = random.choice(self.hosts), random.choice(self.vms)
         special: dict[str, Callable[[], dict[str, Any]]] = {
-            "bmc.slow_off": lambda: {"host": host, "s": random.choice([1, 5, 20, 60])},
+            "bmc.slow_off": lambda: {"host": host, **self._slowness()},
             "bmc.lie": lambda: {"host": host, "answer": "off", "identified": False},
             "bmc.swap": lambda: {"host": host, "with": self._other(host)},
             "vm.start_fails": lambda: {"vm": vm, "host": host, "times": random.randint(1, 3)},
@@ -81,6 +81,12 @@ class _Draw:
             "admin.start", "admin.stop", "admin.shutdown", "libvirt.external_destroy",
         )  # fmt: skip
         return {"vm": vm} if about_vm else {"host": host}
+
+    def _slowness(self) -> dict[str, Any]:
+        """Some BMCs say off a moment before the relay opens, others on until long after."""
+        if self.random.random() < 0.4:
+            return {"s": self.random.choice([1.5, 2]), "says": "off"}
+        return {"s": self.random.choice([1, 5, 20, 60])}
 
     def _other(self, host: str) -> str:
         return self.random.choice([name for name in self.hosts if name != host])

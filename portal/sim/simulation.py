@@ -47,7 +47,7 @@ class Simulation:
         self.log: list[str] = []
         self.gaps = dict.fromkeys(world.vms, 0.0)
         self._seen_version = -1
-        scene = Scene(world, portal, {})
+        scene = Scene(world, portal, {}, scenario.cluster.armed)
         self.scene = scene
         policy = layered(scenario.cluster.policy)
         ha = frozenset(name for name, vm in world.vms.items() if vm.ha)

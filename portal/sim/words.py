@@ -17,6 +17,7 @@ class Scene:
     world: World
     portal: Portal
     on_purpose: dict[str, int]  # VMs that somebody shut down, and when (ms)
+    armed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,9 @@ def _bmc(**changes: Any) -> Callable[..., None]:
     return lambda scene, host: _set_bmc(scene, host, **changes)
 
 
-def _slow_off(scene: Scene, host: str, s: float) -> None:
-    _set_bmc(scene, host, slow_seconds=float(s), slow_state=PowerState.ON)
+def _slow_off(scene: Scene, host: str, s: float, says: str = "on") -> None:
+    """The relay opens ``s`` seconds after an accepted off; until then the BMC ``says`` so."""
+    _set_bmc(scene, host, slow_seconds=float(s), slow_state=PowerState(says))
 
 
 def _lie(scene: Scene, host: str, answer: str, identified: bool = True) -> None:
@@ -109,7 +111,6 @@ def _start_hangs(scene: Scene, vm: str, host: str, s: float) -> None:
 
 def _external_start(scene: Scene, vm: str, host: str) -> None:
     scene.world.start_outside(vm, host)
-    scene.on_purpose.pop(vm, None)
 
 
 def _external_destroy(scene: Scene, vm: str) -> None:
@@ -145,6 +146,14 @@ def _end(word: str) -> Callable[..., None]:
 
 def _admin(word: str) -> Callable[..., None]:
     return lambda scene, **args: scene.portal.admin(word, args)
+
+
+def _mode(word: str, *, armed: bool) -> Callable[..., None]:
+    def act(scene: Scene) -> None:
+        scene.armed = armed
+        scene.portal.admin(word, {})
+
+    return act
 
 
 def _crash_engine(scene: Scene, after: int = 0) -> None:
@@ -186,7 +195,7 @@ WORDS: Mapping[str, Word] = {
         _bmc(reachable=True, refuses=False, lie=None, identified=True, slow_seconds=0.0), ("host",)
     ),
     "bmc.auth_fail": Word(_bmc(refuses=True), ("host",)),
-    "bmc.slow_off": Word(_slow_off, ("host", "s")),
+    "bmc.slow_off": Word(_slow_off, ("host", "s"), ("says",)),
     "bmc.lie": Word(_lie, ("host", "answer"), ("identified",)),
     "bmc.swap": Word(_swap, ("host", "with")),
     "vm.crash": Word(_crash_vm, ("vm",)),
@@ -201,8 +210,8 @@ WORDS: Mapping[str, Word] = {
     "admin.shutdown": Word(_end("shutdown"), ("vm",)),
     "admin.maintenance": Word(_admin("maintenance"), ("host",)),
     "admin.activate": Word(_admin("activate"), ("host",)),
-    "admin.observe": Word(_admin("observe")),
-    "admin.arm": Word(_admin("arm")),
+    "admin.observe": Word(_mode("observe", armed=False)),
+    "admin.arm": Word(_mode("arm", armed=True)),
     "admin.set_policy": Word(_admin("set_policy"), ("policy",)),
     "engine.crash": Word(_crash_engine, (), ("after",)),
     "engine.start": Word(_start_engine),

@@ -59,6 +59,7 @@ class World:
     misled: set[str] = field(default_factory=set)  # hosts about which a person or a BMC lied
     wired_to: dict[str, str] = field(default_factory=dict)  # BMC address: machine, where swapped
     hanging: set[tuple[str, str]] = field(default_factory=set)  # (host, uuid): a create on its way
+    swapped_ms: int = -1_000_000
     version: int = 0
     _boots: dict[str, int] = field(default_factory=dict)
     _known: tuple[int, list[Copy]] = (-1, [])
@@ -158,6 +159,7 @@ class World:
         """Exchange the addresses of two BMCs; each still switches its own machine."""
         if one in self.bmcs and other in self.bmcs:
             self.power.swap((one, BMC_PORT), (other, BMC_PORT))
+            self.swapped_ms = self.line.ms
             a, b = self.wired_to.get(one, one), self.wired_to.get(other, other)
             self.wired_to[one], self.wired_to[other] = b, a
 

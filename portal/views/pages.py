@@ -10,9 +10,8 @@ from django.shortcuts import get_object_or_404, render
 
 from fencing.api.incidents import alerts_of
 from fencing.models import Incident
-from fencing.permissions import incidents_in
+from fencing.permissions import find, incidents_in
 from fencing.services.incidents import timeline
-from portal.api.operations import find
 from portal.core import problems
 from portal.core.models import Event, User
 from portal.core.shapes import as_operation

@@ -5,8 +5,10 @@ from typing import Any
 
 from asgiref.testing import ApplicationCommunicator
 
+_Communicator: Any = ApplicationCommunicator  # asgiref's is not typed
 
-class Line(ApplicationCommunicator):
+
+class Line:
     """One open page, speaking ASGI with an application."""
 
     def __init__(
@@ -23,31 +25,36 @@ class Line(ApplicationCommunicator):
             "headers": headers or [],
             "subprotocols": [],
         }
-        super().__init__(application, scope | ({"user": user} if user is not None else {}))
+        whole = scope | ({"user": user} if user is not None else {})
+        self._line = _Communicator(application, whole)
 
     async def connect(self) -> bool:
         """Say whether the door is opened."""
-        await self.send_input({"type": "websocket.connect"})
-        answer = await self.receive_output(timeout=5)
+        await self._line.send_input({"type": "websocket.connect"})
+        answer = await self._line.receive_output(timeout=5)
         return bool(answer["type"] == "websocket.accept")
 
     async def say(self, *, text: str | None = None, raw: bytes | None = None) -> None:
         """Send one frame."""
-        await self.send_input({"type": "websocket.receive", "text": text, "bytes": raw})
+        await self._line.send_input({"type": "websocket.receive", "text": text, "bytes": raw})
 
     async def hear(self) -> Any:
         """Return the next message."""
-        answer = await self.receive_output(timeout=5)
+        answer = await self._line.receive_output(timeout=5)
         assert answer["type"] == "websocket.send", answer
         return json.loads(answer["text"])
 
     async def hear_close(self) -> int:
         """Return the code with which the line is closed."""
-        answer = await self.receive_output(timeout=5)
+        answer = await self._line.receive_output(timeout=5)
         assert answer["type"] == "websocket.close", answer
         return int(answer["code"])
 
     async def leave(self) -> None:
         """Close the page."""
-        await self.send_input({"type": "websocket.disconnect", "code": 1000})
-        await self.wait(timeout=5)
+        await self._line.send_input({"type": "websocket.disconnect", "code": 1000})
+        await self._line.wait(timeout=5)
+
+    async def silent(self, seconds: float) -> bool:
+        """Say whether nothing comes for a while."""
+        return bool(await self._line.receive_nothing(timeout=seconds))
