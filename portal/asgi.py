@@ -1,10 +1,13 @@
 """The ASGI application: pages and API over HTTP, one live channel over WebSocket."""
 
 import os
+import warnings
 
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+# WhiteNoise answers from files, which Django reads in a thread: true, and known upstream.
+warnings.filterwarnings("ignore", "StreamingHttpResponse must consume", Warning)
 _http = get_asgi_application()  # loads the apps, which what follows needs
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402 - only after the apps are loaded

@@ -36,8 +36,8 @@ class Button:
 
 def _buttons(seen: dict[str, Any]) -> list[Button]:
     """Return what can be done to a host now: never a button that changes nothing."""
-    bmc, on = seen["bmc"], seen["state"] in ("on", "panicked")
-    dead = not bmc["alive"]
+    on, off = seen["state"] in ("on", "panicked"), seen["state"] == "off"
+    dead = not seen["bmc"]["alive"]
     return [
         *([Button("power.cut", "Cut power cord")] if not dead else []),
         *([Button("host.power_off", "Pull power")] if on else []),
@@ -48,8 +48,12 @@ def _buttons(seen: dict[str, Any]) -> list[Button]:
         Button("host.rejoin", "Rejoin network", True)
         if seen["isolated"]
         else Button("host.isolate", "Isolate from portal"),
-        *([Button("power.restore", "Restore power", True)] if dead and not on else []),
-        *([Button("host.power_on", "Switch on", True)] if not on and not dead else []),
+        *([Button("power.restore", "Restore power", True)] if dead else []),
+        *(
+            [Button("host.power_on", "Switch on", True)]
+            if seen["state"] == "off" and not dead
+            else []
+        ),
         *([Button("host.reboot", "Reboot", True)] if seen["state"] == "panicked" else []),
     ]
 

@@ -124,6 +124,7 @@ class Book:
         self.vms: dict[int, VmRow] = {}
         self.runs: dict[int, OpenRun] = {}  # open, by VM
         self.closed: list[ClosedRun] = []
+        self.doubled: list[OpenRun] = []  # open beside another one: only where a rule is off
         self.ops: dict[int, Op] = {}  # open ones only
         self.power_ons: list[tuple[int, datetime]] = []
         self.fences: list[Op] = []  # closed ones, for the report

@@ -77,12 +77,18 @@ class Oracle:
                 if event.detail in HOST_PROOFS:
                     self._lost[event.host] = event.ms
                 self._learn_runs()
-            elif event.kind == "vm.adopted":
-                self.scene.on_purpose.pop(event.vm, None)
-            elif event.kind in ("vm.starting", "vm.start_failed"):
+            elif event.kind in ("vm.adopted", "vm.starting"):
+                self._opened(event)
+            elif event.kind == "vm.start_failed":
                 self._waits.pop(event.vm, None)
-                if event.kind == "vm.starting":
-                    self._started_against_a_wish(event)
+
+    def _opened(self, event: Happened) -> None:
+        self._learn_runs()
+        self._waits.pop(event.vm, None)
+        if event.kind == "vm.adopted":
+            self.scene.on_purpose.pop(event.vm, None)
+        else:
+            self._started_against_a_wish(event)
 
     def _host_event(self, event: Happened) -> None:
         status = event.kind.partition(".")[2]
@@ -292,9 +298,10 @@ class Oracle:
 
     def _within_policy(self, ms: int, host: str, view: View) -> None:
         seen = view.seen[host]
-        if seen is not None and ms - seen < self.policy.grace * 1000:
+        if seen is not None and TOLERANCE_MS < ms - seen < self.policy.grace * 1000:
             self._say(("cut", ms), f"I7: {host} was powered off within its grace")
-        if self._observing_since is not None and ms - self._observing_since > LIFE_MS:
+        since = None if self.scene.armed else self._observing_since
+        if since is not None and ms - since > LIFE_MS:
             self._say(("cut", ms), f"I7: {host} was powered off while only observing")
         recent = [
             run.vm

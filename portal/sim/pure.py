@@ -180,7 +180,7 @@ class PurePortal:
         ]  # fmt: skip
         opened = [
             RunView(vm_names[run.vm], names[run.host], run.generation, began(run.started_at))
-            for run in book.runs.values()
+            for run in (*book.runs.values(), *book.doubled)
         ]
         return View(
             runs=tuple(ended + opened),

@@ -25,10 +25,17 @@ def by_pk(book: Book, pk: int) -> OpenRun | None:
     return next((run for run in book.runs.values() if run.pk == pk), None)
 
 
-def open_run(book: Book, vm: int, host: int, started_at: datetime, state: RunState) -> OpenRun:
-    """Open the next generation, unless a run is open: the ledger's own constraint."""
+def refuse_second(book: Book, vm: int) -> None:
+    """The ledger's own constraint, as the database has it: one open run of a VM."""
     if vm in book.runs:
         raise AlreadyOpen
+
+
+def open_run(book: Book, vm: int, host: int, started_at: datetime, state: RunState) -> OpenRun:
+    """Open the next generation, unless a run is open."""
+    refuse_second(book, vm)
+    if vm in book.runs:
+        book.doubled.append(book.runs[vm])
     row = book.set_vm(vm, generation=book.vms[vm].generation + 1)
     run = OpenRun(
         book.pk(), vm, row.uuid, row.name, host, row.generation, state, started_at=started_at

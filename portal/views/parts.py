@@ -124,7 +124,8 @@ def hosts(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, Any]
         host.power = [_power(way) for way in host.ways]  # type: ignore[attr-defined]  # for the template
         host.may_act = covers(operates, cluster=host.cluster_id, host=host.pk)  # type: ignore[attr-defined]  # as above
         host.watched = host.status not in SILENCE_EXPECTED  # type: ignore[attr-defined]  # as above
-        host.confirmable = confirmable(host)  # type: ignore[attr-defined]  # as above
+        at_stake = host.guests > 0 or host.status == HostStatus.NON_RESPONSIVE
+        host.confirmable = at_stake and confirmable(host)  # type: ignore[attr-defined]  # as above
         host.wants_out = host.wanted == Wanted.MAINTENANCE  # type: ignore[attr-defined]  # as above
     return {"hosts": rows}
 

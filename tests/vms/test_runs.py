@@ -5,7 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from hosts.domain.looks import GuestReason, GuestState, SeenGuest, Stamp
+from fencing.domain.power import PowerState
+from hosts import hypervisor
+from hosts.domain.looks import GuestReason, GuestState, Look, SeenGuest, Stamp
+from hosts.hypervisor.memory import MemoryHypervisor
+from hosts.hypervisor.port import Target
+from hosts.models import Host
 from hosts.services import looks
 from portal.core.models import Setting
 from tests.vms.world import PACE, World
@@ -146,8 +151,8 @@ def test_an_unanswered_start_stays_open_while_its_host_is_frozen(both: World) ->
     step(op)
     both.hosts["node1"].freeze()
     step(op)
-    for _ in range(40):
-        both.clock.forward(3)
+    for _ in range(12):
+        both.clock.forward(10)
         step(op)
     run = both.open_run(vm)
     assert run is not None
@@ -210,7 +215,7 @@ def test_a_copy_of_a_closed_generation_is_suspended_and_the_vm_quarantined(both:
     both.work()
     assert both.hosts[there].guests[vm.uuid].state is GuestState.PAUSED
     assert stale.state is GuestState.RUNNING
-    both.run(70)
+    both.run(70, every=7)
     assert len(both.runs(vm)) == 1, "nothing was started beside it"
     assert len(both.events("vm.split_brain")) == 1
     assert both.called("suspend") == [there]
@@ -331,7 +336,6 @@ def test_a_look_ends_no_run_that_began_after_it_was_asked(world: World) -> None:
     assert run is not None
     there = run.host.name
     world.clock.forward(5)
-    Host = type(run.host)
     Host.objects.filter(pk=run.host_id).update(look_due_at=world.clock.time)
     claim = looks.claim_look(run.host_id, now=world.clock.time, deadline_s=3, early_s=0)
     assert claim is not None
@@ -347,10 +351,7 @@ def test_a_look_ends_no_run_that_began_after_it_was_asked(world: World) -> None:
     assert world.runs(vm) == [(1, there, "power_off"), (2, there, "open")]
 
 
-def _answer(world: World, name: str, guest: SeenGuest):  # type: ignore[no-untyped-def]  # a Look
-    from hosts.hypervisor.memory import MemoryHypervisor  # noqa: PLC0415
-    from hosts.hypervisor.port import Target  # noqa: PLC0415
-
+def _answer(world: World, name: str, guest: SeenGuest) -> Look:
     look = MemoryHypervisor(Target(0, name, ""), world.hosts[name]).look(deadline=1)
     others = tuple(item for item in look.guests if item.uuid != guest.uuid)
     return replace(look, guests=(*others, guest))
@@ -432,7 +433,7 @@ def test_a_host_that_rebooted_by_itself_proves_its_runs_over(world: World) -> No
     world.clock.forward(60)
     world.look(there)
     world.hosts[there].kill()
-    world.power_moved(there, 0, type(world.power.read).__class__)  # boots: anything but OFF
+    world.power_moved(there, 0, PowerState.ON)
     world.clock.forward(2)
     world.look(there)
     assert world.runs(vm)[0] == (1, there, "rebooted")
@@ -470,11 +471,9 @@ def test_a_guest_that_was_shut_down_from_inside_stays_down(world: World) -> None
 def test_a_host_whose_address_may_not_be_opened_is_missed_and_not_taken_for_up(
     world: World,
 ) -> None:
-    from hosts import hypervisor  # noqa: PLC0415
-
     hypervisor.install(None)
     row = world.host("node1")
-    type(row).objects.filter(pk=row.pk).update(uri="nonsense://x/", look_due_at=world.clock.time)
+    Host.objects.filter(pk=row.pk).update(uri="nonsense://x/", look_due_at=world.clock.time)
     for _ in range(3):
         look_at(row.pk, PACE)
         world.clock.forward(6)

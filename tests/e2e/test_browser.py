@@ -1,0 +1,136 @@
+"""A person at the page: sign in, watch live, cut the power, confirm a reboot."""
+
+import re
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
+
+from tests.e2e.story import Story
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, headless, talking to nobody but the portal."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            args=["--no-sandbox", "--disable-background-networking", "--disable-quic"],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the browser's console has to complain about."""
+    return []
+
+
+@pytest.fixture
+def page(chromium: Browser, story: Story, complaints: list[str]) -> Iterator[Page]:
+    """A signed-in page; an error in its console fails the test."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 1000})
+    opened = context.new_page()
+
+    def listen(said: ConsoleMessage) -> None:
+        if said.type == "error":
+            complaints.append(said.text)
+
+    opened.on("console", listen)
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.goto(story.rig.url)
+    opened.get_by_label("Name").fill("admin")
+    opened.get_by_label("Password").fill(story.rig.password)
+    opened.get_by_role("button", name="Sign in").click()
+    expect(opened.get_by_role("heading", name="Hosts")).to_be_visible()
+    yield opened
+    context.close()
+    assert not complaints, complaints
+
+
+def row(page: Page, table: str, name: str) -> Locator:
+    """Return the row of a host or VM in the table under a heading."""
+    section = page.locator("section", has=page.get_by_role("heading", name=table))
+    return section.get_by_role("row").filter(has=page.get_by_role("rowheader", name=name))
+
+
+def test_a_wrong_password_is_refused_without_saying_which_part(
+    chromium: Browser, story: Story
+) -> None:
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(f"{story.rig.url}/sign-in/")
+    page.get_by_label("Name").fill("admin")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("Name or password is wrong")
+    context.close()
+
+
+def test_a_person_pulls_the_power_and_watches_the_vms_come_up_elsewhere(
+    page: Page, story: Story
+) -> None:
+    host = story.host_with_vms()
+    lost = story.vms_on(host)
+    page.evaluate("window.neverReloaded = true")
+
+    faults = page.locator(".fault-row").filter(has_text=host)
+    faults.get_by_role("button", name="Pull power").click()
+
+    for name in lost:
+        home = row(page, "Virtual machines", name)
+        expect(home).not_to_contain_text(host, timeout=30_000)
+        expect(home).to_contain_text(re.compile("up", re.IGNORECASE), timeout=30_000)
+    assert page.evaluate("window.neverReloaded") is True
+
+    page.get_by_role("link", name=re.compile(f"{host} does not answer")).first.click()
+    expect(page.get_by_text("Row 2: proven off by its BMC").first).to_be_visible()
+    for name in lost:
+        expect(page.get_by_text(name).first).to_be_visible()
+
+
+def test_a_person_confirms_a_reboot_by_hand(page: Page, story: Story) -> None:
+    host = story.host_with_vms()
+    lost = story.vms_on(host)
+    faults = page.locator(".fault-row").filter(has_text=host)
+    faults.get_by_role("button", name="Cut power cord").click()
+
+    ask = page.get_by_role("link", name=re.compile(f"Confirm {host} was rebooted"))
+    expect(ask.first).to_be_visible(timeout=40_000)
+    ask.first.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("link", name="Cancel")).to_be_focused()
+    for name in lost:
+        expect(dialog).to_contain_text(name)
+
+    dialog.get_by_label(re.compile("Type the host")).fill("not the name")
+    dialog.get_by_label(re.compile("How do you know")).fill("I pulled its cord")
+    dialog.get_by_role("button", name=re.compile("Confirm")).click()
+    expect(dialog.get_by_role("alert")).to_contain_text(host)
+    expect(dialog.get_by_label(re.compile("How do you know"))).to_have_value("I pulled its cord")
+
+    dialog.get_by_label(re.compile("Type the host")).fill(host)
+    dialog.get_by_role("button", name=re.compile("Confirm")).click()
+    story.wait_elsewhere(lost, host)
+    expect(dialog).to_contain_text("accepted", timeout=10_000)
+
+
+def test_the_page_says_so_when_live_updates_are_lost_and_recovers(
+    page: Page, story: Story, complaints: list[str]
+) -> None:
+    with story.rig.held_down("web"):
+        expect(page.get_by_text(re.compile("lost", re.IGNORECASE)).first).to_be_visible(
+            timeout=20_000
+        )
+    story.wait(story.rig.ready, 30, "the web server to be back")
+    expect(page.get_by_text(re.compile("updates? (are )?lost", re.IGNORECASE))).to_be_hidden(
+        timeout=30_000
+    )
+    # A browser complains of every refused connection; anything else would be a fault of ours.
+    refused = [text for text in complaints if "ERR_CONNECTION_REFUSED" in text]
+    assert refused
+    complaints[:] = [text for text in complaints if text not in refused]

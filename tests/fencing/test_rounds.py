@@ -1,0 +1,234 @@
+"""Rounds over real rows: what they do, what a second one adds, what they never do."""
+
+from datetime import timedelta
+
+import pytest
+from django.apps import apps
+
+from fencing.domain.alerts import AlertKind
+from fencing.models import Alert, FenceOperation, Incident
+from fencing.services import incidents, power
+from hosts.models import Host
+from tests.vms.world import World, a_world
+from vms.models import Vm, VmOperation
+from vms.services import requests
+
+
+def everything() -> dict[str, list[object]]:
+    """Every row of the portal's own tables."""
+    models = [m for name in ("portal", "hosts", "vms", "fencing") for m in _models(name)]
+    return {m.__name__: sorted(map(str, m._default_manager.values_list())) for m in models}
+
+
+def _models(app: str) -> list[type]:
+    return list(apps.get_app_config(app).get_models())
+
+
+def open_alerts() -> set[str]:
+    return set(Alert.objects.filter(closed_at__isnull=True).values_list("kind", flat=True))
+
+
+def power_work() -> list[str]:
+    kinds = FenceOperation.objects.exclude(kind="check").values_list("kind", flat=True)
+    return list(kinds)
+
+
+@pytest.mark.parametrize(
+    "trouble", ["none", "cord", "isolated", "two silent", "bmc gone", "crash", "two to be fenced"]
+)
+def test_a_second_round_changes_nothing(both: World, trouble: str) -> None:
+    vm = both.started("web1")
+    there = both.copies(vm)[0]
+    others = [name for name in both.hosts if name != there]
+    if trouble == "cord":
+        both.pull_cord(there)
+    elif trouble == "bmc gone":
+        both.hosts[there].isolated, both.bmcs[there].reachable = True, False
+    elif trouble == "crash":
+        both.hosts[there].crash_guest(vm.uuid)
+    elif trouble != "none":
+        both.hosts[there].isolated = True
+    if trouble == "two silent":
+        both.hosts[others[0]].isolated = True
+    if trouble == "two to be fenced":
+        Host.objects.filter(name=others[0]).update(policy={})
+        type(both.cluster).objects.update(policy={"max_unreachable_pct": 100, "fence_alone": "on"})
+        both.hosts[others[0]].isolated = True
+    for _ in range(28):
+        both.work()
+        both.round()
+        before = everything()
+        both.round()
+        assert everything() == before
+        both.clock.forward(0.5)
+    both.whole()
+
+
+def test_a_host_whose_cord_is_pulled_is_proven_off_and_its_vm_runs_elsewhere(both: World) -> None:
+    vm = both.started("web1")
+    there = both.copies(vm)[0]
+    both.pull_cord(there)
+    pulled = both.clock.time
+    both.until(lambda: both.copies(vm), 20)
+    assert both.clock.time - pulled <= timedelta(seconds=12)
+    assert both.runs(vm)[0] == (1, there, "power_off")
+    assert both.called("turn_off") == [], "a host that is off needs no command"
+    both.until(lambda: both.host(there).status == "up" and both.ha(there) == "available", 120)
+    assert not Incident.objects.filter(closed_at__isnull=True).exists()
+    both.whole()
+
+
+def test_a_host_that_hangs_is_fenced_and_its_vm_runs_elsewhere(both: World) -> None:
+    vm = both.started("web1")
+    there = both.copies(vm)[0]
+    both.hosts[there].isolated = True
+    both.until(lambda: both.copies(vm) and both.copies(vm) != [there], 60)
+    assert both.called("turn_off") == [there]
+    assert both.runs(vm)[0] == (1, there, "power_off")
+    both.hosts[there].isolated = False
+    both.until(lambda: both.ha(there) == "available", 120)
+    assert both.called("turn_off") == [there]
+    both.whole()
+
+
+def test_observe_mode_does_nothing_but_alerts(transactional_db: None) -> None:
+    with a_world("node1", "node2", "node3") as world:
+        vm = world.started("web1")
+        type(world.cluster).objects.update(mode="observe")
+        down = world.add_vm("web2")
+        there = world.copies(vm)[0]
+        world.hosts[there].isolated = True
+        world.run(40)
+        assert power_work() == []
+        assert world.called("turn_off") == []
+        assert world.copies(down) == []
+        assert VmOperation.objects.filter(vm=down).count() == 0
+        assert AlertKind.FENCE_HELD in open_alerts()
+        world.bmcs[there].on = False
+        world.hosts[there].kill()
+        world.run(20)
+        assert world.runs(vm) == [(1, there, "power_off")], "a proof is a fact in any mode"
+        assert power_work() == []
+        assert world.copies(vm) == []
+        assert "observe mode" in world.vm(vm).waiting_for
+
+
+def test_two_silent_hosts_of_three_fence_nobody(world: World) -> None:
+    world.started("web1")
+    world.started("web2")
+    for name in ("node1", "node2"):
+        world.hosts[name].isolated = True
+    world.run(60)
+    assert power_work() == []
+    assert world.called("turn_off") == []
+    assert AlertKind.FENCE_HELD in open_alerts()
+
+
+def test_a_proof_closes_only_runs_that_began_before_the_first_off(world: World) -> None:
+    vm = world.started("web1")
+    there = world.copies(vm)[0]
+    world.pull_cord(there)
+    world.until(lambda: world.bmc(there).off_reads == 1, 20)
+    late = world.add_vm("late", wanted_up=False)
+    world.clock.forward(0.1)
+    requests.request_start(late.pk, world.host(there).pk, why="test", now=world.clock.time)
+    VmOperation.objects.filter(vm=late).update(due_at=world.clock.time + timedelta(hours=1))
+    world.until(lambda: world.open_run(vm) is None or world.open_run(vm).host.name != there, 20)
+    assert world.runs(late) == [(1, there, "open")]
+    world.until_closed(late, 30)
+    assert world.runs(late) == [(1, there, "power_off")], "asked about anew, and proven"
+
+
+def test_the_same_boot_marker_after_a_proof_disproves_it(both: World) -> None:
+    """The BMC lies: it says off, and the host was only cut off all the time."""
+    vm = both.started("web1")
+    there = both.copies(vm)[0]
+    both.run(3)
+    assert both.hosts[there].marker
+    watch, both.no_second_copy = both.no_second_copy, lambda: None  # type: ignore[method-assign]  # the lie splits it
+    both.hosts[there].isolated = True
+    both.bmcs[there].lie = type(both.power.read(_bmc(both, there), deadline=1).state).OFF
+    both.until(lambda: len(both.copies(vm)) == 2, 30)
+    type(both.cluster).objects.update(mode="observe")  # nobody powers it on meanwhile
+    both.hosts[there].isolated = False
+    both.until(lambda: len(both.copies(vm)) == 1, 60)
+    both.no_second_copy = watch  # type: ignore[method-assign]  # whole again
+    both.run(3)
+    assert AlertKind.PROOF_DISPROVED in open_alerts()
+    assert AlertKind.SPLIT_BRAIN in open_alerts()
+    assert not both.bmc(there).trusted
+    assert both.copies(vm) != [there]
+    assert both.vm(vm).quarantined
+
+
+def _bmc(world: World, name: str):  # type: ignore[no-untyped-def]  # a Bmc
+    from fencing.operations.reading import bmc_of  # noqa: PLC0415
+
+    return bmc_of(world.bmc(name))
+
+
+def test_a_host_is_powered_on_so_often_an_hour_and_no_more(world: World) -> None:
+    world.started("web1")
+    world.bmcs["node1"].obeys = False  # it accepts "on", and stays off
+    world.pull_cord("node1")
+    for _ in range(20):
+        world.run(30, every=3)
+        Host.objects.filter(name="node1", status="rebooting").update(status="down")
+    asked = FenceOperation.objects.filter(kind="power_on", host__name="node1").count()
+    assert asked == 3
+    world.clock.forward(3600)
+    world.run(9, every=3)
+    assert FenceOperation.objects.filter(kind="power_on", host__name="node1").count() == 4
+
+
+def test_an_alert_of_one_vm_is_not_told_on_the_incident_of_another(world: World) -> None:
+    one, two = world.add_vm("web1"), world.add_vm("web2")
+    host, now = world.host("node1").pk, world.clock.time
+    mine = incidents.open_vm_incident(one.pk, host, now)
+    incidents.raise_alert(AlertKind.NO_ROOM, 0, two.pk, "no room", now)
+    incidents.raise_alert(AlertKind.NO_ROOM, 0, one.pk, "no room", now)
+    told = {event.vm: event.incident for event in world.events("alert.no_room")}
+    assert told == {one.pk: mine.pk, two.pk: 0}
+
+
+def test_a_switched_on_host_keeps_no_reading_of_the_time_before(world: World) -> None:
+    world.pull_cord("node1")
+    world.until(lambda: world.bmc("node1").off_reads >= 2, 30)
+    power.powered_on(world.host("node1").pk, "test", world.clock.time)
+    row = world.bmc("node1")
+    assert (row.state, row.off_reads, row.first_off_at) == ("unknown", 0, None)
+
+
+def test_an_answer_asked_before_the_proof_does_not_bring_a_host_back(world: World) -> None:
+    """A look is under way while the host is proven off: it says nothing about now."""
+    vm = world.started("web1")
+    there = world.copies(vm)[0]
+    row = world.host(there)
+
+    def proven_meanwhile(kind: str, where: str) -> None:
+        if kind == "look" and where == there and world.host(there).status == "up":
+            world.hosts[there].marker = world.host(there).boot_marker
+            looks_proven(row.pk)
+
+    def looks_proven(pk: int) -> None:
+        from hosts.services import looks  # noqa: PLC0415
+
+        looks.proven_off(pk, why="test", now=world.clock.time)
+
+    world.before.append(proven_meanwhile)
+    world.look(there)
+    world.before.remove(proven_meanwhile)
+    assert world.host(there).status == "down"
+    world.clock.forward(1)
+    world.look(there)
+    assert world.host(there).disproved, "the next answer tells that it was never off"
+
+
+def test_vms_of_a_lost_host_start_by_tier_and_priority(world: World) -> None:
+    names = ["c", "b", "a"]
+    vms = [world.started(name) for name in names]
+    for number, vm in enumerate(vms):
+        Vm.objects.filter(pk=vm.pk).update(start_tier=3 - number)
+    for host in list(world.hosts):
+        world.pull_cord(host)
+    assert all(world.copies(vm) == [] for vm in vms)

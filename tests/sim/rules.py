@@ -1,0 +1,184 @@
+"""Safety rules of the architecture, each as it can be switched off, and what finds it missing."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import pytest
+
+from fencing.domain import decision, guards, restarts
+from portal.sim import pure_runs
+from portal.sim.scenario import Cluster, EventSpec, HostSpec, Scenario, VmSpec
+from portal.sim.schedules import schedule
+from vms.domain import proofs, restart
+
+Make = Callable[[int], Scenario]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule by its name, how to switch it off, the schedules that need it, what breaks."""
+
+    name: str
+    off: Callable[[pytest.MonkeyPatch], None]
+    make: Make
+    breaks: str  # how the first violation begins
+
+
+def _always(value: Any) -> Callable[..., Any]:
+    return lambda *_, **__: value
+
+
+def _patch(*targets: tuple[Any, str, Any]) -> Callable[[pytest.MonkeyPatch], None]:
+    def off(patch: pytest.MonkeyPatch) -> None:
+        for module, name, value in targets:
+            patch.setattr(module, name, value)
+
+    return off
+
+
+def _without_guard(guard: guards.Guard) -> Callable[[pytest.MonkeyPatch], None]:
+    def off(patch: pytest.MonkeyPatch) -> None:
+        for name in ("GUARDS", "LAST_MOMENT"):
+            kept = tuple(item for item in getattr(guards, name) if item is not guard)
+            patch.setattr(guards, name, kept)
+
+    return off
+
+
+def _weighted(**weights: int) -> Make:
+    words = {name.replace("__", "."): weight for name, weight in weights.items()}
+    return lambda seed: schedule(seed, weights=words)
+
+
+def _three(seed: int, events: list[EventSpec], **policy: Any) -> Scenario:
+    return Scenario(
+        name=f"seed {seed}",
+        hosts=(HostSpec("node1"), HostSpec("node2"), HostSpec("node3")),
+        vms=(VmSpec("vm1", "node1"), VmSpec("vm2", "node2")),
+        events=tuple(sorted(events, key=lambda event: event.at)),
+        until=90,
+        cluster=Cluster(policy=policy),
+    )
+
+
+def _heard_since(seed: int) -> Scenario:
+    """A host speaks again between the first reading of a lying "off" and the proof."""
+    random = Random(seed)
+    start = 30 + random.random()
+    back = round(start + random.uniform(8.2, 10), 1)
+    lie = round(start + random.uniform(7.5, 9.5), 1)
+    return _three(
+        seed,
+        [
+            EventSpec(round(start, 1), "host.isolate", {"host": "node1"}),
+            EventSpec(lie, "bmc.lie", {"host": "node1", "answer": "off", "identified": True}),
+            EventSpec(back, "host.rejoin", {"host": "node1"}),
+            EventSpec(round(back + random.uniform(0.5, 4), 1), "host.isolate", {"host": "node1"}),
+        ],
+    )
+
+
+def _stranger_meets_restart(seed: int) -> Scenario:
+    """A stranger starts a copy just before a person starts the VM through the portal."""
+    random = Random(seed)
+    at = round(40 + random.random() * 4, 1)
+    asked = round(at + random.uniform(0.2, 3), 1)
+    return _three(
+        seed,
+        [
+            EventSpec(10, "admin.observe"),
+            EventSpec(30, "vm.crash", {"vm": "vm1"}),
+            EventSpec(at, "libvirt.external_start", {"vm": "vm1", "host": "node3"}),
+            EventSpec(asked, "admin.start", {"vm": "vm1"}),
+        ],
+    )
+
+
+RULES = (
+    Rule(
+        "a BMC's identity must be proven",
+        _patch((proofs, "identity_is_proven", _always(True))),
+        _weighted(bmc__swap=3, host__panic=2, host__isolate=2),
+        "I7",
+    ),
+    Rule(
+        "off must be read often enough",
+        _patch(
+            (proofs, "enough_off_reads", lambda count, wanted: count >= 1),
+            (proofs, "off_reads_are_apart", _always(True)),
+        ),
+        _weighted(bmc__slow_off=3, host__isolate=3),
+        "I2",
+    ),
+    Rule(
+        "libvirt must have been silent since the first off",
+        _patch((proofs, "is_silent_since", _always(True))),
+        _heard_since,
+        "I2",
+    ),
+    Rule(
+        "nobody else may hold the VM when a copy is adopted",
+        _patch((proofs, "has_no_other_holder", _always(True))),
+        _weighted(libvirt__external_start=3, vm__crash=1),
+        "I2",
+    ),
+    Rule(
+        "the ledger refuses a second open run",
+        _patch((pure_runs, "refuse_second", _always(None))),
+        _stranger_meets_restart,
+        "I2",
+    ),
+    Rule(
+        "too many silent hosts are the engine's own trouble",
+        _without_guard(guards.too_many_are_silent),
+        _weighted(host__isolate=5, host__panic=2),
+        "I7",
+    ),
+    Rule(
+        "only observing",
+        _without_guard(guards.only_observing),
+        _weighted(admin__observe=2, host__isolate=3, host__panic=3),
+        "I7",
+    ),
+    Rule(
+        "a fence must gain something",
+        _without_guard(guards.nobody_gains),
+        _weighted(host__isolate=3, vm__guest_shutdown=1),
+        "I7",
+    ),
+    Rule(
+        "row 4: a living kernel is left alone",
+        _patch((decision, "kernel_lives", _always(False))),
+        _weighted(host__hang=3),
+        "I7",
+    ),
+    Rule(
+        "the grace",
+        _patch((decision, "grace_is_over", _always(True))),
+        _weighted(host__isolate=3),
+        "I7",
+    ),
+    Rule(
+        "a VM that was shut down on purpose stays down",
+        _patch(
+            (restart, "went_down_on_purpose", _always("")),
+            (restarts, "went_down_on_purpose", _always("")),
+        ),
+        _weighted(vm__guest_shutdown=3),
+        "I4",
+    ),
+)
+
+
+@contextmanager
+def switched_off(rule: Rule) -> Iterator[None]:
+    """Let ``rule`` not hold until the block ends."""
+    with pytest.MonkeyPatch.context() as patch:
+        rule.off(patch)
+        yield
+
+
+__all__ = ["RULES", "Rule", "switched_off"]
