@@ -56,14 +56,16 @@ def calm(
 #: Every BMC is asked this often even when all is well: does it answer, whose is
 #: it, and does it say what is true?
 _ROUTINE = timedelta(hours=1)
-#: The BMC of a host that is off tells when it can be switched on again.
-_WHILE_DOWN = timedelta(seconds=30)
+#: The BMC of a host that is off, or one that gave no answer, is asked this often:
+#: it tells when the host can be switched on, or that somebody has repaired it.
+_WHILE_WRONG = timedelta(seconds=30)
 
 
 def _patience(host: HostFacts) -> timedelta:
     if host.slow_since is not None and host.status in _ANSWERING:
         return EVIDENCE_MAX_AGE / 2
-    return _WHILE_DOWN if host.status is HostStatus.DOWN else _ROUTINE
+    wrong = any(item.problem is not None for item in host.controllers)
+    return _WHILE_WRONG if wrong or host.status is HostStatus.DOWN else _ROUTINE
 
 
 def _being_fenced(host: HostFacts) -> Iterator[Intention]:

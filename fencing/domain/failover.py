@@ -84,7 +84,8 @@ def _lies(host: HostFacts, decision: Decision) -> Iterator[Intention]:
     text = "it answers with the boot marker from before its proof: it was never off"
     yield Raise(AlertKind.PROOF_DISPROVED, host.pk, 0, text)
     for item in host.controllers:
-        if item.trusted and item.state is PowerState.OFF:
+        # What it said may be forgotten since a power-on; only one that says "on" is no liar.
+        if item.trusted and item.problem is None and item.state is not PowerState.ON:
             yield Distrust(host.pk, item.pk, text)
 
 

@@ -101,18 +101,19 @@ def _turn_off(
     """Send the command to every controller of the level; None when the claim was lost."""
     for controller in members:
         now = clock.now()
-        # The last moment to stop: an engine that was frozen here must not act.
-        if not work.is_mine(op, now):
-            return None
         if not fences.still_wanted(op, now):
             text = "withdrawn before the command"
             return Next(FenceStep.IDENTIFY, 0, text, failed=FenceOutcome.CANCELLED)
         if controller.identity != Identity.PROVEN or not is_fresh(controller.asked_at, now):
             text = "it is long ago that the BMC said whose it is: it is asked again"
             return Next(FenceStep.IDENTIFY, 0, text)
-        left = work.time_left(op, now, policy.bmc_deadline)
         try:
             bmc = bmc_of(controller)
+            now = clock.now()
+            # The last moment to stop: an engine that was frozen here must not act.
+            if not work.is_mine(op, now):
+                return None
+            left = work.time_left(op, now, policy.bmc_deadline)
             power_for(bmc).turn_off(bmc, deadline=left)
         except PowerError as error:
             return steps.after_problem(error.problem, str(error))

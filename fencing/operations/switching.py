@@ -23,11 +23,12 @@ def advance_power_on(op: FenceOperation) -> None:
     for controller in [item for level in levels(host.pk) for item in level]:
         if controller.identity == Identity.FOREIGN or not controller.trusted:
             continue  # another machine's power, or a liar's
-        if not work.is_mine(op, clock.now()):
-            return
-        left = work.time_left(op, clock.now(), policy.bmc_deadline)
         try:
             bmc = bmc_of(controller)
+            now = clock.now()
+            if not work.is_mine(op, now):
+                return
+            left = work.time_left(op, now, policy.bmc_deadline)
             power_for(bmc).turn_on(bmc, deadline=left)
         except PowerError as problem:
             error = problem

@@ -231,10 +231,9 @@ def off_is_proven(host: Host, evidence: Evidence, *, rule: str, now: datetime) -
         actor=evidence.actor,
         evidence=evidence.details,
     )
-    for vm_id in vms:
-        record_event(
-            "incident.vm", "waits for its restart", now=now, vm=vm_id, incident=incident.pk
-        )
+    for vm in Vm.objects.filter(pk__in=vms):
+        text = f"{vm.name} belongs to this incident until it runs again"
+        record_event("incident.vm", text, now=now, vm=vm.pk, incident=incident.pk)
     if Run.objects.filter(host=host, ended_at__isnull=True).exists():
         # A run that began after the question, or that another host may hold as
         # well: the host stays under suspicion, and is asked about that one anew.

@@ -11,7 +11,7 @@ from portal.cli.up import Supervisor, check_place, lock
 from portal.demo.control import Control, ControlError
 from portal.demo.layout import Box
 from portal.demo.seed import NotADemo, refuse_real_hosts, seed
-from portal.lib import clock, queue
+from portal.lib import clock, live, queue
 
 
 def run_demo(write: Callable[[str], object]) -> None:
@@ -32,9 +32,12 @@ def run_demo(write: Callable[[str], object]) -> None:
     supervisor.start("box")
     prepare.static_files()
     _wait_for_box(folder, supervisor)
-    queue.install(queue.MemoryQueue())  # nobody listens yet; the sweep finds the rows
+    # Nobody listens yet: the sweep finds the rows, and no page is open.
+    queue.install(queue.MemoryQueue())
+    live.install(live.MemoryLive())
     seed(Box.read(folder), clock.now())
     queue.install(None)
+    live.install(None)
     supervisor.add_portal(with_redis=with_redis)
     _greet(write)
     supervisor.run_forever()

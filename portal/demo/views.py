@@ -49,11 +49,7 @@ def _buttons(seen: dict[str, Any]) -> list[Button]:
         if seen["isolated"]
         else Button("host.isolate", "Isolate from portal"),
         *([Button("power.restore", "Restore power", True)] if dead else []),
-        *(
-            [Button("host.power_on", "Switch on", True)]
-            if seen["state"] == "off" and not dead
-            else []
-        ),
+        *([Button("host.power_on", "Switch on", True)] if off and not dead else []),
         *([Button("host.reboot", "Reboot", True)] if seen["state"] == "panicked" else []),
     ]
 

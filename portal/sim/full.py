@@ -35,7 +35,6 @@ from vms import operations as vm_operations
 from vms.models import Run, Vm, VmOperation
 from vms.operations.looking import Pace, look_at
 
-
 #: In random schedules a calm cluster is planned for this often, not every second.
 CALM_MS = 5000
 

@@ -263,8 +263,7 @@ class Book:
             first_contact=row.first_contact,
             disproved=row.disproved,
             fence_open=fence is not None,
-            fence_acting=fence is not None
-            and (fence.state == "acting" or fence.step == "read"),
+            fence_acting=fence is not None and (fence.state == "acting" or fence.step == "read"),
             check_open="check" in mine,
             power_on_open="power_on" in mine,
             power_ons_last_hour=sum(h == row.pk and at > hour_ago for h, at in self.power_ons),

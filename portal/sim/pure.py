@@ -13,7 +13,7 @@ from fencing.domain.facts import ControllerFacts
 from fencing.domain.policy import layered
 from hosts.domain.states import HostEvent, HostStatus
 from portal.lib.ha.states import HaEvent, HaState
-from portal.sim import pure_admin, pure_guests, pure_looks, pure_power, pure_runs
+from portal.sim import pure_admin, pure_guests, pure_looks, pure_power, pure_readings, pure_runs
 from portal.sim.engine import Engine
 from portal.sim.ledger import Book, HostRow, VmRow
 from portal.sim.portal import Crash, RunView, Start, View
@@ -250,7 +250,7 @@ _WRITERS: dict[type, Callable[[Book, Any], object]] = {
     wish.MoveHa: _move_ha,
     wish.AskBmc: lambda book, item: ask(book, "fencing", "check", item.host),
     wish.Distrust: _distrust,
-    wish.UseProof: lambda book, item: pure_power.use_power_proof(
+    wish.UseProof: lambda book, item: pure_readings.use_power_proof(
         book, item.host, f"row {item.row}" if item.row else ""
     ),
     wish.Fence: _fence,

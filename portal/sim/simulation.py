@@ -75,7 +75,9 @@ class Simulation:
             human_splits=self.oracle.human_splits,
             view=view,
             where={vm: self.world.where(vm) for vm in self.world.vms},
-            power={name: "on" if host.powered else "off" for name, host in self.world.hosts.items()},
+            power={
+                name: "on" if host.powered else "off" for name, host in self.world.hosts.items()
+            },
             gaps=self.gaps,
         )
 

@@ -121,15 +121,11 @@ class Wire:
     def small(self, name: str, kind: str, uuid: str, deadline: float) -> Wait[None]:
         """Do one of the small acts, by the name of its operation."""
         method = {"stop": "destroy", "disarm": "disarm_autostart"}.get(kind, kind)
-        yield from self.act(
-            name, deadline, lambda it: getattr(it, method)(uuid, deadline=deadline)
-        )
+        yield from self.act(name, deadline, lambda it: getattr(it, method)(uuid, deadline=deadline))
 
     def place_marker(self, name: str, token: str, deadline: float) -> Wait[None]:
         """Place the boot marker."""
-        yield from self.act(
-            name, deadline, lambda it: it.place_marker(token, deadline=deadline)
-        )
+        yield from self.act(name, deadline, lambda it: it.place_marker(token, deadline=deadline))
 
     def turn_off(self, bmc: Bmc, deadline: float) -> None:
         """Send the command, with a note for the oracle that the portal itself cut this power."""

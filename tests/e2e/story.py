@@ -34,6 +34,7 @@ class Story:
         for host in self.rig.box.hosts:
             row = self.controller(host.name)
             self.set_bmc(row, port=host.bmc_port, password=host.bmc_password)
+            self.act("power-controllers", row["id"], "test")
         for row in self.rig.api.get("vms/"):
             if row["quarantined"]:
                 self.act("vms", row["id"], "release-quarantine")

@@ -24,8 +24,15 @@ class Moments:
     def __init__(self, number: int, act: Callable[[], None], *, in_transactions: bool) -> None:
         self.left = number
         self.done = False
+        self.inside = ""  # the call into an adapter that had just been entered, if any
         self._act = act
         self._in_transactions = in_transactions
+
+    def entering(self, kind: str, _where: str) -> None:
+        """A call into an adapter begins."""
+        if self.left == 1:
+            self.inside = kind
+        self.pass_by()
 
     def pass_by(self, *_: object) -> None:
         """One more moment; act when it is the chosen one."""
@@ -43,13 +50,13 @@ class Moments:
 
 @contextmanager
 def _interrupted(world: World, moments: Moments) -> Iterator[Moments]:
-    world.before.append(moments.pass_by)
+    world.before.append(moments.entering)
     world.after.append(moments.pass_by)
     try:
         with connection.execute_wrapper(moments):
             yield moments
     finally:
-        world.before.remove(moments.pass_by)
+        world.before.remove(moments.entering)
         world.after.remove(moments.pass_by)
 
 
@@ -69,12 +76,12 @@ def killed_at(world: World, number: int, step: Callable[[], object]) -> bool:
 
 def paused_at(
     world: World, number: int, step: Callable[[], object], meanwhile: Callable[[], None]
-) -> bool:
-    """Run ``step``, and ``meanwhile`` in its midst at moment ``number``; False without one.
+) -> Moments:
+    """Run ``step``, and ``meanwhile`` in its midst at moment ``number`` (``done``: there was one).
 
     A worker inside a transaction holds its locks and then loses the connection:
     only moments between transactions are interesting.
     """
     with _interrupted(world, Moments(number, meanwhile, in_transactions=False)) as moments:
         step()
-    return moments.done
+    return moments

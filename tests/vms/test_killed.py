@@ -94,7 +94,7 @@ def test_a_worker_paused_at_any_moment_of_a_start_creates_no_second_copy(world: 
                 second = requests.request_start(vm.pk, there, why="test", now=world.clock.time)
                 _carry_out(second)()
 
-        paused = paused_at(world, number, _carry_out(op), meanwhile)
+        paused = paused_at(world, number, _carry_out(op), meanwhile).done
         world.run(24, every=12)
         assert len(world.copies(vm)) == 1, (number, world.story())
         _end(world, vm)

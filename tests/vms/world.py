@@ -296,8 +296,7 @@ class World:
         """Return the VM's runs as (generation, host, proof kind or "open")."""
         rows = Run.objects.filter(vm=vm).select_related("host", "proof").order_by("generation")
         return [
-            (run.generation, run.host.name, run.proof.kind if run.proof else "open")
-            for run in rows
+            (run.generation, run.host.name, run.proof.kind if run.proof else "open") for run in rows
         ]
 
     def events(self, kind: str) -> list[Event]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import F
 
-from hosts.domain.looks import GuestState, Look
+from hosts.domain.looks import GuestReason, GuestState, Look
 from hosts.models import Host
 from hosts.services import looks
 from portal.core.models import OPEN_STATES, OperationState, Setting
@@ -83,6 +83,8 @@ def _running(finding: Finding, host: Host, asked_at: datetime, now: datetime) ->
     still_open = Run.objects.filter(pk=finding.run.pk, ended_at__isnull=True).exists()
     if still_open:
         state = _STATES.get(finding.guest.state, VmState.UNKNOWN)
+        if state is VmState.PAUSED and finding.guest.reason is GuestReason.USER:
+            state = VmState.SUSPENDED
         runs.set_state(finding.vm, state, f"on {host.name}", now)
         _no_settlement(finding.run.pk, now)
 
