@@ -154,7 +154,12 @@ def _one_fence_at_a_time(cluster: ClusterFacts, wishes: list[Intention]) -> Iter
                 text = "another fence goes first (max_fences_at_once)"
                 yield Raise(AlertKind.FENCE_HELD, wish.host, 0, text)
                 continue
-        if isinstance(wish, Fence | Clear) and wish.host in dropped:
-            if isinstance(wish, Fence) or wish.kind is AlertKind.FENCE_HELD:
-                continue
-        yield wish
+        if not _falls_with(wish, dropped):
+            yield wish
+
+
+def _falls_with(wish: Intention, dropped: set[int]) -> bool:
+    """Whether a wish belongs to a fence that is held back; its alert stays as it is."""
+    if isinstance(wish, Clear):
+        return wish.kind is AlertKind.FENCE_HELD and wish.host in dropped
+    return isinstance(wish, Fence) and wish.host in dropped

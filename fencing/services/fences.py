@@ -18,7 +18,6 @@ from hosts.services import work
 from portal.core.models import OPEN_STATES, OperationState
 from portal.core.services import record_event
 
-
 #: Statuses in which automation may cut a host's power.
 _FENCEABLE = (HostStatus.NON_RESPONSIVE, HostStatus.KDUMPING)
 

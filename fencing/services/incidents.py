@@ -95,7 +95,7 @@ def raise_alert(kind: AlertKind, host_id: int, vm_id: int, text: str, now: datet
     incident = Incident.objects.filter(mine, closed_at__isnull=True).first()
     record_event(
         f"alert.{kind}",
-        text,
+        f"alert, {kind.replace('_', ' ')}: {text}",
         now=now,
         host=host_id,
         vm=vm_id,

@@ -13,14 +13,14 @@ from django.db.backends.sqlite3.base import DatabaseWrapper
 APPS = ("contenttypes", "auth", "portal", "hosts", "vms", "fencing")
 
 
-class CrashingWrapper(DatabaseWrapper):  # type: ignore[misc]  # the backend ships no types
+class CrashingWrapper(DatabaseWrapper):
     """A connection at whose commits an engine may die: ``at_commit`` is told before and after."""
 
     at_commit: Callable[[], None] | None = None
 
     def _commit(self) -> None:
         self._maybe_die(undo=True)
-        super()._commit()
+        super()._commit()  # type: ignore[misc]  # django-stubs do not declare it
         self._maybe_die(undo=False)
 
     def _maybe_die(self, *, undo: bool) -> None:
@@ -31,7 +31,7 @@ class CrashingWrapper(DatabaseWrapper):  # type: ignore[misc]  # the backend shi
         except BaseException:
             self.run_on_commit = []  # nobody lives to run them
             if undo:
-                self._rollback()
+                self._rollback()  # type: ignore[attr-defined]  # as above
             raise
 
 

@@ -21,7 +21,7 @@ T = TypeVar("T")
 class _Fiber:
     """One task: a thread that waits for its turn."""
 
-    def __init__(self, work: Callable[[], None]) -> None:
+    def __init__(self, work: Callable[[], object]) -> None:
         self.work = work
         self.turn = threading.Semaphore(0)
         self.killed = False
@@ -39,7 +39,7 @@ class Fibers:
         self._idle: list[_Fiber] = []
         self._connection: Any = connections["default"]
 
-    def spawn(self, work: Callable[[], None]) -> None:
+    def spawn(self, work: Callable[[], object]) -> None:
         """Run ``work`` until it ends or waits for the first time."""
         if self._idle:
             fiber = self._idle.pop()

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Q
 
 from fencing import operations as power_operations
 from fencing import power as power_drivers
@@ -93,7 +94,8 @@ class SimPower:
 
     def read(self, bmc: Bmc, *, deadline: float) -> Reading:
         power = self._portal.wire.world.power
-        return self._ask(lambda: power.read(bmc, deadline=deadline), deadline)
+        reading: Reading = self._ask(lambda: power.read(bmc, deadline=deadline), deadline)
+        return reading
 
     def turn_off(self, bmc: Bmc, *, deadline: float) -> None:
         self._ask(lambda: self._portal.wire.turn_off(bmc, deadline), deadline)
@@ -174,9 +176,9 @@ class FullPortal:
         """Plan, unless the last plan was empty, is young, and nothing has changed since."""
         newest = Event.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
         young = self._calm[0] == newest and self.line.ms - self._calm[1] < CALM_MS
-        if self._may_skip and young and not Host.objects.filter(missed_since__isnull=False):
-            if not Host.objects.filter(slow_since__isnull=False):
-                return
+        uneasy = Q(missed_since__isnull=False) | Q(slow_since__isnull=False)
+        if self._may_skip and young and not Host.objects.filter(uneasy).exists():
+            return
         if not run_round(cluster, clock.now()):
             self._calm = (newest, self.line.ms)
 
@@ -222,8 +224,8 @@ class FullPortal:
             statuses={host.name: (host.status, host.ha.state) for host in hosts},
             seen={host.name: ms(host.last_seen) for host in hosts},
             alerts={
-                (alert.kind, names[alert.host], vm_names[alert.vm], self.line.ms_of(alert.opened_at))
-                for alert in Alert.objects.filter(closed_at__isnull=True)
+                (item.kind, names[item.host], vm_names[item.vm], self.line.ms_of(item.opened_at))
+                for item in Alert.objects.filter(closed_at__isnull=True)
             },
             vms={vm.name: (vm.state, vm.wanted_up, vm.quarantined) for vm in Vm.objects.all()},
             open_ops=tuple(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from fencing.domain.alerts import AlertKind
 from fencing.domain.policy import Policy
-from hosts.domain.states import HostStatus
+from portal.sim.judges import PowerJudge
 from portal.sim.log import Happened
 from portal.sim.portal import Portal, RunView, View
 from portal.sim.wire import Wire
@@ -20,15 +20,7 @@ RESTART_BOUND_S = 60
 SLACK_S = 30
 #: A host in maintenance or down is looked at every 30 s; then a copy must be found.
 FOUND_WITHIN_MS = 45_000
-#: Whose BMC it is was asked so long before the command at most: cables swapped later go unseen.
-IDENTITY_MS = 11_000
-#: A power command decided upon just before may still be on its way.
-TOLERANCE_MS = 3000
-#: A sign of life, or the wish to observe, this old must have stopped it.
-LIFE_MS = 15_000
 _SAYS_NOTHING = (AlertKind.HOST_NOT_RESPONDING,)
-_SILENT = ("non_responsive", "kdumping")
-_STATUSES = frozenset(HostStatus)
 
 
 @dataclass
@@ -46,12 +38,12 @@ class Oracle:
     _told: set[object] = field(default_factory=set)
     _waits: dict[str, int] = field(default_factory=dict)
     _strays: dict[tuple[str, str], int] = field(default_factory=dict)
-    _cuts: int = 0
-    _crowd_since: int | None = None
-    _status: dict[str, str] = field(default_factory=dict)
     _lost: dict[str, int] = field(default_factory=dict)
-    _alive_since: dict[str, int] = field(default_factory=dict)
-    _observing_since: int | None = None
+    _excused: set[tuple[str, int | None]] = field(default_factory=set)
+    _power: PowerJudge = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._power = PowerJudge(self.scene, self.wire, self.policy, self.ha, self._say)
 
     @property
     def _ms(self) -> int:
@@ -71,9 +63,10 @@ class Oracle:
     def after_events(self, events: Iterable[Happened]) -> None:
         """Judge what the portal just did."""
         for event in events:
-            if event.kind.startswith("host."):
-                self._host_event(event)
-            if event.kind == "run.proof":
+            self._power.moved(event)
+            if event.kind == "host.proven_off":
+                self._lost[event.host] = event.ms
+            elif event.kind == "run.proof":
                 if event.detail in HOST_PROOFS:
                     self._lost[event.host] = event.ms
                 self._learn_runs()
@@ -90,32 +83,13 @@ class Oracle:
         else:
             self._started_against_a_wish(event)
 
-    def _host_event(self, event: Happened) -> None:
-        status = event.kind.partition(".")[2]
-        if status in _STATUSES:
-            self._status[event.host] = status
-            self._count_silent()
-        elif status == "proven_off":
-            self._lost[event.host] = event.ms
-
-    def _count_silent(self) -> None:
-        """Note since when so many hosts are silent that no power command may be sent."""
-        watched = [
-            name for name in self.scene.world.hosts if self._status.get(name, "up") != "pending"
-        ]
-        silent = [name for name in watched if self._status.get(name) in _SILENT]
-        crowd = len(watched) >= 3 and (
-            100 * len(silent) / len(watched) >= self.policy.max_unreachable_pct
-        )
-        self._crowd_since = (self._crowd_since or self._ms) if crowd else None
-
     def _learn_runs(self) -> None:
         view = self._portal.view()
         open_now: set[str] = set()
         for run in view.runs:
             if run.proof is not None:
                 if (run.vm, run.generation) not in self._closed:
-                    self._against_the_record(run, view)
+                    self._learn_proof(run, view)
                 self._closed[run.vm, run.generation] = run
             elif run.vm in open_now:
                 self._say(("two", run.vm), f"I2: {run.vm} has two open runs")
@@ -123,8 +97,10 @@ class Oracle:
                 open_now.add(run.vm)
         self.after_world()
 
-    def _against_the_record(self, run: RunView, view: View) -> None:
-        """A lie excuses a false proof only where the portal had not heard better."""
+    def _learn_proof(self, run: RunView, view: View) -> None:
+        """A lie excuses a false proof, but only where the portal had not heard better."""
+        if self.scene.world.lied_about(run.host, run.proof or ""):
+            self._excused.add((run.vm, run.generation))
         seen, ended = view.seen[run.host], run.ended_ms
         if run.proof != ProofKind.POWER_OFF or seen is None or ended is None or seen < ended:
             return
@@ -134,7 +110,7 @@ class Oracle:
 
     def after_world(self) -> None:
         """Judge who executes (I1, the truth of every proof) and who was powered off (I7)."""
-        self._power_commands()
+        self._power.new_cuts()
         writers: dict[str, list[Copy]] = {}
         for copy in self.scene.world.copies():
             if copy.writes:
@@ -146,14 +122,15 @@ class Oracle:
             else:
                 self._told.discard(("split", vm))
 
-    def _excused(self, copy: Copy) -> bool:
-        world = self.scene.world
-        return copy.host in world.misled or (copy.vm, copy.host) in world.outside
+    def _is_excused(self, copy: Copy) -> bool:
+        """Whether it executes by the doing of a stranger, or after a lie that was believed."""
+        outside = (copy.vm, copy.host) in self.scene.world.outside
+        return outside or (copy.vm, copy.generation) in self._excused
 
     def _split(self, vm: str, copies: list[Copy]) -> None:
         if ("split", vm) in self._told:
             return
-        if any(self._excused(copy) for copy in copies):
+        if any(self._is_excused(copy) for copy in copies):
             self._told.add(("split", vm))
             self.human_splits += 1
         else:
@@ -163,7 +140,7 @@ class Oracle:
 
     def _proof_is_true(self, copy: Copy) -> None:
         run = self._closed.get((copy.vm, copy.generation or 0))
-        if run is not None and not self._excused(copy):
+        if run is not None and not self._is_excused(copy):
             text = f"I2: false proof {run.proof}: {copy.vm} executes on {copy.host}"
             self._say(("proof", copy.vm, copy.generation), f"{text}, generation {run.generation}")
 
@@ -191,7 +168,7 @@ class Oracle:
 
     def tick(self) -> None:
         """Judge what should have happened by now (I3, unnoticed copies)."""
-        self._note_life()
+        self._power.tick(self._ms)
         silent = [vm for vm in self.ha if not self.scene.world.where(vm)]
         strays = self._strays or len(list(self.scene.world.copies())) > len(self.ha)
         if silent or strays:

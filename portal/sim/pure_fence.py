@@ -1,4 +1,4 @@
-"""The course of a fence in the pure depth (``fencing.operations.fence``, ``fencing.services.fences``)."""
+"""The course of a fence in the pure depth (``fence`` and ``fences`` in ``fencing``)."""
 
 from fencing.domain import evidence, guards, steps
 from fencing.domain.alerts import AlertKind

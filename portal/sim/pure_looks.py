@@ -1,6 +1,7 @@
 """Looks in the pure depth (``vms.operations.looking``, ``hosts`` and ``vms.services``)."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from hosts.domain.liveness import after_good_look, after_missed_look, rebooted
@@ -44,10 +45,10 @@ def look(book: Book, wire: Wire, host: int, early: int = 0) -> Step:
         answer = yield from wire.look(row.name, policy.connect_deadline, on_slow)
     except HypervisorError as error:
         kernel = error.kernel if isinstance(error, Silent) else KernelSign.UNKNOWN
-        record_missed(book, row, version, asked_at, kernel, policy.missed_polls)
+        _missed(book, Turn(row, version, asked_at), kernel)
         book.wake(ROUND, 1)
     else:
-        if _record(book, row, version, asked_at, answer, known, vms):
+        if _record(book, Turn(row, version, asked_at), answer, known, vms):
             book.wake(ROUND, 1)
         if answer.boot_marker is None:
             yield from _mark(book, wire, host)
@@ -65,15 +66,18 @@ def _mark(book: Book, wire: Wire, host: int) -> Step:
         book.set_host(host, boot_marker=token)
 
 
-def record_missed(
-    book: Book,
-    row: HostRow,
-    version: int,
-    asked_at: datetime,
-    kernel: KernelSign,
-    missed_polls: int,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The right to look at a host once, with its row as it was then."""
+
+    row: HostRow
+    version: int
+    asked_at: datetime
+
+
+def _missed(book: Book, turn: Turn, kernel: KernelSign) -> None:
     """Count an unanswered look, unless its turn was lost."""
+    row, version, asked_at = turn.row, turn.version, turn.asked_at
     if book.turns[row.pk][1] != version:
         return
     missed = row.missed + 1
@@ -87,19 +91,18 @@ def record_missed(
     )
     book.turns[row.pk] = (max(book.now(), asked_at + pause), version)
     book.changes += 1
-    book.move_host(row.pk, after_missed_look(missed, missed_polls))
+    book.move_host(row.pk, after_missed_look(missed, book.policy.missed_polls))
 
 
 def _record(
     book: Book,
-    row: HostRow,
-    version: int,
-    asked_at: datetime,
+    turn: Turn,
     look: Look,
     known: Mapping[int, OpenRun],
     vms: Mapping[str, KnownVm],
 ) -> bool:
     """Write down a whole answer; True when the plan should look at it."""
+    row, version, asked_at = turn.row, turn.version, turn.asked_at
     if book.turns[row.pk][1] != version:
         return False
     has_rebooted = rebooted(
@@ -201,9 +204,9 @@ def _armed(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
 
 def _forgotten(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
     stamp = finding.guest.stamp if finding.guest else None
-    if stamp is not None and stamp.installation == INSTALLATION:
-        if stamp.generation <= book.vms[finding.vm].generation:
-            return  # opened while the host was being asked: the next look compares again
+    ours = stamp is not None and stamp.installation == INSTALLATION
+    if ours and stamp is not None and stamp.generation <= book.vms[finding.vm].generation:
+        return  # opened while the host was being asked: the next look compares again
     if not book.distrust:
         book.distrust = finding.why
         book.emit("database.forgetful", host)

@@ -45,12 +45,11 @@ def _check(book: Book, wire: Wire, op: Op) -> Step:
         return
     policy = book.policy
     answer = yield from read(book, wire, op.host, policy.bmc_deadline)
-    if isinstance(answer, Reading) and answer.state is PowerState.OFF:
-        if not read_off_enough(book.controllers[op.host], policy):
-            wait(book, op, gap_left(book, op.host))
-            book.wake(ROUND, 1)
-            return
-    record(book, op, state="failed" if isinstance(answer, PowerError) else "done")
+    off = isinstance(answer, Reading) and answer.state is PowerState.OFF
+    if off and not read_off_enough(book.controllers[op.host], policy):
+        wait(book, op, gap_left(book, op.host))
+    else:
+        record(book, op, state="failed" if isinstance(answer, PowerError) else "done")
     book.wake(ROUND, 1)
 
 

@@ -4,32 +4,19 @@ from collections.abc import Iterator
 
 from fencing.domain.alerts import AlertKind
 from portal.sim.portal import View
-from portal.sim.words import Scene
+from portal.sim.words import Scene, mend
+from portal.sim.world import World
 
 
 def repair(scene: Scene) -> None:
     """Undo every fault, as diligent people would."""
     world, portal = scene.world, scene.portal
     for address, home in list(world.wired_to.items()):
-        if address != world.wired_to.get(address):
-            continue
-        if home != address:
+        if world.wired_to[address] != address:
             world.swap_bmcs(address, home)
-    for name, host in world.hosts.items():
-        bmc = world.bmcs.get(name)
-        if bmc is not None:
-            bmc.reachable, bmc.refuses, bmc.lie, bmc.identified = True, False, None, True
-            bmc.slow_seconds = 0.0
-        host.isolated = False
-        host.fail_starts.clear()
-        if host.hung:
-            host.thaw()
-        for uuid in list(host.slow_starts):
-            world.finish_create(name, uuid)
-        if not host.powered:
-            world.power_on(name)
-        elif not host.kernel:
-            world.reboot(name)
+    for name in world.hosts:
+        mend(scene, name)
+        _revive(world, name)
     world.version += 1
     portal.crash_in = None
     portal.engine.extra_delay_s = 0.0
@@ -39,6 +26,20 @@ def repair(scene: Scene) -> None:
     scene.armed = True
     for name in world.hosts:
         portal.admin("trust", {"host": name})
+
+
+def _revive(world: World, name: str) -> None:
+    host = world.hosts[name]
+    host.isolated = False
+    host.fail_starts.clear()
+    if host.hung:
+        host.thaw()
+    for uuid in list(host.slow_starts):
+        world.finish_create(name, uuid)
+    if not host.powered:
+        world.power_on(name)
+    elif not host.kernel:
+        world.reboot(name)
 
 
 def unfinished(scene: Scene) -> list[str]:

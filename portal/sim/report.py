@@ -67,22 +67,26 @@ def unmet(outcome: Outcome) -> list[str]:
 def _unmet(outcome: Outcome, expect: Expect) -> Iterator[str]:
     for vm, wanted in expect.vms.items():
         yield from _vm_unmet(outcome, vm, wanted)
-    fenced = sorted({host for host, _, how in outcome.view.fences if how == "confirmed_off"})
-    if sorted(expect.fenced) != fenced:
-        yield f"fenced hosts {sorted(expect.fenced)}, got {fenced}"
+    yield from _fences_unmet(outcome, expect)
     for vm, proof in expect.proofs.items():
         kinds = [run.proof for run in outcome.view.runs if run.vm == vm and run.proof]
         if proof not in kinds:
             yield f"{vm}: a proof {proof}, got {kinds or 'none'}"
-    for text in expect.never:
-        if happened(outcome, text):
-            yield f"never {text!r}, but it happened"
     open_kinds = {kind for kind, *_ in outcome.view.alerts}
     for kind in expect.alerts:
         if kind not in open_kinds:
             yield f"an open alert {kind}, got {sorted(open_kinds)}"
     if outcome.human_splits != expect.human_error_splits:
         yield f"human_error_splits {expect.human_error_splits}, got {outcome.human_splits}"
+
+
+def _fences_unmet(outcome: Outcome, expect: Expect) -> Iterator[str]:
+    fenced = sorted({host for host, _, how in outcome.view.fences if how == "confirmed_off"})
+    if sorted(expect.fenced) != fenced:
+        yield f"fenced hosts {sorted(expect.fenced)}, got {fenced}"
+    for text in expect.never:
+        if happened(outcome, text):
+            yield f"never {text!r}, but it happened"
 
 
 def _vm_unmet(outcome: Outcome, vm: str, wanted: Any) -> Iterator[str]:

@@ -69,6 +69,16 @@ def _set_bmc(scene: Scene, host: str, **changes: Any) -> None:
             setattr(bmc, name, value)
 
 
+def mend(scene: Scene, host: str) -> None:
+    """Let a BMC be as new: reachable, truthful, quick."""
+    bmc = scene.world.bmcs.get(host)
+    if bmc is not None and bmc.lie is PowerState.OFF and bmc.identified:
+        scene.world.lied_ms[host] = scene.world.line.ms
+    _set_bmc(
+        scene, host, reachable=True, refuses=False, lie=None, identified=True, slow_seconds=0.0
+    )
+
+
 def _bmc(**changes: Any) -> Callable[..., None]:
     return lambda scene, host: _set_bmc(scene, host, **changes)
 
@@ -80,8 +90,6 @@ def _slow_off(scene: Scene, host: str, s: float, says: str = "on") -> None:
 
 def _lie(scene: Scene, host: str, answer: str, identified: bool = True) -> None:
     _set_bmc(scene, host, lie=PowerState(answer), identified=bool(identified))
-    if identified and answer == "off":
-        scene.world.misled.add(host)
 
 
 def _swap(scene: Scene, host: str, other: str) -> None:
@@ -125,13 +133,15 @@ def _confirm(scene: Scene, host: str, truthful: bool = True) -> None:
     if truthful and alive:
         return  # who looks at the machine first sees that it runs
     if alive:
-        scene.world.misled.add(host)
+        scene.world.misled_ms[host] = scene.world.line.ms
     scene.portal.admin("confirm_rebooted", {"host": host})
 
 
 def _start(scene: Scene, vm: str) -> None:
-    scene.on_purpose.pop(vm, None)
+    before = len(scene.portal.view().runs)
     scene.portal.admin("start", {"vm": vm})
+    if len(scene.portal.view().runs) > before:  # it may be refused
+        scene.on_purpose.pop(vm, None)
 
 
 def _end(word: str) -> Callable[..., None]:
@@ -191,9 +201,7 @@ WORDS: Mapping[str, Word] = {
     "power.cut": Word(_cut, ("host",)),
     "power.restore": Word(_restore, ("host",)),
     "bmc.fail": Word(_bmc(reachable=False), ("host",)),
-    "bmc.repair": Word(
-        _bmc(reachable=True, refuses=False, lie=None, identified=True, slow_seconds=0.0), ("host",)
-    ),
+    "bmc.repair": Word(mend, ("host",)),
     "bmc.auth_fail": Word(_bmc(refuses=True), ("host",)),
     "bmc.slow_off": Word(_slow_off, ("host", "s"), ("says",)),
     "bmc.lie": Word(_lie, ("host", "answer"), ("identified",)),

@@ -17,6 +17,8 @@ INSTALLATION = "simulated-installation"
 BMC_PORT = 623
 #: Seconds from power-on to the first answer of libvirtd.
 BOOT_S = 15.0
+#: A proof may follow the lie that it rests on by this much.
+LIE_MS = 30_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ class World:
     bmcs: dict[str, MemoryBmc] = field(default_factory=dict)
     booted_ms: dict[str, int] = field(default_factory=dict)
     outside: set[tuple[str, str]] = field(default_factory=set)  # (vm, host) started by strangers
-    misled: set[str] = field(default_factory=set)  # hosts about which a person or a BMC lied
+    misled_ms: dict[str, int] = field(default_factory=dict)  # when a person was wrong about a host
+    lied_ms: dict[str, int] = field(default_factory=dict)  # when its own BMC last said off wrongly
     wired_to: dict[str, str] = field(default_factory=dict)  # BMC address: machine, where swapped
     hanging: set[tuple[str, str]] = field(default_factory=set)  # (host, uuid): a create on its way
     swapped_ms: int = -1_000_000
@@ -171,6 +174,15 @@ class World:
         machine.slow_starts.discard(uuid)
         self.hanging.discard((host, uuid))
         self.version += 1
+
+    def lied_about(self, host: str, proof: str) -> bool:
+        """Whether a proof about this host, recorded now, rests on a lie that cannot be noticed."""
+        told = self.misled_ms if proof == "manual" else self.lied_ms
+        bmc = self.bmcs.get(host)
+        lies_now = bmc is not None and bmc.identified and bmc.lie is PowerState.OFF
+        if proof == "power_off" and lies_now:
+            return True
+        return proof in ("manual", "power_off") and self.line.ms - told.get(host, -LIE_MS) < LIE_MS
 
     # What happens to copies
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.story import Story
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e killed")]
 
 #: Name → what must have happened just before the kill.
 STEPS: dict[str, Callable[[Story], bool]] = {
@@ -28,6 +28,8 @@ VICTIMS = {
 @pytest.mark.parametrize("victim", VICTIMS)
 @pytest.mark.parametrize("step", STEPS)
 def test_a_failover_survives_the_death_of(story: Story, victim: str, step: str) -> None:
+    # What is slow by default (two looks of 3 s, the grace) is not what is tried here.
+    story.set_policy(grace=3, connect_deadline=1, poll=1)
     host = story.host_with_vms()
     lost = story.vms_on(host)
     story.hit("host.panic", host=host)

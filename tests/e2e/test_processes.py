@@ -14,7 +14,7 @@ import pytest
 
 from portal.bench.rig import ROOT, Rig, until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e killed")]
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def host(either: str) -> Host:
     )  # fmt: skip
 
 
-def execute(sql: str, *values: object) -> None:
+def execute(sql: str, *values: str | int) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(sql, values)
 

@@ -23,7 +23,7 @@ def hosts(either: str) -> list[Host]:
     ]  # fmt: skip
 
 
-def update(host: Host, column: str, value: object) -> None:
+def update(host: Host, column: str, value: str | int) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         sql = f'UPDATE hosts_host SET "{column}" = %s WHERE id = %s'  # noqa: S608 - fixed names
         cursor.execute(sql, [value, host.pk])
@@ -40,7 +40,7 @@ def update(host: Host, column: str, value: object) -> None:
     ],
 )
 def test_a_host_like_another_or_with_less_than_nothing_is_refused(
-    hosts: list[Host], column: str, value: object
+    hosts: list[Host], column: str, value: str | int
 ) -> None:
     with pytest.raises(IntegrityError):
         update(hosts[1], column, value)

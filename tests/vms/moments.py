@@ -6,7 +6,7 @@ into an adapter.  A test runs one step again and again, interrupted at moment
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from django.db import connection
@@ -67,10 +67,8 @@ def _kill() -> None:
 def killed_at(world: World, number: int, step: Callable[[], object]) -> bool:
     """Run ``step`` in a worker that is killed at moment ``number``; False when there is none."""
     with _interrupted(world, Moments(number, _kill, in_transactions=True)) as moments:
-        try:
+        with suppress(Killed):
             step()
-        except Killed:
-            pass
     return moments.done
 
 

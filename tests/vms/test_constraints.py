@@ -109,9 +109,8 @@ def test_the_proof_of_a_run_can_be_neither_taken_away_nor_deleted(rows: dict[str
     close(rows)
     with pytest.raises(IntegrityError):
         update("vms_run", rows["run"].pk, proof_id=None)
-    with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("DELETE FROM vms_proof")
-        connection.check_constraints()
+    with pytest.raises(IntegrityError):
+        _delete_proofs()
 
 
 def test_one_proof_ends_one_run_only(rows: dict[str, Any]) -> None:
@@ -128,6 +127,12 @@ def test_a_generation_is_given_out_once(rows: dict[str, Any]) -> None:
     insert_run(rows)
     with pytest.raises(IntegrityError):
         update("vms_run", rows["run"].pk, generation=2)
+
+
+def _delete_proofs() -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("DELETE FROM vms_proof")
+        connection.check_constraints()
 
 
 @pytest.mark.parametrize("generation", [0, -1])

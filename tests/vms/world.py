@@ -10,11 +10,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from django.db import connection
 
 from fencing import operations as power_operations
 from fencing.domain.facts import Identity
+from fencing.domain.power import PowerState
 from fencing.models import FenceOperation, HaResource, PowerController
 from fencing.power import install as install_power
 from fencing.power.memory import MemoryBmc, MemoryPower
@@ -26,7 +28,6 @@ from hosts.hypervisor.memory import MemoryHost, MemoryHypervisor
 from hosts.hypervisor.port import GuestSpec, NoAnswer, Target
 from hosts.models import Cluster, ClusterMode, Host
 from hosts.services import engines
-from fencing.domain.power import PowerState
 from portal.core.models import OPEN_STATES, Event
 from portal.core.services import broken_seal, installation_id
 from portal.lib import clock, live, queue
@@ -49,6 +50,14 @@ class HandClock:
 
     def now(self) -> datetime:
         return self.time
+
+    def seconds(self) -> float:
+        """The time as a number."""
+        return self.time.timestamp()
+
+    def since(self, moment: datetime) -> float:
+        """Seconds since ``moment``."""
+        return (self.time - moment).total_seconds()
 
     def forward(self, seconds: float) -> None:
         """Let ``seconds`` pass."""
@@ -115,7 +124,7 @@ class WatchedPower(MemoryPower):
     """The memory BMCs behind the world's checks and hooks."""
 
     def __init__(self, world: "World") -> None:
-        super().__init__(now=lambda: world.clock.time.timestamp(), on_power=world.power_moved)
+        super().__init__(now=world.clock.seconds, on_power=world.power_moved)
         self._world = world
 
     def read(self, bmc: Bmc, *, deadline: float) -> Reading:
@@ -169,8 +178,7 @@ class World:
         """Add a machine that is on, its BMC, and their rows."""
         machine_uuid = str(uuid.uuid5(uuid.NAMESPACE_DNS, name))
         host = MemoryHost(uuid=machine_uuid, name=name)
-        booted = self.clock.time
-        host.uptime = lambda: (self.clock.time - booted).total_seconds()
+        host.uptime = partial(self.clock.since, self.clock.time)
         self.hosts[name] = host
         row = Host.objects.create(
             name=name,
@@ -205,8 +213,7 @@ class World:
             machine.kill()
         else:
             machine.boot()
-            booted = self.clock.time
-            machine.uptime = lambda: (self.clock.time - booted).total_seconds()
+            machine.uptime = partial(self.clock.since, self.clock.time)
 
     def pull_cord(self, name: str) -> None:
         """The machine loses power; its BMC lives on and says off."""

@@ -1,0 +1,102 @@
+"""Which power commands were justified (I7): what the portal knew when it cut a host's power."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from fencing.domain.policy import Policy
+from hosts.domain.states import HostStatus
+from portal.sim.log import Happened
+from portal.sim.portal import View
+from portal.sim.wire import Wire
+from portal.sim.words import Scene
+
+#: Whose BMC it is was asked so long before the command at most: cables swapped later go unseen.
+IDENTITY_MS = 11_000
+#: A power command decided upon just before may still be on its way.
+TOLERANCE_MS = 3000
+#: A sign of life, or the wish to observe, this old must have stopped it.
+LIFE_MS = 15_000
+_SILENT = ("non_responsive", "kdumping")
+_STATUSES = frozenset(HostStatus)
+
+
+@dataclass
+class PowerJudge:
+    """Remembers signs of life, and judges every cut of power by them."""
+
+    scene: Scene
+    wire: Wire
+    policy: Policy
+    ha: frozenset[str]
+    say: Callable[[object, str], None]
+    _cuts: int = 0
+    _crowd_since: int | None = None
+    _status: dict[str, str] = field(default_factory=dict)
+    _alive_since: dict[str, int] = field(default_factory=dict)
+    _observing_since: int | None = None
+
+    def moved(self, event: Happened) -> None:
+        """Note since when so many hosts are silent that no power command may be sent."""
+        status = event.kind.partition(".")[2]
+        if status not in _STATUSES:
+            return
+        self._status[event.host] = status
+        watched = [
+            name for name in self.scene.world.hosts if self._status.get(name, "up") != "pending"
+        ]
+        silent = [name for name in watched if self._status.get(name) in _SILENT]
+        share = 100 * len(silent) / len(watched)
+        crowd = len(watched) >= 3 and share >= self.policy.max_unreachable_pct
+        self._crowd_since = (self._crowd_since or event.ms) if crowd else None
+
+    def tick(self, ms: int) -> None:
+        """Note since when each kernel would answer the engine, and since when it only observes."""
+        for name, host in self.scene.world.hosts.items():
+            if host.alive and not host.isolated:
+                self._alive_since.setdefault(name, ms)
+            else:
+                self._alive_since.pop(name, None)
+        if self.scene.armed:
+            self._observing_since = None
+        elif self._observing_since is None:
+            self._observing_since = ms
+
+    def new_cuts(self) -> None:
+        """Judge the power commands since the last call."""
+        cuts = self.wire.cuts[self._cuts :]
+        self._cuts = len(self.wire.cuts)
+        for ms, address in cuts:
+            view = self.scene.portal.view()
+            for text in (*self._of_the_engine(ms, address), *self._of_the_host(ms, address, view)):
+                self.say(("cut", ms), f"I7: {address} was powered off {text}")
+
+    def _of_the_engine(self, ms: int, host: str) -> list[str]:
+        found = []
+        home = self.wire.home_of(host)
+        if home != host and ms - self.scene.world.swapped_ms > IDENTITY_MS:
+            found.append(f"by the BMC of {home}, whose power it cut")
+        if self._crowd_since is not None and ms - self._crowd_since > TOLERANCE_MS:
+            found.append("while too many hosts were silent")
+        since = None if self.scene.armed else self._observing_since
+        if since is not None and ms - since > LIFE_MS:
+            found.append("while only observing")
+        return found
+
+    def _of_the_host(self, ms: int, host: str, view: View) -> list[str]:
+        found = []
+        alive_since, seen = self._alive_since.get(host, ms), view.seen[host]
+        if ms - alive_since > LIFE_MS and self.policy.degraded_action != "fence":
+            found.append("although its kernel answers on the network")
+        if seen is not None and TOLERANCE_MS < ms - seen < self.policy.grace * 1000:
+            found.append("within its grace")
+        asked = max((at for name, at, _ in view.fences if name == host and at <= ms), default=ms)
+        if seen is not None and asked < seen < ms - TOLERANCE_MS:
+            found.append("although it answered since the fence was asked for")
+        recent = {
+            run.vm
+            for run in view.runs
+            if run.host == host and (run.ended_ms is None or run.ended_ms > ms - TOLERANCE_MS)
+        }
+        if self.policy.fence_alone == "off" and not self.ha & recent:
+            found.append("and no HA VM gains by it")
+        return found
