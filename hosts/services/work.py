@@ -81,7 +81,8 @@ def record(op: Operation, now: datetime, *, step_text: str = "", **changes: Any)
     if changes.get("state") not in (None, *OPEN_STATES):
         changes["ended_at"] = now
     manager = type(op)._default_manager
-    won = manager.filter(pk=op.pk, version=op.version).update(version=F("version") + 1, **changes)
+    mine = manager.filter(pk=op.pk, version=op.version, state=OperationState.ACTING)
+    won = mine.update(version=F("version") + 1, **changes)
     if won:
         op.refresh_from_db()
         announce_on_commit("operation", op.pk, op.kind)

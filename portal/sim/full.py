@@ -36,7 +36,7 @@ from vms import operations as vm_operations
 from vms.models import Run, Vm, VmOperation
 from vms.operations.looking import Pace, look_at
 
-#: In random schedules a calm cluster is planned for this often, not every second.
+#: A calm cluster is planned for this often, not every second.
 CALM_MS = 5000
 
 
@@ -137,7 +137,6 @@ class FullPortal:
         self.fibers = Fibers(self.line)
         self.crash_in: int | None = None  # commits and hardware calls until the engine dies
         self._last_event = 0
-        self._may_skip = random is not None  # golden logs are made of every round
         self._calm = (-1, -1)  # (last event, ms) of the last round that wished for nothing
         self._tasks: Mapping[str, Callable[..., object]] = {
             LOOK: _look,
@@ -176,8 +175,8 @@ class FullPortal:
         """Plan, unless the last plan was empty, is young, and nothing has changed since."""
         newest = Event.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
         young = self._calm[0] == newest and self.line.ms - self._calm[1] < CALM_MS
-        uneasy = Q(missed_since__isnull=False) | Q(slow_since__isnull=False)
-        if self._may_skip and young and not Host.objects.filter(uneasy).exists():
+        uneasy = Q(missed_since__isnull=False) | Q(slow_since__isnull=False) | ~Q(status="up")
+        if young and not Host.objects.filter(uneasy).exists():
             return
         if not run_round(cluster, clock.now()):
             self._calm = (newest, self.line.ms)

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 
 from fencing.models import FenceOperation
 from hosts.models import Cluster, Engine, EngineLease, Host
@@ -74,8 +75,6 @@ def test_a_result_that_comes_after_the_claim_was_taken_over_changes_nothing(
 def test_a_worker_frozen_inside_its_claim_does_not_take_another_ones_for_its_own(
     op: FenceOperation, tag: Tag
 ) -> None:
-    from django.db import connection  # noqa: PLC0415
-
     results: list[FenceOperation | None] = []
 
     def meanwhile() -> None:

@@ -1,6 +1,7 @@
 """What happens to VMs when hosts, BMCs and networks fail."""
 
 import time
+from typing import Any
 
 import pytest
 
@@ -218,3 +219,35 @@ def test_a_second_copy_started_by_hand_is_suspended_and_shown(story: Story) -> N
         "the second copy to be suspended",
     )
     story.hit("libvirt.external_destroy", vm=name, host=other)
+
+
+def test_a_start_that_was_abandoned_in_a_frozen_host_yields_one_copy(story: Story) -> None:
+    name, home = min(story.rig.up().items())
+    target, *others = [item.name for item in story.rig.box.hosts if item.name != home]
+    for other in (home, *others):
+        story.act("hosts", story.host(other)["id"], "maintenance")
+    story.wait(lambda: story.host(home)["wanted"] == "maintenance", 10, "the wish")
+    story.hit("host.delay", host=target, s=0.15)
+
+    story.hit("vm.crash", vm=name)
+    # The define has been carried out; the create is on its way, in the slow network.
+    story.wait(lambda: name in story.rig.control.status()[target]["defined"], 30, "the define")
+    defined_at = time.monotonic()
+    story.wait(lambda: time.monotonic() - defined_at > 0.8, 2, "the create to be sent")
+    story.hit("host.hang", host=target)
+
+    def start() -> dict[str, Any]:
+        rows = story.rig.api.get("operations/", kind="start", vm=story.vm(name)["id"])
+        newest: dict[str, Any] = max(rows, key=lambda row: int(row["id"].rpartition("-")[2]))
+        return newest
+
+    story.wait(lambda: "no answer" in str(start()["steps"]), 40, "the start to be unanswered")
+    assert story.vm(name)["state"] != "up"
+    generation = story.vm(name)["generation"]
+    story.wait(lambda: story.host(target)["ha"]["state"] == "degraded", 40, "left alone")
+    assert story.vm(name)["generation"] == generation, "restarted without a proof"
+
+    story.hit("host.thaw", host=target)
+    story.hit("host.delay", host=target, s=0)
+    story.wait(lambda: story.rig.truth().get(name) == [target], 90, "one copy")
+    story.wait(lambda: name in story.rig.up(), 20, "the portal to know it")

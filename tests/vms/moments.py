@@ -49,12 +49,12 @@ class Moments:
 
 
 @contextmanager
-def _interrupted(world: World, moments: Moments) -> Iterator[Moments]:
+def _interrupted(world: World, moments: Moments) -> Iterator[None]:
     world.before.append(moments.entering)
     world.after.append(moments.pass_by)
     try:
         with connection.execute_wrapper(moments):
-            yield moments
+            yield
     finally:
         world.before.remove(moments.entering)
         world.after.remove(moments.pass_by)
@@ -66,9 +66,9 @@ def _kill() -> None:
 
 def killed_at(world: World, number: int, step: Callable[[], object]) -> bool:
     """Run ``step`` in a worker that is killed at moment ``number``; False when there is none."""
-    with _interrupted(world, Moments(number, _kill, in_transactions=True)) as moments:
-        with suppress(Killed):
-            step()
+    moments = Moments(number, _kill, in_transactions=True)
+    with suppress(Killed), _interrupted(world, moments):
+        step()
     return moments.done
 
 
@@ -80,6 +80,7 @@ def paused_at(
     A worker inside a transaction holds its locks and then loses the connection:
     only moments between transactions are interesting.
     """
-    with _interrupted(world, Moments(number, meanwhile, in_transactions=False)) as moments:
+    moments = Moments(number, meanwhile, in_transactions=False)
+    with _interrupted(world, moments):
         step()
     return moments
