@@ -73,8 +73,11 @@ class _States:
             for row in FenceOperation.objects.filter(**mine, state__in=OPEN_STATES)
         }
         recent = FenceOperation.objects.filter(
-            **mine, kind="power_on", requested_at__gt=now - timedelta(hours=1)
-        ).exclude(requested_by__gt="", requested_by__startswith="user:")
+            **mine,
+            kind="power_on",
+            requested_by="portal",
+            requested_at__gt=now - timedelta(hours=1),
+        )
         self.power_ons = Counter(recent.values_list("host_id", flat=True))
 
 

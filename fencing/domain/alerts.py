@@ -23,6 +23,7 @@ class AlertKind(StrEnum):
     VM_DESTROYED = "vm_destroyed"
     VM_PAUSED = "vm_paused"
     BOOT_OVERDUE = "boot_overdue"
+    STAYS_OFF = "stays_off"  # switched on as often as policy allows
     DISK_CLASH = "disk_clash"
 
 
@@ -66,5 +67,8 @@ CURE: dict[AlertKind, str] = {
     AlertKind.VM_DESTROYED: "Somebody stopped it on the host itself. Start it if that was wrong.",
     AlertKind.VM_PAUSED: "Repair its storage, then resume or restart it.",
     AlertKind.BOOT_OVERDUE: "It was powered on and does not answer. Look at its console.",
+    AlertKind.STAYS_OFF: (
+        "It went off again after each power-on. Find out why, then switch it on by hand."
+    ),
     AlertKind.DISK_CLASH: "Two VMs write to one disk. Stop one of them at once.",
 }

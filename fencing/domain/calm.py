@@ -44,6 +44,7 @@ def calm(
     overdue = now - host.status_since >= timedelta(seconds=policy.boot_wait)
     if host.status in _ANSWERING:
         yield Clear(AlertKind.BOOT_OVERDUE, host.pk, 0)
+        yield Clear(AlertKind.STAYS_OFF, host.pk, 0)
         yield from _being_fenced(host) if host.ha is HaState.FENCING else _answers(host)
     elif host.status is HostStatus.MAINTENANCE and host.ha is not HaState.INELIGIBLE:
         yield MoveHa(host.pk, HaEvent.INELIGIBLE, 0, "it is in maintenance")
@@ -106,11 +107,14 @@ def _power_on(cluster: ClusterFacts, host: HostFacts, policy: Policy) -> Iterato
         and policy.after_fence == "power_on"
         and not host.power_on_open
         and not host.fence_open
-        and host.power_ons_last_hour < policy.max_power_ons_per_hour
         and any(item.trusted and item.problem is None for item in host.controllers)
     )
-    if wanted:
+    if wanted and host.power_ons_last_hour < policy.max_power_ons_per_hour:
         yield PowerOn(host.pk, "proven off, and after_fence is power_on")
+    elif wanted:
+        times = host.power_ons_last_hour
+        text = f"switched on {times} times within the hour, which is all that policy allows"
+        yield Raise(AlertKind.STAYS_OFF, host.pk, 0, text)
 
 
 def controllers(cluster: ClusterFacts, host: HostFacts) -> Iterator[Intention]:

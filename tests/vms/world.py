@@ -9,7 +9,7 @@ VM executes twice.  ``hooks`` are called before (``"start"``) and after
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from django.db import connection
@@ -19,125 +19,29 @@ from fencing.domain.facts import Identity
 from fencing.domain.power import PowerState
 from fencing.models import FenceOperation, HaResource, PowerController
 from fencing.power import install as install_power
-from fencing.power.memory import MemoryBmc, MemoryPower
-from fencing.power.port import Bmc, Reading
+from fencing.power.memory import MemoryBmc
 from fencing.services.rounds import run_round
 from hosts import hypervisor
-from hosts.domain.looks import GuestState, Look, Stamp
-from hosts.hypervisor.memory import MemoryHost, MemoryHypervisor
-from hosts.hypervisor.port import GuestSpec, NoAnswer, Target
+from hosts.domain.looks import GuestState, Stamp
+from hosts.hypervisor.memory import MemoryHost
 from hosts.models import Cluster, ClusterMode, Host
 from hosts.services import engines
 from portal.core.models import OPEN_STATES, Event
 from portal.core.services import broken_seal, installation_id
 from portal.lib import clock, live, queue
+from tests.vms.watched import BEGIN, HandClock, WatchedHypervisor, WatchedPower
 from vms import operations as vm_operations
 from vms.models import Run, Vm, VmOperation
 from vms.operations.looking import Pace, look_at
 
-BEGIN = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 PACE = Pace(poll_s=2, deadline_s=3, missed_polls=2)
 PORT = 623
 
 Hook = Callable[[str, str], None]
 
 
-class HandClock:
-    """Stands still unless it is moved."""
-
-    def __init__(self) -> None:
-        self.time = BEGIN
-
-    def now(self) -> datetime:
-        return self.time
-
-    def seconds(self) -> float:
-        """The time as a number."""
-        return self.time.timestamp()
-
-    def since(self, moment: datetime) -> float:
-        """Seconds since ``moment``."""
-        return (self.time - moment).total_seconds()
-
-    def forward(self, seconds: float) -> None:
-        """Let ``seconds`` pass."""
-        self.time += timedelta(seconds=seconds)
-
-
 class TransactionOpen(AssertionError):
     """Hardware was called with a transaction open."""
-
-
-class WatchedHypervisor:
-    """The memory adapter behind the world's checks and hooks."""
-
-    def __init__(self, world: "World", target: Target) -> None:
-        self._world = world
-        self._name = target.name
-        self._inner = MemoryHypervisor(target, world.hosts[target.name])
-
-    def look(self, *, deadline: float, on_slow: Callable[[], None] | None = None) -> Look:
-        with self._world.call("look", self._name):
-            return self._inner.look(deadline=deadline, on_slow=on_slow)
-
-    def place_marker(self, token: str, *, deadline: float) -> None:
-        with self._world.call("place_marker", self._name):
-            self._inner.place_marker(token, deadline=deadline)
-
-    def start(self, guest: GuestSpec, *, deadline: float) -> None:
-        begun = self._world.clock.time
-        with self._world.call("start", self._name):
-            if (self._world.clock.time - begun).total_seconds() >= deadline:
-                # As the real adapter: a step whose deadline has passed is not sent.
-                raise NoAnswer(f"{self._name}: not sent in time")
-            self._inner.start(guest, deadline=deadline)
-
-    def undefine(self, uuid: str, *, deadline: float) -> None:
-        with self._world.call("undefine", self._name):
-            self._inner.undefine(uuid, deadline=deadline)
-
-    def shutdown(self, uuid: str, *, deadline: float) -> None:
-        with self._world.call("shutdown", self._name):
-            self._inner.shutdown(uuid, deadline=deadline)
-
-    def destroy(self, uuid: str, *, deadline: float) -> None:
-        with self._world.call("destroy", self._name):
-            self._inner.destroy(uuid, deadline=deadline)
-
-    def suspend(self, uuid: str, *, deadline: float) -> None:
-        with self._world.call("suspend", self._name):
-            self._inner.suspend(uuid, deadline=deadline)
-
-    def resume(self, uuid: str, *, deadline: float) -> None:
-        with self._world.call("resume", self._name):
-            self._inner.resume(uuid, deadline=deadline)
-
-    def disarm_autostart(self, uuid: str, *, deadline: float) -> None:
-        with self._world.call("disarm", self._name):
-            self._inner.disarm_autostart(uuid, deadline=deadline)
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-class WatchedPower(MemoryPower):
-    """The memory BMCs behind the world's checks and hooks."""
-
-    def __init__(self, world: "World") -> None:
-        super().__init__(now=world.clock.seconds, on_power=world.power_moved)
-        self._world = world
-
-    def read(self, bmc: Bmc, *, deadline: float) -> Reading:
-        with self._world.call("read", bmc.address):
-            return super().read(bmc, deadline=deadline)
-
-    def turn_off(self, bmc: Bmc, *, deadline: float) -> None:
-        with self._world.call("turn_off", bmc.address):
-            super().turn_off(bmc, deadline=deadline)
-
-    def turn_on(self, bmc: Bmc, *, deadline: float) -> None:
-        with self._world.call("turn_on", bmc.address):
-            super().turn_on(bmc, deadline=deadline)
 
 
 class World:

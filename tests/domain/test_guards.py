@@ -1,0 +1,72 @@
+"""Guards withhold power commands, each with its reason, and never the use of a proof."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fencing.domain.facts import ClusterFacts
+from fencing.domain.failover import plan
+from fencing.domain.guards import GUARDS, LAST_MOMENT, withheld
+from fencing.domain.intentions import Fence, Raise, UseProof
+from tests.domain.facts import NOW, POLICY, ago, cluster, host, off, run, silent, vm
+
+HOME = vm(1, run=run())
+
+
+def _cluster(**changes: Any) -> ClusterFacts:
+    first = changes.pop("first", silent(1))
+    return cluster(first, host(2), host(3), host(4), vms=(HOME,), **changes)
+
+
+HELD = {
+    "observe": _cluster(armed=False),
+    "another installation": _cluster(distrust="another installation"),
+    "this portal": _cluster(first=silent(1, is_self=True)),
+    "% of the cluster": cluster(silent(1), silent(2), host(3), vms=(HOME,)),
+    "witness": _cluster(witness_seen=False),
+    "started less than": _cluster(first=silent(1, seen_by_engine=False), engine_since=ago(29)),
+    "under way already": cluster(silent(1), host(2, fence_open=True), host(3), vms=(HOME,)),
+    "nobody would gain": cluster(silent(1), host(2), host(3)),
+    "would find room": cluster(silent(1), *(host(n, memory_mib=8) for n in (2, 3)), vms=(HOME,)),
+}
+
+
+@pytest.mark.parametrize("words", HELD)
+def test_each_guard_holds_the_fence_and_says_why(words: str) -> None:
+    facts = HELD[words]
+    wishes = plan(facts, NOW)
+    assert not any(isinstance(wish, Fence) for wish in wishes)
+    held = [wish for wish in wishes if isinstance(wish, Raise) and wish.kind == "fence_held"]
+    assert words in held[0].text
+
+
+@pytest.mark.parametrize("words", HELD)
+def test_no_guard_withholds_the_use_of_a_proof(words: str) -> None:
+    facts = HELD[words]
+    dead = replace(facts.hosts[0], controllers=(off(),))
+    wishes = plan(replace(facts, hosts=(dead, *facts.hosts[1:])), NOW)
+    assert any(isinstance(wish, UseProof) and wish.host == 1 for wish in wishes)
+
+
+def test_without_a_guards_reason_the_host_is_fenced() -> None:
+    assert withheld(_cluster(), silent(1), POLICY, NOW) == ""
+    assert any(isinstance(wish, Fence) for wish in plan(_cluster(), NOW))
+
+
+def test_two_hosts_are_too_few_to_tell_whose_silence_it_is() -> None:
+    pair = cluster(silent(1), host(2), vms=(HOME,))
+    assert withheld(pair, pair.hosts[0], POLICY, NOW) == ""
+
+
+def test_fence_alone_needs_nobody_who_gains() -> None:
+    alone = replace(POLICY, fence_alone="on")
+    assert withheld(cluster(silent(1), host(2), host(3)), silent(1), alone, NOW) == ""
+
+
+def test_the_last_moment_asks_a_part_of_the_same_guards() -> None:
+    assert set(LAST_MOMENT) < set(GUARDS)
+    crowd = HELD["% of the cluster"]
+    assert withheld(crowd, crowd.hosts[0], POLICY, NOW, guards=LAST_MOMENT)
+    watching = HELD["observe"]
+    assert not withheld(watching, watching.hosts[0], POLICY, NOW, guards=LAST_MOMENT)
