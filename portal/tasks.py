@@ -24,7 +24,7 @@ from vms.services.requests import ADVANCE as ADVANCE_VM
 LOST_AFTER = timedelta(seconds=0.5)
 
 
-@worker_ready.connect  # type: ignore[untyped-decorator]  # celery ships no types
+@worker_ready.connect
 def take_over(sender: Any, **_: object) -> None:
     """Make due what the predecessor of this worker left half done: it is dead by now."""
     now, tag = clock.now(), engines.me()

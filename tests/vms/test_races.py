@@ -1,11 +1,15 @@
 """Many threads at the same moment, on both databases: one winner, and nobody is hurt."""
 
 from datetime import timedelta
+from threading import Event
+
+from django.db import transaction
 
 from fencing.domain.power import PowerState
-from fencing.models import FenceOperation, Incident
+from fencing.models import FenceOperation, HaResource, Incident, PowerController
 from fencing.services import incidents, power
 from fencing.services.rounds import run_round
+from hosts.models import Host
 from hosts.services import looks
 from portal.core.services import broken_seal
 from tests.core.racing import race
@@ -127,6 +131,33 @@ def test_rounds_and_readings_at_once_fence_once_and_open_one_incident(both: Worl
     assert FenceOperation.objects.filter(kind="fence").count() == 1
     assert Incident.objects.filter(closed_at__isnull=True).count() == 1
     assert broken_seal() is None
+
+
+def test_rounds_that_overlap_keep_the_limit_of_fences_together(both: World) -> None:
+    """One round sees one host overdue, the next two: it must see the fence of the first."""
+    now = both.clock.time
+    type(both.cluster).objects.update(policy={"max_unreachable_pct": 100, "fence_alone": "on"})
+    for name, silent_s in (("node1", 9), ("node2", 20)):
+        seen = now - timedelta(seconds=silent_s)
+        Host.objects.filter(name=name).update(status="non_responsive", last_seen=seen)
+        HaResource.objects.filter(host__name=name).update(state="checking")
+    PowerController.objects.update(asked_at=now)
+    planned, second_done = Event(), Event()
+
+    def work(number: int) -> None:
+        if number:
+            planned.wait(20)
+            run_round(both.cluster.pk, now + timedelta(seconds=2))
+            second_done.set()
+            return
+        with transaction.atomic():
+            run_round(both.cluster.pk, now)
+            planned.set()
+            second_done.wait(0.5)  # it must not get there before this commits
+
+    assert [item for item in race(work, 2) if item is not None] == []
+    fenced = FenceOperation.objects.filter(kind="fence").values_list("host__name", flat=True)
+    assert list(fenced) == ["node2"]
 
 
 def test_of_many_incidents_at_once_one_is_opened(both: World) -> None:
