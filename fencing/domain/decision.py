@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from fencing.domain.evidence import Bmc, BmcEvidence, bmc_evidence, contradiction, kernel_lives
+from fencing.domain.evidence import (
+    Bmc,
+    BmcEvidence,
+    bmc_evidence,
+    contradiction,
+    kernel_lives,
+    looked_lately,
+)
 from fencing.domain.facts import HostFacts
 from fencing.domain.policy import Policy
 from hosts.domain.states import HostStatus
@@ -54,7 +61,7 @@ def decide(host: HostFacts, policy: Policy, now: datetime) -> Decision:
         return Decision(Verdict.PROVEN_DEAD, 2, bmc.why, bmc)
     if host.status is not HostStatus.NON_RESPONSIVE:
         return Decision(Verdict.WAIT, 0, "one look missed; the BMC is asked meanwhile", bmc)
-    if kernel_lives(host, now):
+    if kernel_lives(host, policy, now):
         return _row_4(host, policy, now, bmc)
     return _without_sign_of_life(host, policy, now, bmc)
 
@@ -65,6 +72,8 @@ def _without_sign_of_life(
     """Rows 6 and 8: neither proof nor sign of life."""
     if not grace_is_over(host, policy, now):
         return Decision(Verdict.WAIT, 0, f"within the grace of {policy.grace:g} s", bmc)
+    if bmc.answer is Bmc.ON and not looked_lately(host, policy, now):
+        return Decision(Verdict.WAIT, 0, "it has not been looked at lately", bmc)
     if bmc.answer is Bmc.ON:
         text = f"silent for the grace of {policy.grace:g} s, {bmc.why}, no sign of life"
         return Decision(Verdict.FENCE, 6, text, bmc)

@@ -1,7 +1,7 @@
 """From raw answers to typed evidence: YES, NO or UNKNOWN, each with a reason."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from fencing.domain.facts import EVIDENCE_MAX_AGE, ControllerFacts, HostFacts, Identity
@@ -106,10 +106,21 @@ def contradiction(host: HostFacts) -> ControllerFacts | None:
     return None
 
 
-def kernel_lives(host: HostFacts, now: datetime) -> bool:
+def looked_lately(host: HostFacts, policy: Policy, now: datetime) -> bool:
+    """Whether the last unanswered look is young enough to go by.
+
+    An engine that has not asked for a while knows nothing of the host: its own
+    slowness is nobody's death.  A look is as old as its question, so a patient
+    ``connect_deadline`` makes every answer older.
+    """
+    patience = timedelta(seconds=2 * policy.connect_deadline + policy.poll)
+    return host.kernel_at is not None and now - host.kernel_at <= max(EVIDENCE_MAX_AGE, patience)
+
+
+def kernel_lives(host: HostFacts, policy: Policy, now: datetime) -> bool:
     """Whether the network layer has shown a living kernel since the host fell silent."""
     return (
         host.kernel is KernelSign.ALIVE
-        and is_fresh(host.kernel_at, now)
+        and looked_lately(host, policy, now)
         and (host.last_seen is None or host.kernel_at is None or host.kernel_at > host.last_seen)
     )

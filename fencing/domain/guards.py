@@ -6,6 +6,7 @@ Missing data fails closed: what cannot be judged is not fenced, and said so.
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from fencing.domain.evidence import kernel_lives
 from fencing.domain.facts import ClusterFacts, HostFacts
 from fencing.domain.homes import need, rooms
 from fencing.domain.policy import Policy
@@ -73,6 +74,13 @@ def enough_fences_under_way(
     return f"a fence is under way already ({', '.join(under_way)})"
 
 
+def its_kernel_lives(cluster: ClusterFacts, host: HostFacts, policy: Policy, now: datetime) -> str:
+    """Row 4 holds since the fence was asked for; only ``degraded_action`` overrules it."""
+    if policy.degraded_action == "fence" or not kernel_lives(host, policy, now):
+        return ""
+    return "its kernel answers on the network: its VMs run"
+
+
 def nobody_gains(cluster: ClusterFacts, host: HostFacts, policy: Policy, now: datetime) -> str:
     """No HA VM of that host would find a home elsewhere."""
     if policy.fence_alone == "on":
@@ -97,6 +105,7 @@ GUARDS: tuple[Guard, ...] = (
     engine_is_cut_off,
     engine_is_new,
     enough_fences_under_way,
+    its_kernel_lives,
     nobody_gains,
 )
 
@@ -108,6 +117,7 @@ LAST_MOMENT: tuple[Guard, ...] = (
     it_is_this_portal,
     too_many_are_silent,
     engine_is_cut_off,
+    its_kernel_lives,
 )
 
 

@@ -77,9 +77,16 @@ def test_row_4_ends_in_a_fence_only_where_policy_says_so() -> None:
     assert _row(young, degraded_action="fence") == (Verdict.LEAVE_ALONE, 4)
 
 
-def test_row_4_an_old_sign_of_life_counts_no_longer() -> None:
-    assert _row(silent(kernel=KernelSign.ALIVE, kernel_at=ago(11)))[0] is Verdict.FENCE
-    assert _row(silent(kernel=KernelSign.ALIVE, kernel_at=ago(61)))[0] is Verdict.FENCE
+def test_an_engine_that_has_not_looked_lately_fences_nobody() -> None:
+    for kernel in KernelSign:
+        assert _row(silent(kernel=kernel, kernel_at=ago(10.1)))[0] is Verdict.WAIT
+    assert _row(silent(kernel_at=ago(10))) == (Verdict.FENCE, 6)
+    assert _row(silent(kernel_at=None))[0] is Verdict.WAIT
+
+
+def test_a_patient_deadline_makes_no_sign_of_life_too_old() -> None:
+    late = silent(kernel=KernelSign.ALIVE, kernel_at=ago(21))
+    assert _row(late, connect_deadline=10) == (Verdict.LEAVE_ALONE, 4)
 
 
 def test_row_6_after_the_grace_a_host_without_a_sign_of_life_is_fenced() -> None:
@@ -164,3 +171,5 @@ def test_no_facts_whatever_break_the_rules(item: HostFacts) -> None:
         assert item.status is HostStatus.NON_RESPONSIVE
         assert any(one.state is PowerState.ON for one in good)
         assert item.last_seen is None or item.last_seen <= ago(POLICY.grace)
+        assert item.kernel_at is not None
+        assert item.kernel_at >= ago(10)

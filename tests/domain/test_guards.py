@@ -9,6 +9,7 @@ from fencing.domain.facts import ClusterFacts
 from fencing.domain.failover import plan
 from fencing.domain.guards import GUARDS, LAST_MOMENT, withheld
 from fencing.domain.intentions import Fence, Raise, UseProof
+from hosts.domain.looks import KernelSign
 from tests.domain.facts import NOW, POLICY, ago, cluster, host, off, run, silent, vm
 
 HOME = vm(1, run=run())
@@ -70,3 +71,11 @@ def test_the_last_moment_asks_a_part_of_the_same_guards() -> None:
     assert withheld(crowd, crowd.hosts[0], POLICY, NOW, guards=LAST_MOMENT)
     watching = HELD["observe"]
     assert not withheld(watching, watching.hosts[0], POLICY, NOW, guards=LAST_MOMENT)
+
+
+def test_a_kernel_that_answers_stops_a_fence_that_was_asked_for_before() -> None:
+    lives = replace(silent(1), kernel=KernelSign.ALIVE, kernel_at=NOW)
+    facts = cluster(lives, host(2), host(3), vms=(HOME,))
+    assert "kernel" in withheld(facts, lives, POLICY, NOW, guards=LAST_MOMENT)
+    ordered = replace(POLICY, degraded_action="fence")
+    assert withheld(facts, lives, ordered, NOW, guards=LAST_MOMENT) == ""

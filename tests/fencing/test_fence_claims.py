@@ -1,5 +1,7 @@
 """Workers of a fence that are paused, killed or of an old epoch; fences that nobody holds."""
 
+from functools import partial
+
 import pytest
 from django.db import connection
 
@@ -74,6 +76,26 @@ def test_a_claim_that_has_run_out_sends_no_command_even_if_nobody_took_it(world:
         late = moments.inside != "turn_off" and again(op).state == "acting"
         if late and again(op).due_at <= world.clock.time:
             assert len(world.called("turn_off")) == sent, number
+
+
+def test_a_power_on_killed_at_any_moment_leaves_no_reading_of_the_time_before(
+    world: World,
+) -> None:
+    """Else the booted host would contradict its own BMC's old word, and call it a liar."""
+    number, killed = 0, True
+    while killed:
+        number += 1
+        Host.objects.filter(name="node1").update(status="down")
+        PowerController.objects.filter(address="node1").update(state="off", off_reads=2)
+        op = power.ask("power_on", world.host("node1").pk, now=world.clock.time)
+        killed = killed_at(world, number, partial(operations.advance, op.pk))
+        for _ in range(2):
+            world.clock.forward(15)
+            operations.advance(op.pk)
+        assert again(op).state == "done"
+        assert world.host("node1").status == "rebooting", number
+        assert world.bmc("node1").state == "unknown", number
+    assert number > 10
 
 
 def test_a_fence_killed_at_any_moment_is_finished_by_the_next_worker(world: World) -> None:

@@ -135,6 +135,7 @@ def test_rounds_and_readings_at_once_fence_once_and_open_one_incident(both: Worl
 
 def test_rounds_that_overlap_keep_the_limit_of_fences_together(both: World) -> None:
     """One round sees one host overdue, the next two: it must see the fence of the first."""
+    both.clock.forward(60)
     now = both.clock.time
     type(both.cluster).objects.update(policy={"max_unreachable_pct": 100, "fence_alone": "on"})
     for name, silent_s in (("node1", 9), ("node2", 20)):
