@@ -7,7 +7,7 @@ import pytest
 
 from fencing.domain.facts import ClusterFacts
 from fencing.domain.failover import plan
-from fencing.domain.guards import GUARDS, LAST_MOMENT, withheld
+from fencing.domain.guards import LAST_MOMENT, withheld
 from fencing.domain.intentions import Fence, Raise, UseProof
 from hosts.domain.looks import KernelSign
 from tests.domain.facts import NOW, POLICY, ago, cluster, host, off, run, silent, vm
@@ -65,8 +65,7 @@ def test_fence_alone_needs_nobody_who_gains() -> None:
     assert withheld(cluster(silent(1), host(2), host(3)), silent(1), alone, NOW) == ""
 
 
-def test_the_last_moment_asks_a_part_of_the_same_guards() -> None:
-    assert set(LAST_MOMENT) < set(GUARDS)
+def test_the_last_moment_stops_for_a_crowd_and_not_for_observing() -> None:
     crowd = HELD["% of the cluster"]
     assert withheld(crowd, crowd.hosts[0], POLICY, NOW, guards=LAST_MOMENT)
     watching = HELD["observe"]
