@@ -31,6 +31,7 @@ def look(host_id: int, early: int = 0) -> None:
         return
     policy = policy_of(host)
     pace = Pace(policy.poll, policy.connect_deadline, policy.missed_polls)
-    look_at(host_id, pace, early=bool(early))
+    if not look_at(host_id, pace, early=bool(early)):
+        return  # whoever had the turn asks for the next one
     due = Host.objects.values_list("look_due_at", flat=True).get(pk=host_id)
     wake(LOOK, host_id, at=due)

@@ -94,6 +94,20 @@ def test_a_vm_that_does_not_run_cannot_be_stopped(centre: Centre, admin: APIClie
     assert not VmOperation.objects.exists()
 
 
+def test_a_vm_that_waits_for_its_restart_stays_down_when_it_is_stopped(
+    centre: Centre, admin: APIClient
+) -> None:
+    now = clock.now()
+    evidence = Evidence(ProofKind.POWER_OFF, now, "proven off", EndReason.HOST_LOST)
+    assert close_run(Run.objects.get(vm=centre.db1).pk, evidence, now)
+
+    answer = act(admin, f"vms/{centre.db1.pk}/actions/stop")
+
+    assert answer.status_code == 202, answer.content
+    assert answer.json()["state"] == "done"
+    assert Vm.objects.get(pk=centre.db1.pk).wanted_up is False
+
+
 def test_a_start_opens_a_run_on_a_fit_host(centre: Centre, admin: APIClient) -> None:
     answer = act(admin, f"vms/{centre.idle1.pk}/actions/start")
     assert answer.status_code == 202, answer.content

@@ -151,7 +151,9 @@ RULES = (
     ),
     Rule(
         "row 4: a living kernel is left alone",
-        _patch((decision, "kernel_lives", _always(False))),
+        _patch(
+            (decision, "kernel_lives", _always(False)), (guards, "kernel_lives", _always(False))
+        ),
         _weighted(host__hang=3),
         "I7",
     ),

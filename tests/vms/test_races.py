@@ -140,7 +140,9 @@ def test_rounds_that_overlap_keep_the_limit_of_fences_together(both: World) -> N
     type(both.cluster).objects.update(policy={"max_unreachable_pct": 100, "fence_alone": "on"})
     for name, silent_s in (("node1", 9), ("node2", 20)):
         seen = now - timedelta(seconds=silent_s)
-        Host.objects.filter(name=name).update(status="non_responsive", last_seen=seen)
+        Host.objects.filter(name=name).update(
+            status="non_responsive", last_seen=seen, kernel_at=now
+        )
         HaResource.objects.filter(host__name=name).update(state="checking")
     PowerController.objects.update(asked_at=now)
     planned, second_done = Event(), Event()

@@ -6,6 +6,7 @@ from typing import Any
 from django.db import transaction
 
 from portal.core import edits
+from portal.core.models import OperationState
 from portal.core.services import record_event
 from portal.lib.live import announce_on_commit
 from portal.lib.queue import wake_on_commit
@@ -72,14 +73,37 @@ def act(vm: Vm, kind: str, *, actor: str, now: datetime) -> VmOperation:
     """Ask for a small act on the running copy; raises :class:`NotNow` when there is none.
 
     ``shutdown`` and ``stop`` first take down that the VM is wanted down, so that
-    nobody takes its end for a failure.
+    nobody takes its end for a failure, and a VM that waits for its restart stays down.
     """
     run = Run.objects.filter(vm=vm, ended_at__isnull=True).first()
-    if run is None:
+    last = vm.runs.order_by("-generation").first()
+    down = kind in ("shutdown", "stop")
+    if run is None and (last is None or not down or not vm.wanted_up):
         raise NotNow(f"{vm.name} does not run", "Nothing needs to be done, or start it first.")
-    if kind in ("shutdown", "stop"):
+    if down:
         want(vm, up=False, actor=actor, now=now)
+    if run is None:
+        return _nothing_to_do(kind, vm, last, actor=actor, now=now)
     return ask(kind, vm.pk, run.host_id, now=now, run=run, by=actor)
+
+
+def _nothing_to_do(
+    kind: str, vm: Vm, last: Run | None, *, actor: str, now: datetime
+) -> VmOperation:
+    """Return the finished operation of a VM that was asked to end and did not run."""
+    if last is None:
+        raise NotNow(f"{vm.name} has never run", "Nothing needs to be done.")
+    return VmOperation.objects.create(
+        kind=kind,
+        vm=vm,
+        host_id=last.host_id,
+        state=OperationState.DONE,
+        steps=[{"at": now.isoformat(), "text": "it did not run; it stays down"}],
+        requested_by=actor,
+        requested_at=now,
+        due_at=now,
+        ended_at=now,
+    )
 
 
 @transaction.atomic

@@ -39,6 +39,11 @@ class Patience:
             self._acts.append((start + SLOW_S, on_slow))
         self._acts.sort(key=lambda act: act[0])
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the deadline has passed, by a clock that runs while a process is frozen."""
+        return monotonic() >= self._end
+
     def left(self) -> float:
         """Return the seconds until the deadline, 0 when it has passed."""
         return max(0.0, self._end - monotonic())
@@ -91,7 +96,14 @@ class Lane:
 class Job(Generic[T]):
     """One call in a daemon thread; the place in ``lane`` must have been taken."""
 
-    def __init__(self, work: Callable[["Job[T]"], T], lane: Lane, name: str) -> None:
+    def __init__(
+        self,
+        work: Callable[["Job[T]"], T],
+        lane: Lane,
+        name: str,
+        patience: Patience | None = None,
+    ) -> None:
+        self._patience = patience
         self.done = threading.Event()
         self._work = work
         self._lane = lane
@@ -123,8 +135,12 @@ class Job(Generic[T]):
         return self._given_up and not self.done.is_set()
 
     def go_on(self) -> None:
-        """Call between two steps: raises :class:`GivenUp` when nobody waits any more."""
-        if self._given_up:
+        """Call between two steps: raises :class:`GivenUp` when nobody waits any more.
+
+        That is also so past the deadline: the whole process may have been frozen,
+        and what it was about to send may have been withdrawn since.
+        """
+        if self._given_up or (self._patience is not None and self._patience.is_over):
             raise GivenUp
 
     def _run(self) -> None:

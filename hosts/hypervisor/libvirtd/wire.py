@@ -14,7 +14,7 @@ import libvirt
 from hosts.domain.looks import KernelSign
 from hosts.domain.uri import endpoint
 from hosts.hypervisor.libvirtd.door import Door, Knock
-from hosts.hypervisor.libvirtd.jobs import Job, Lane, Patience
+from hosts.hypervisor.libvirtd.jobs import GivenUp, Job, Lane, Patience
 from hosts.hypervisor.libvirtd.link import Link
 from hosts.hypervisor.port import HypervisorError, NoSuchGuest, Refused
 
@@ -79,7 +79,7 @@ class Wire:
             def inside(job: Job[T]) -> T:
                 return self._inside(link, work, job)
 
-            job = Job(inside, lane, f"libvirt-{self._name}")
+            job = Job(inside, lane, f"libvirt-{self._name}", patience)
         except BaseException:
             lane.leave()
             raise
@@ -165,6 +165,9 @@ class Wire:
         failure: Exception
         try:
             return work(link, job.go_on)
+        except GivenUp:
+            text = "its deadline passed between two steps"
+            failure = NotHeard(text, KernelSign.UNKNOWN, sent=True)
         except libvirt.libvirtError as error:
             failure = _translated(error)  # raised below: by then the frames are free
         finally:
