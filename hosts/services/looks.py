@@ -105,17 +105,19 @@ def record_missed(
 
 @transaction.atomic
 def record_look(claim: LookClaim, look: Look, *, poll_s: float, now: datetime) -> LookEffect | None:
-    """Write down a whole answer; None when the turn was lost.
+    """Write down a whole answer; None when the turn was lost, or a stranger answered.
 
     The identity of a host is learned at the first look and never changed by a
-    later one: an answer of another machine is a missed look, not a new truth.
+    later one: an answer of another machine is a missed look, and nothing in its
+    list may be used.  But whoever answers there is no sign of death either.
     """
     host = claim.host
     foreign = _not_its_own(host, look)
     if foreign:
-        return record_missed(
-            claim, text=foreign, kernel=KernelSign.UNKNOWN, missed_polls=2, poll_s=poll_s, now=now
+        record_missed(
+            claim, text=foreign, kernel=KernelSign.ALIVE, missed_polls=2, poll_s=poll_s, now=now
         )
+        return None
     has_rebooted = rebooted(
         marker_before=host.boot_marker,
         marker_now=look.boot_marker,

@@ -120,4 +120,8 @@ def release(vm: Vm, *, actor: str, now: datetime) -> None:
     text = f"{vm.name}: released from quarantine by {actor}"
     record_event("vm.released", text, now=now, actor=actor, vm=vm.pk, cluster=vm.cluster_id)
     announce_on_commit("vm", vm.pk, "state")
+    run = Run.objects.filter(vm=vm, ended_at__isnull=True).first()
+    if run is not None:
+        # The alarm may have frozen it; only the open run's copy is ever resumed.
+        ask("resume", vm.pk, run.host_id, now=now, run=run, by=actor)
     wake_on_commit(ROUND, vm.cluster_id)
