@@ -31,6 +31,10 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
+MANAGE = str(ROOT / "manage.py")
+SETPRIV = "/usr/bin/setpriv"
+
+
 class RigError(Exception):
     """The demo did not do what a rig needs; the text ends with its last words."""
 
@@ -120,7 +124,8 @@ class Rig:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "demo.out").open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "manage.py"), "demo"],
+                # Whatever ends this process, the demo is told to stop.
+                [SETPRIV, "--pdeathsig", "TERM", "--", sys.executable, MANAGE, "demo"],
                 env=self.env, cwd=ROOT, stdout=out, stderr=out, start_new_session=True,
             )  # fmt: skip
         until(self.ready, deadline, "the portal to be ready")

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from hosts.domain.looks import KernelSign
+from hosts.domain.looks import KernelSign, Look
 from hosts.hypervisor import hypervisor_for
-from hosts.hypervisor.port import HypervisorError, Silent, Target
+from hosts.hypervisor.port import Hypervisor, HypervisorError, Silent, Target
 from hosts.models import Host
 from hosts.services import looks
 from portal.lib import clock, ids
@@ -56,6 +56,14 @@ def look_at(host_id: int, pace: Pace, *, early: bool = False) -> bool:
     if look.boot_marker is None:
         _mark(claim.host, pace.deadline_s)
     return True
+
+
+def own_look(host: Host, hypervisor: Hypervisor, deadline_s: float) -> Look:
+    """Return a fresh list of ``host`` itself; another machine at its address is silence."""
+    look = hypervisor.look(deadline=deadline_s)
+    if host.host_uuid and look.host_uuid != host.host_uuid:
+        raise Silent(f"{host.name}: another machine answers there", KernelSign.UNKNOWN)
+    return look
 
 
 def _missed(claim: looks.LookClaim, error: HypervisorError, pace: Pace) -> None:

@@ -16,7 +16,7 @@ from portal.core.models import OperationState
 from portal.lib import clock
 from vms.domain.states import EndReason, ProofKind
 from vms.models import Run, VmOperation
-from vms.operations.looking import target_of
+from vms.operations.looking import own_look, target_of
 from vms.selectors import run_of
 from vms.services import outcomes
 from vms.services.runs import Evidence
@@ -39,7 +39,7 @@ def advance_settle(op: VmOperation, deadline_s: float) -> None:
 def _destroy(op: VmOperation, run: Run, deadline_s: float) -> None:
     hypervisor = hypervisor_for(target_of(op.host))
     try:
-        look = hypervisor.look(deadline=deadline_s)
+        look = own_look(op.host, hypervisor, deadline_s)
         guest = look.guest(run.vm.uuid)
         if guest is not None and guest.executes:
             text = "it executes after all"

@@ -26,7 +26,7 @@ from portal.core.services import installation_id
 from portal.lib import clock
 from vms.domain.states import EndReason, ProofKind, RunState
 from vms.models import Run, VmOperation
-from vms.operations.looking import target_of
+from vms.operations.looking import own_look, target_of
 from vms.selectors import run_of
 from vms.services import outcomes, runs
 from vms.services.runs import Evidence
@@ -63,7 +63,7 @@ def advance_start(op: VmOperation, deadline_s: float) -> None:
 def _check(op: VmOperation, run: Run, hypervisor: Hypervisor, deadline_s: float) -> None:
     """Read the target's list afresh: it must answer, and must not run a copy already."""
     try:
-        look = hypervisor.look(deadline=deadline_s)
+        look = own_look(run.host, hypervisor, deadline_s)
     except HypervisorError as error:
         outcomes.not_started(op, run, str(error), now=clock.now(), blame_host=False)
         return
@@ -100,7 +100,7 @@ def _ask_again(op: VmOperation, run: Run, hypervisor: Hypervisor, deadline_s: fl
     """Look whether the unanswered call was carried out; after a while, withdraw it."""
     asked_at = clock.now()
     try:
-        look = hypervisor.look(deadline=deadline_s)
+        look = own_look(run.host, hypervisor, deadline_s)
         if _runs_there(look, run):
             outcomes.started(op, run, "the host lists it", now=clock.now())
         elif op.step == "withdraw":
