@@ -42,6 +42,7 @@ def test_a_failover_survives_the_death_of(story: Story, victim: str, step: str) 
 
     story.wait_elsewhere(lost, host, deadline=90)
     for name in lost:
-        newest, before = story.runs(name)[:2]
-        assert story.proof(before) == "power_off"
+        # A start whose worker died may have been withdrawn before it succeeded.
+        newest, *before = story.runs(name)[:3]
+        assert "power_off" in {story.proof(run) for run in before}
         assert newest["ended_at"] is None
