@@ -39,7 +39,7 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
     uuid = serializers.UUIDField(required=False)
     run = serializers.SerializerMethodField()
     disks = DiskSerializer(many=True, read_only=True)
-    memory_mib = serializers.IntegerField(min_value=1)
+    memory_mib = serializers.IntegerField(min_value=1, max_value=16_777_216)  # 16 TiB
     vcpus = serializers.IntegerField(min_value=1, max_value=4096)
     priority = serializers.IntegerField(min_value=0, max_value=100, required=False)
     start_tier = serializers.IntegerField(min_value=0, max_value=9, required=False)
