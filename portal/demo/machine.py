@@ -31,9 +31,10 @@ _FOLDERS = {
     "XDG_CACHE_HOME": "cache",
     "XDG_DATA_HOME": "data",
 }
-#: A kill by a BMC must take effect within 50 ms: what a busy libvirtd does not
-#: tell in this time is taken from the snapshot of the last second.
-_LAST_LOOK_S = 0.02
+#: The network is cut already when this begins.  A healthy libvirtd tells in a few
+#: milliseconds; what a busy one does not tell in this time is taken from the
+#: snapshot of the last second.
+_LAST_LOOK_S = 0.5
 
 
 class State(StrEnum):
