@@ -112,7 +112,7 @@ def record_look(claim: LookClaim, look: Look, *, poll_s: float, now: datetime) -
     list may be used.  But whoever answers there is no sign of death either.
     """
     host = claim.host
-    foreign = _not_its_own(host, look)
+    foreign = stranger(host, look)
     if foreign:
         record_missed(
             claim, text=foreign, kernel=KernelSign.ALIVE, missed_polls=2, poll_s=poll_s, now=now
@@ -145,12 +145,13 @@ def record_look(claim: LookClaim, look: Look, *, poll_s: float, now: datetime) -
     )
 
 
-def _not_its_own(host: Host, look: Look) -> str:
-    """Return why this is not the answer of ``host``, or the empty text."""
+def stranger(host: Host, look: Look) -> str:
+    """Return why this look is another machine's and not ``host``'s own, or the empty text."""
     if host.host_uuid:
         same = look.host_uuid == host.host_uuid
         return "" if same else f"another machine answers there (UUID {look.host_uuid})"
-    twin = Host.objects.filter(host_uuid=look.host_uuid).exclude(host_uuid="").first()
+    others = Host.objects.exclude(pk=host.pk).exclude(host_uuid="")
+    twin = others.filter(host_uuid=look.host_uuid).first()
     return f"the machine that answers there is {twin.name} already" if twin else ""
 
 
@@ -188,11 +189,6 @@ def _learned(look: Look) -> dict[str, Any]:
         "boot_marker": look.boot_marker or "",
         "uptime_s": look.uptime_s,
     }
-
-
-def marker_is_missing(host_id: int) -> bool:
-    """Whether the host carries no boot marker yet (new, or rebooted)."""
-    return Host.objects.filter(pk=host_id, boot_marker="").exists()
 
 
 def set_marker(host_id: int, token: str) -> None:

@@ -53,7 +53,7 @@ def look_at(host_id: int, pace: Pace, *, early: bool = False) -> bool:
         return True
     if sightings.record(claim, look, known, poll_s=pace.poll_s, now=clock.now()):
         wake(ROUND, claim.host.cluster_id)
-    if look.boot_marker is None:
+    if look.boot_marker is None and not looks.stranger(claim.host, look):
         _mark(claim.host, pace.deadline_s)
     return True
 
@@ -61,8 +61,9 @@ def look_at(host_id: int, pace: Pace, *, early: bool = False) -> bool:
 def own_look(host: Host, hypervisor: Hypervisor, deadline_s: float) -> Look:
     """Return a fresh list of ``host`` itself; another machine at its address is silence."""
     look = hypervisor.look(deadline=deadline_s)
-    if host.host_uuid and look.host_uuid != host.host_uuid:
-        raise Silent(f"{host.name}: another machine answers there", KernelSign.UNKNOWN)
+    why = looks.stranger(host, look)
+    if why:
+        raise Silent(f"{host.name}: {why}", KernelSign.UNKNOWN)
     return look
 
 

@@ -78,9 +78,3 @@ def hold(vm_id: int, why: str, now: datetime) -> None:
     if vm.waiting_for != why or vm.waiting_since is None:
         Vm.objects.filter(pk=vm_id).update(waiting_for=why, waiting_since=vm.waiting_since or now)
         announce_on_commit("vm", vm_id, "waiting")
-
-
-def due(now: datetime) -> list[int]:
-    """Return the operations that the sweep must wake."""
-    rows = VmOperation.objects.filter(state__in=OPEN_STATES, due_at__lte=now)
-    return list(rows.order_by("due_at").values_list("pk", flat=True)[:200])
