@@ -5,10 +5,11 @@ from celery import shared_task
 from fencing import operations
 from fencing.selectors import policy_of
 from fencing.services.rounds import run_round
+from hosts.domain.liveness import Pace
 from hosts.models import Host
 from portal.lib import clock
 from portal.lib.queue import wake
-from vms.operations.looking import LOOK, Pace, look_at
+from vms.operations.looking import LOOK, look_at
 
 
 @shared_task(name="fencing.advance", ignore_result=True)

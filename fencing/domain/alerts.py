@@ -24,7 +24,6 @@ class AlertKind(StrEnum):
     VM_PAUSED = "vm_paused"
     BOOT_OVERDUE = "boot_overdue"
     STAYS_OFF = "stays_off"  # switched on as often as policy allows
-    DISK_CLASH = "disk_clash"
 
 
 CURE: dict[AlertKind, str] = {
@@ -42,7 +41,10 @@ CURE: dict[AlertKind, str] = {
         "If you know that the host is off, confirm it by hand."
     ),
     AlertKind.FENCE_HELD: "Read which guard holds the fence back, and remove its reason.",
-    AlertKind.BMC_AUTH: "Enter the BMC's right user and password under power controllers.",
+    AlertKind.BMC_AUTH: (
+        "Enter the BMC's right user and password under power controllers, or repair them on the "
+        "BMC and ask it at once; it is seldom asked by itself, lest it lock the account."
+    ),
     AlertKind.BMC_FOREIGN: (
         "The address leads to another machine's BMC. Correct the address, or swap the two entries."
     ),
@@ -65,10 +67,12 @@ CURE: dict[AlertKind, str] = {
     AlertKind.NO_ROOM: "Make room on a host, add one, or lower what the VM needs.",
     AlertKind.START_FAILED: "Read the host's own error in the operation, and repair its cause.",
     AlertKind.VM_DESTROYED: "Somebody stopped it on the host itself. Start it if that was wrong.",
-    AlertKind.VM_PAUSED: "Repair its storage, then resume or restart it.",
+    AlertKind.VM_PAUSED: (
+        "Its storage failed, or it crashed and was kept for a look. Repair the cause, then "
+        "resume it, or stop it and start it again."
+    ),
     AlertKind.BOOT_OVERDUE: "It was powered on and does not answer. Look at its console.",
     AlertKind.STAYS_OFF: (
         "It went off again after each power-on. Find out why, then switch it on by hand."
     ),
-    AlertKind.DISK_CLASH: "Two VMs write to one disk. Stop one of them at once.",
 }

@@ -4,11 +4,18 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from fencing.domain.alerts import AlertKind
-from fencing.domain.facts import EVIDENCE_MAX_AGE, ClusterFacts, HostFacts, Identity
+from fencing.domain.facts import (
+    EVIDENCE_MAX_AGE,
+    ClusterFacts,
+    ControllerFacts,
+    HostFacts,
+    Identity,
+)
 from fencing.domain.intentions import (
     AskBmc,
     BootOverdue,
     Clear,
+    Evacuated,
     Intention,
     MoveHa,
     PowerOn,
@@ -46,12 +53,18 @@ def calm(
         yield Clear(AlertKind.BOOT_OVERDUE, host.pk, 0)
         yield Clear(AlertKind.STAYS_OFF, host.pk, 0)
         yield from _being_fenced(host) if host.ha is HaState.FENCING else _answers(host)
+        if host.status is HostStatus.PREPARING and not _may_run_there(cluster, host):
+            yield Evacuated(host.pk, "no VM is left on it")
     elif host.status is HostStatus.MAINTENANCE and host.ha is not HaState.INELIGIBLE:
         yield MoveHa(host.pk, HaEvent.INELIGIBLE, 0, "it is in maintenance")
     elif host.status is HostStatus.DOWN:
         yield from _power_on(cluster, host, policy)
     elif host.status is HostStatus.REBOOTING and overdue:
         yield BootOverdue(host.pk, f"no answer {policy.boot_wait:g} s after it was powered on")
+
+
+def _may_run_there(cluster: ClusterFacts, host: HostFacts) -> bool:
+    return any(vm.run is not None and host.pk in vm.run.holders for vm in cluster.vms)
 
 
 #: Every BMC is asked this often even when all is well: does it answer, whose is
@@ -122,7 +135,7 @@ def controllers(cluster: ClusterFacts, host: HostFacts) -> Iterator[Intention]:
     wrong: dict[AlertKind, str] = {}
     for item in host.controllers:
         if item.problem is PowerProblem.REFUSED_AUTH:
-            wrong[AlertKind.BMC_AUTH] = "the BMC refuses the account"
+            wrong[AlertKind.BMC_AUTH] = f"the BMC refuses the account{_asked_again(item)}"
         elif item.problem is not None:
             wrong[AlertKind.BMC_UNREACHABLE] = f"the BMC gives no answer ({item.problem})"
         elif item.identity is Identity.FOREIGN:
@@ -136,6 +149,16 @@ def controllers(cluster: ClusterFacts, host: HostFacts) -> Iterator[Intention]:
         yield Clear(AlertKind.CONTRADICTION, host.pk, 0)
 
 
+#: Many BMCs lock an account after a few wrong passwords.
+_AFTER_REFUSAL = timedelta(seconds=300)
+
+
+def _asked_again(item: ControllerFacts) -> str:
+    return (
+        f"; asked again at {item.asked_at + _AFTER_REFUSAL:%H:%M:%S} UTC" if item.asked_at else ""
+    )
+
+
 def ask_if_stale(
     host: HostFacts, now: datetime, patience: timedelta = EVIDENCE_MAX_AGE / 2
 ) -> Iterator[Intention]:
@@ -143,8 +166,7 @@ def ask_if_stale(
     if host.check_open or host.fence_open or not host.controllers:
         return
     if all(item.problem is PowerProblem.REFUSED_AUTH for item in host.controllers):
-        # Many BMCs lock an account after a few wrong passwords.
-        patience = max(patience, timedelta(seconds=300))
+        patience = max(patience, _AFTER_REFUSAL)
     asked = [item.asked_at for item in host.controllers if item.asked_at is not None]
     if not asked or now - max(asked) >= patience:
         silent = host.status is HostStatus.NON_RESPONSIVE or host.slow_since is not None

@@ -1,4 +1,4 @@
-"""Decide about one silent host: the table of ha.md, first row that fits.
+"""Decide about one silent host: the table of docs/decisions.md, first row that fits.
 
 Rows 3, 5 and 7 need the storage heartbeat, which is UNKNOWN for now: they never
 fit, and nothing here may treat their absence as a sign of death.

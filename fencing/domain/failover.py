@@ -96,7 +96,9 @@ def _silent(
     cluster: ClusterFacts, host: HostFacts, policy: Policy, decision: Decision, now: datetime
 ) -> Iterator[Intention]:
     """Move a non-responsive host along its HA table, one verdict at a time."""
-    yield Raise(AlertKind.HOST_NOT_RESPONDING, host.pk, 0, decision.why)
+    seen = f"{host.last_seen:%H:%M:%S} UTC" if host.last_seen else "it was entered"
+    text = f"no answer since {seen}; {decision.why}"
+    yield Raise(AlertKind.HOST_NOT_RESPONDING, host.pk, 0, text)
     if host.ha in (HaState.AVAILABLE, HaState.RECOVERED):
         yield MoveHa(host.pk, HaEvent.UNHEALTHY, 0, "its looks go unanswered")
         yield MoveHa(host.pk, HaEvent.CHECK, 0, "BMC and network are asked")
@@ -110,6 +112,7 @@ def _silent(
     else:
         yield Clear(AlertKind.HOST_DEGRADED, host.pk, 0)
     if decision.verdict is Verdict.FENCE and fenceable:
+        yield Clear(AlertKind.CONFIRM_REBOOT, host.pk, 0)  # the BMC can be asked after all
         yield from _fence(cluster, host, policy, decision, now)
     if decision.verdict is Verdict.ASK:
         yield Raise(AlertKind.CONFIRM_REBOOT, host.pk, 0, decision.why)

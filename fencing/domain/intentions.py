@@ -76,6 +76,14 @@ class BootOverdue:
 
 
 @dataclass(frozen=True, slots=True)
+class Evacuated:
+    """No VM is left on a host that shall go into maintenance."""
+
+    host: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Start:
     """Start a VM on a host."""
 
@@ -120,6 +128,7 @@ Intention = (
     | Release
     | PowerOn
     | BootOverdue
+    | Evacuated
     | Start
     | Hold
     | Raise

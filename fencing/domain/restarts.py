@@ -7,7 +7,6 @@ from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ClusterFacts
 from fencing.domain.homes import need, rooms
 from fencing.domain.intentions import AskBmc, Clear, Hold, Intention, Raise, Start
-from hosts.domain.states import HostStatus
 from vms.domain.placement import choose, take
 from vms.domain.restart import (
     PROOF_MAX_AGE,
@@ -17,7 +16,7 @@ from vms.domain.restart import (
     wants_start,
     went_down_on_purpose,
 )
-from vms.domain.states import HOST_PROOFS, EndReason, ProofKind
+from vms.domain.states import HOST_PROOFS, EndReason, ProofKind, VmState
 
 
 def restarts(cluster: ClusterFacts, now: datetime) -> Iterator[Intention]:
@@ -123,7 +122,13 @@ def _reason(vm: VmFacts) -> str:
     return f"its last run ended ({vm.last.reason}), proof {vm.last.kind}"
 
 
+#: The first refusal is followed by a try elsewhere within a second; then a person is told.
+_REFUSALS_TOLD = 2
+
+
 def _standing_alerts(cluster: ClusterFacts, vm: VmFacts) -> Iterator[Intention]:
+    yield from _failed_start(cluster, vm)
+    yield from _paused(cluster, vm)
     if vm.quarantined:
         return
     destroyed = (
@@ -139,6 +144,21 @@ def _standing_alerts(cluster: ClusterFacts, vm: VmFacts) -> Iterator[Intention]:
         yield Clear(AlertKind.VM_DESTROYED, 0, vm.pk)
     if vm.run is not None:
         yield Clear(AlertKind.NO_ROOM, 0, vm.pk)
-        home = cluster.host(vm.run.host)
-        if home is not None and home.status is HostStatus.UP and not vm.run.outstanding:
-            yield Clear(AlertKind.START_FAILED, 0, vm.pk)
+
+
+def _failed_start(cluster: ClusterFacts, vm: VmFacts) -> Iterator[Intention]:
+    if vm.tries < _REFUSALS_TOLD or not (vm.ha and vm.wanted_up) or vm.quarantined:
+        yield Clear(AlertKind.START_FAILED, 0, vm.pk)
+        return
+    host = cluster.host(vm.refused_by) if vm.refused_by else None
+    by = f", last by {host.name}" if host else ""
+    yield Raise(AlertKind.START_FAILED, 0, vm.pk, f"its start was refused {vm.tries} times{by}")
+
+
+def _paused(cluster: ClusterFacts, vm: VmFacts) -> Iterator[Intention]:
+    """A guest that its host has stopped: on a storage error, or kept after a crash."""
+    host = cluster.host(vm.run.host) if vm.run else None
+    if host is None or vm.state is not VmState.PAUSED:
+        yield Clear(AlertKind.VM_PAUSED, 0, vm.pk)
+        return
+    yield Raise(AlertKind.VM_PAUSED, 0, vm.pk, f"paused on {host.name}, and not by a person")

@@ -89,6 +89,8 @@ def record_reading(
         first_off_at=row.first_off_at if went_on else (asked_at if off else None),
         off_reads=row.off_reads + 1 if went_on else int(off),
     )
+    if row.problem:
+        _hurry_fence(row.host_id, now)
     if state != row.state or row.problem:
         record_event(
             "bmc.reading",
@@ -99,6 +101,16 @@ def record_reading(
             evidence={"state": state, "guid": guid, "asked_at": asked_at.isoformat()},
         )
         announce_on_commit("host", row.host_id, "power")
+
+
+def _hurry_fence(host_id: int, now: datetime) -> None:
+    """The BMC can be used again: a fence that waits for its next try need not wait on."""
+    waiting = FenceOperation.objects.filter(
+        host_id=host_id, kind="fence", state=OperationState.WAITING, due_at__gt=now
+    )
+    for pk in waiting.values_list("pk", flat=True):
+        waiting.filter(pk=pk).update(due_at=now, version=F("version") + 1)
+        wake_on_commit(ADVANCE, pk)
 
 
 def identity_of(guid: str | None, host_uuid: str) -> Identity:
@@ -276,6 +288,7 @@ def change_controller(controller: PowerController, now: datetime, **changes: Any
     text = f"power controller of {controller.host.name} changed: it is tested anew"
     record_event("bmc.changed", text, now=now, host=controller.host_id)
     ask("check", controller.host_id, now=now, why="its settings changed")
+    _hurry_fence(controller.host_id, now)
 
 
 def is_down(host_id: int) -> bool:

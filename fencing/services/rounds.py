@@ -92,6 +92,10 @@ def _boot_overdue(item: wish.BootOverdue, facts: ClusterFacts, now: datetime) ->
     incidents.raise_alert(AlertKind.BOOT_OVERDUE, item.host, 0, item.why, now)
 
 
+def _evacuated(item: wish.Evacuated, facts: ClusterFacts, now: datetime) -> None:
+    move_host(item.host, HostEvent.EVACUATED, why=item.why, now=now)
+
+
 def _start(item: wish.Start, facts: ClusterFacts, now: datetime) -> None:
     vm = Vm.objects.get(pk=item.vm)
     last = vm.runs.order_by("-generation").first()
@@ -124,6 +128,7 @@ _WRITERS: dict[type, Callable[[Any, ClusterFacts, datetime], None]] = {
     wish.Release: _release,
     wish.PowerOn: _power_on,
     wish.BootOverdue: _boot_overdue,
+    wish.Evacuated: _evacuated,
     wish.Start: _start,
     wish.Hold: _hold,
     wish.Raise: _raise,

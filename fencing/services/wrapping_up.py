@@ -8,11 +8,11 @@ from fencing.models import Alert, HaResource, Incident
 from fencing.services.incidents import clear_alert, close_incident, raise_alert
 from hosts.domain.states import HostStatus
 from hosts.models import Host
-from portal.core.models import Event, Setting
+from portal.core.models import OPEN_STATES, Event, Setting
 from portal.lib.ha.states import HaState
 from vms.domain.restart import VmFacts, wants_start
-from vms.domain.states import RunState, VmState
-from vms.models import Run, Vm
+from vms.domain.states import EndReason, RunState, VmState
+from vms.models import Run, Vm, VmOperation
 from vms.selectors import vm_facts
 from vms.services.runs import set_state
 
@@ -38,7 +38,8 @@ def close_finished(facts: ClusterFacts, now: datetime) -> None:
         if incident.host is not None and incident.host.cluster_id == cluster_id:
             _close_host_incident(incident, incident.host, waiting, now)
         elif incident.vm in {vm.pk for vm in facts.vms} - waiting:
-            close_incident(incident, "restarted", _homes({incident.vm}), now)
+            whole, told = _what_became_of({incident.vm})
+            close_incident(incident, "restarted" if whole else "incomplete", told, now)
 
 
 def _waits(vm: VmFacts, facts: ClusterFacts) -> bool:
@@ -52,31 +53,48 @@ def _close_host_incident(incident: Incident, host: Host, waiting: set[int], now:
     silent = host.status in (HostStatus.NON_RESPONSIVE, HostStatus.CONNECTING)
     if silent or (ha is not None and ha.state in _TROUBLED):
         return
-    touched = set(
-        Event.objects.filter(incident=incident.pk).exclude(vm=0).values_list("vm", flat=True)
-    )
-    if touched & waiting:
+    touched = _touched(incident, host)
+    if touched & waiting or _is_being_settled(host):
         return
-    if not touched:
-        answers = host.status == HostStatus.UP
-        outcome = "recovered" if answers else "host_down"
-        text = (
-            f"{host.name} answers again; nothing was restarted"
-            if answers
-            else (f"{host.name} is proven off; no VM ran on it")
-        )
+    if touched:
+        whole, told = _what_became_of(touched)
+        close_incident(incident, "failed_over" if whole else "incomplete", told, now)
+    elif host.status in (HostStatus.DOWN, HostStatus.REBOOTING):
+        close_incident(incident, "host_down", f"{host.name} is proven off; no VM ran on it", now)
     else:
-        outcome = "failed_over"
-        homes = _homes(touched)
-        text = f"{len(touched)} VMs of {host.name} have their place: {homes}"
-    close_incident(incident, outcome, text, now)
+        text = f"{host.name} answers again; nothing was restarted"
+        close_incident(incident, "recovered", text, now)
 
 
-def _homes(vms: set[int]) -> str:
-    runs = Run.objects.filter(vm_id__in=vms, ended_at__isnull=True).select_related("vm", "host")
-    placed = {run.vm_id: f"{run.vm.name} on {run.host.name}" for run in runs}
-    names = dict(Vm.objects.filter(pk__in=vms).values_list("pk", "name"))
-    return ", ".join(placed.get(pk, f"{names.get(pk, pk)} down") for pk in sorted(vms))
+def _touched(incident: Incident, host: Host) -> set[int]:
+    """Return the VMs that a host's incident is about: it ended their runs."""
+    named = Event.objects.filter(incident=incident.pk).exclude(vm=0).values_list("vm", flat=True)
+    lost = Run.objects.filter(
+        host=host, ended_at__gte=incident.opened_at, proof__reason=EndReason.HOST_LOST
+    )
+    return set(named) | set(lost.values_list("vm_id", flat=True))
+
+
+def _is_being_settled(host: Host) -> bool:
+    """Whether it is still open what became of a run there: the host's list does not tell it."""
+    return VmOperation.objects.filter(host=host, kind="settle", state__in=OPEN_STATES).exists()
+
+
+def _what_became_of(vms: set[int]) -> tuple[bool, str]:
+    """Return whether all of them run, and each one's place, or why it has none."""
+    runs = Run.objects.filter(vm_id__in=vms, ended_at__isnull=True).select_related("host")
+    places = {run.vm_id: run.host.name for run in runs}
+    rows = Vm.objects.filter(pk__in=vms)
+    running = [f"{vm.name} on {places[vm.pk]}" for vm in rows if _runs(vm, places)]
+    others = [f"{vm.name} is {vm.state}" for vm in rows if not _runs(vm, places)]
+    told = "; ".join([", ".join(running)] * bool(running) + others)
+    if len(rows) > 1:
+        told = f"{len(running)} of {len(rows)} VMs run again: {told}"
+    return not others, told
+
+
+def _runs(vm: Vm, places: dict[int, str]) -> bool:
+    return vm.pk in places and not vm.quarantined
 
 
 def _vm_alerts(cluster_id: int, now: datetime) -> None:
@@ -85,7 +103,7 @@ def _vm_alerts(cluster_id: int, now: datetime) -> None:
         Vm.objects.filter(cluster_id=cluster_id, quarantined=True).values_list("pk", flat=True)
     )
     for vm in Vm.objects.filter(pk__in=marked):
-        raise_alert(kind, 0, vm.pk, f"{vm.name}: {vm.state_reason}", now)
+        raise_alert(kind, 0, vm.pk, vm.state_reason, now)
     for vm_id in Alert.objects.filter(kind=kind, closed_at__isnull=True).values_list(
         "vm", flat=True
     ):

@@ -1,6 +1,17 @@
 """From looks to events: pure counting, no clock of its own."""
 
+from dataclasses import dataclass
+
 from hosts.domain.states import HostEvent, Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often and how patiently a host is looked at; seconds and looks of its policy."""
+
+    poll_s: float
+    deadline_s: float
+    missed_polls: int
 
 
 def after_good_look(*, fit: bool, wanted: Wanted) -> HostEvent:
@@ -28,7 +39,7 @@ def rebooted(
 ) -> bool:
     """Say whether the host has certainly rebooted between two looks.
 
-    Both signs are needed (architecture.md, "Proof kinds"): the boot marker is
+    Both signs are needed (docs/decisions.md, "Proofs"): the boot marker is
     gone *and* the uptime fell.  Either alone has an innocent cause: a marker is
     lost when somebody deletes a pool, an uptime is missing in a container.
     """

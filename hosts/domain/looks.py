@@ -115,7 +115,7 @@ class KernelSign(StrEnum):
     """What the network layer says of a host whose libvirtd gave no answer.
 
     A refusal or an accepted connection can only come from a living kernel;
-    an unanswered SYN says nothing at all (ha.md, "Evidence").
+    an unanswered SYN says nothing at all (docs/decisions.md, "Evidence").
     """
 
     ALIVE = "alive"

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 
 class HostStatus(StrEnum):
-    """What is observed of a host (ha.md, "Host status")."""
+    """What is observed of a host."""
 
     PENDING = "pending"  # never seen
     UP = "up"

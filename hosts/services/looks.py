@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
-from hosts.domain.liveness import after_good_look, after_missed_look, rebooted
+from hosts.domain.liveness import Pace, after_good_look, after_missed_look, rebooted
 from hosts.domain.looks import KernelSign, Look
 from hosts.domain.states import SILENCE_EXPECTED, SLOW_LOOK, HostEvent, HostStatus, Wanted
 from hosts.models import Host
@@ -26,6 +26,7 @@ class LookClaim:
     host: Host
     version: int
     asked_at: datetime
+    pace: Pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +39,22 @@ class LookEffect:
     disproved: bool = False  # the boot marker is the one from before the proof
 
 
-def claim_look(
-    host_id: int, *, now: datetime, deadline_s: float, early_s: float
-) -> LookClaim | None:
+def claim_look(host_id: int, pace: Pace, *, now: datetime, early: bool = False) -> LookClaim | None:
     """Take the turn to look at a host, or return None when it is not due or taken.
 
-    ``early_s``: how long before its time the turn may be taken, because a hint
-    came in.  No longer than a regular pause: a turn due later than that is
-    somebody's, who is still waiting for the answer.
+    ``early``: a hint came in, so the turn may be taken before its time, though by
+    no more than a regular pause: a turn due later than that is somebody's, who is
+    still waiting for the answer.
     """
+    early_s = pace.poll_s if early else 0.0
     host = Host.objects.select_related("cluster").filter(pk=host_id).first()
     if host is None or host.look_due_at > now + timedelta(seconds=early_s):
         return None
     won = Host.objects.filter(pk=host_id, look_version=host.look_version).update(
         look_version=F("look_version") + 1,
-        look_due_at=now + timedelta(seconds=deadline_s + 2),
+        look_due_at=now + timedelta(seconds=pace.deadline_s + 2),
     )
-    return LookClaim(host, host.look_version + 1, now) if won else None
+    return LookClaim(host, host.look_version + 1, now, pace) if won else None
 
 
 def note_slow(claim: LookClaim, now: datetime) -> bool:
@@ -79,14 +79,12 @@ def record_missed(
     *,
     text: str,
     kernel: KernelSign,
-    missed_polls: int,
-    poll_s: float,
     now: datetime,
 ) -> LookEffect | None:
     """Count an unanswered look; None when the turn was lost."""
     host = claim.host
     missed = host.missed + 1
-    pause = SLOW_POLL if host.status in SLOW_LOOK else timedelta(seconds=poll_s)
+    pause = SLOW_POLL if host.status in SLOW_LOOK else timedelta(seconds=claim.pace.poll_s)
     changes: dict[str, Any] = {
         "missed": missed,
         "missed_since": host.missed_since or claim.asked_at,
@@ -97,14 +95,14 @@ def record_missed(
     # The turn ends when the answer failed to come; a silent host is asked again at once.
     if not _take(claim, max(now, claim.asked_at + pause), **changes):
         return None
-    event = after_missed_look(missed, missed_polls)
+    event = after_missed_look(missed, claim.pace.missed_polls)
     expected = HostStatus(host.status) in SILENCE_EXPECTED
     moved = move_host(host.pk, event, why=text, now=now, quiet=expected)
     return LookEffect(moved=moved)
 
 
 @transaction.atomic
-def record_look(claim: LookClaim, look: Look, *, poll_s: float, now: datetime) -> LookEffect | None:
+def record_look(claim: LookClaim, look: Look, *, now: datetime) -> LookEffect | None:
     """Write down a whole answer; None when the turn was lost, or a stranger answered.
 
     The identity of a host is learned at the first look and never changed by a
@@ -114,9 +112,7 @@ def record_look(claim: LookClaim, look: Look, *, poll_s: float, now: datetime) -
     host = claim.host
     foreign = stranger(host, look)
     if foreign:
-        record_missed(
-            claim, text=foreign, kernel=KernelSign.ALIVE, missed_polls=2, poll_s=poll_s, now=now
-        )
+        record_missed(claim, text=foreign, kernel=KernelSign.ALIVE, now=now)
         return None
     has_rebooted = rebooted(
         marker_before=host.boot_marker,
@@ -127,7 +123,7 @@ def record_look(claim: LookClaim, look: Look, *, poll_s: float, now: datetime) -
     disproved = bool(host.marker_at_proof) and look.boot_marker == host.marker_at_proof
     changes = _learned(look) | _answered(claim.asked_at)
     changes["disproved"] = disproved or (host.disproved and not has_rebooted)
-    if not _take(claim, claim.asked_at + timedelta(seconds=poll_s), **changes):
+    if not _take(claim, claim.asked_at + timedelta(seconds=claim.pace.poll_s), **changes):
         return None
     if look.boot_marker != (host.boot_marker or None) or host.slow_since:
         announce_on_commit("host", host.pk)

@@ -86,7 +86,7 @@ class Setting(models.Model):
 
 
 class OperationState(models.TextChoices):
-    """Life of a piece of work (portal.md)."""
+    """Life of a piece of work."""
 
     REQUESTED = "requested"
     ACTING = "acting"  # an engine has claimed it and may be talking to hardware
@@ -101,7 +101,7 @@ OPEN_STATES = (OperationState.REQUESTED, OperationState.ACTING, OperationState.W
 
 
 class Operation(models.Model):
-    """Work asked for, as a row: the row *is* the queue (architecture.md, "Concurrency").
+    """Work asked for, as a row: the row *is* the queue.
 
     ``version`` is raised by every claim and every record; a result is written
     only over the version that its claim made, so a late one changes nothing.

@@ -1,7 +1,7 @@
 """The queue port: wake-ups by task name.  Rows are the work; a lost wake-up costs a second.
 
 Nothing may depend on a message arriving once, or at all: the sweep finds due
-rows by itself (architecture.md, "Concurrency").
+rows by itself.
 """
 
 import logging

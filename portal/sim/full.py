@@ -17,6 +17,7 @@ from fencing.power.port import Bmc, Reading
 from fencing.selectors import policy_of
 from fencing.services.rounds import run_round
 from hosts import hypervisor
+from hosts.domain.liveness import Pace
 from hosts.domain.looks import Look
 from hosts.hypervisor.port import GuestSpec, Target
 from hosts.models import Cluster, Host
@@ -34,7 +35,7 @@ from portal.sim.pure_work import ADVANCE, LOOK, ROUND
 from portal.sim.wire import Wire
 from vms import operations as vm_operations
 from vms.models import Run, Vm, VmOperation
-from vms.operations.looking import Pace, look_at
+from vms.operations.looking import look_at
 
 #: A calm cluster is planned for this often, not every second.
 CALM_MS = 5000

@@ -234,6 +234,10 @@ def _boot_overdue(book: Book, item: wish.BootOverdue) -> None:
     book.raise_alert(AlertKind.BOOT_OVERDUE, item.host, 0)
 
 
+def _evacuated(book: Book, item: wish.Evacuated) -> None:
+    book.move_host(item.host, HostEvent.EVACUATED)
+
+
 def _start(book: Book, item: wish.Start) -> None:
     try:
         pure_runs.request_start(book, item.vm, item.host)
@@ -257,6 +261,7 @@ _WRITERS: dict[type, Callable[[Book, Any], object]] = {
     wish.Release: _release,
     wish.PowerOn: lambda book, item: ask(book, "fencing", "power_on", item.host),
     wish.BootOverdue: _boot_overdue,
+    wish.Evacuated: _evacuated,
     wish.Start: _start,
     wish.Hold: _hold,
     wish.Raise: lambda book, item: book.raise_alert(item.kind, item.host, item.vm),

@@ -9,7 +9,7 @@ from fencing.services.starts import _home as home_of
 from hosts.domain.states import HostEvent, Wanted
 from portal.sim import pure_runs
 from portal.sim.ledger import Book
-from portal.sim.pure_work import LOOK, ROUND, ask
+from portal.sim.pure_work import LOOK, ROUND, ask, hurry_fence
 from vms.domain.restart import hindrance
 from vms.services.inventory import NotNow
 
@@ -95,6 +95,7 @@ def _trust(book: Book, host: str) -> None:
     if pk in book.controllers:
         book.controllers[pk] = replace(ControllerFacts(pk, 1, trusted=True))
         ask(book, "fencing", "check", pk)
+        hurry_fence(book, pk)
 
 
 WORDS: dict[str, Callable[..., None]] = {

@@ -12,9 +12,7 @@ from hosts.domain.states import HostEvent
 from portal.lib.ha.states import HaEvent
 from portal.sim import pure_runs as runs
 from portal.sim.ledger import Book, Evidence
-from portal.sim.pure_work import (
-    ROUND,
-)
+from portal.sim.pure_work import ROUND, hurry_fence
 from portal.sim.wire import Wait, Wire
 from portal.sim.world import BMC_PORT
 from vms.domain import proofs
@@ -61,6 +59,8 @@ def _record_reading(book: Book, host: int, reading: Reading, asked_at: datetime)
         off_reads=row.off_reads + 1 if went_on else int(off),
     )
     book.changes += 1
+    if row.problem is not None:
+        hurry_fence(book, host)
     if reading.state is not row.state or row.problem is not None:
         book.emit("bmc.reading", host, detail=reading.state)
 

@@ -8,7 +8,7 @@ from portal.sim.simulation import Outcome
 
 
 def report(outcome: Outcome) -> dict[str, Any]:
-    """Return the report of simulation.md."""
+    """Return what came of a simulation: its result, figures and broken rules."""
     view = outcome.view
     return {
         "scenario": outcome.scenario.name,
@@ -26,10 +26,16 @@ def report(outcome: Outcome) -> dict[str, Any]:
         ],
         "alerts": [
             {"at": at / 1000, "kind": kind, "host": host, "vm": vm}
-            for kind, host, vm, at in sorted(view.alerts, key=lambda alert: alert[3])
+            for kind, host, vm, at in sorted(view.alerts, key=_by_age)
         ],
         "log": list(outcome.log),
     }
+
+
+def _by_age(alert: tuple[str, str, str, int]) -> tuple[int, str, str, str]:
+    """Oldest first; a whole order, as the order within a set differs from process to process."""
+    kind, host, vm, at = alert
+    return at, kind, host, vm
 
 
 def _vm(outcome: Outcome, name: str) -> dict[str, Any]:

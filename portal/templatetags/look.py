@@ -78,6 +78,7 @@ LOOKS: dict[str, dict[str, tuple[str, str, str]]] = {
         "failed_over": ("circle-check", "good", "failed over"),
         "recovered": ("circle-check", "good", "recovered by itself"),
         "restarted": ("circle-check", "good", "restarted"),
+        "incomplete": ("alert-triangle", "warn", "over, but not all VMs run"),
         "host_down": ("power", "calm", "host down"),
     },
 }

@@ -94,8 +94,12 @@ def _alert(
         "incident": incidents.get(alert.host),
         "urgent": kind in _URGENT,
         "confirm": asks and may and host is not None and confirmable(host),
+        "ask_bmc": may and kind in _ABOUT_BMC,
     }
 
+
+#: Whoever has repaired the cause of one of these wants it tried at once.
+_ABOUT_BMC = (AlertKind.BMC_AUTH, AlertKind.BMC_UNREACHABLE, AlertKind.BMC_FOREIGN)
 
 #: Each of these says more than that a host does not respond.
 _SAYS_MORE = (AlertKind.CONFIRM_REBOOT, AlertKind.HOST_DEGRADED, AlertKind.FENCE_HELD)
@@ -106,7 +110,6 @@ _URGENT = (
     AlertKind.FENCE_FAILED,
     AlertKind.PROOF_DISPROVED,
     AlertKind.FORGETFUL_DATABASE,
-    AlertKind.DISK_CLASH,
 )
 
 
@@ -187,7 +190,9 @@ PARTS: dict[str, Callable[[HttpRequest, Scopes, datetime], dict[str, Any]]] = {
 def everything(request: HttpRequest) -> dict[str, Any]:
     """Return the context of all parts, for the first page."""
     scopes, now = may_see(request), clock.now()
-    context: dict[str, Any] = {"now": now, "demo": bool(settings.DEMO_DIR)}
+    demo = bool(settings.DEMO_DIR)
+    may_break = demo and scopes_of(request.user, Role.OPERATOR).everything
+    context: dict[str, Any] = {"now": now, "demo": demo, "may_break": may_break}
     for build in PARTS.values():
         context |= build(request, scopes, now)
     return context

@@ -1,4 +1,4 @@
-"""The decision table of ha.md, row by row, and what no evidence may ever do."""
+"""The decision table of docs/decisions.md, row by row, and what no evidence may ever do."""
 
 from dataclasses import replace
 from typing import Any

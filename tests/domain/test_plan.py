@@ -11,6 +11,7 @@ from fencing.domain.facts import ClusterFacts
 from fencing.domain.failover import plan
 from fencing.domain.intentions import (
     AskBmc,
+    Evacuated,
     Fence,
     Hold,
     MoveHa,
@@ -123,6 +124,15 @@ def test_a_fence_that_got_lost_is_asked_for_again() -> None:
     assert [wish.host for wish in _wishes(facts, Fence)] == [1]
     under_way = replace(orphan, fence_open=True)
     assert not _wishes(replace(facts, hosts=(under_way, host(2), host(3))), Fence)
+
+
+def test_a_host_is_in_maintenance_once_no_run_can_be_on_it() -> None:
+    leaving = host(1, status=HostStatus.PREPARING, wanted=Wanted.MAINTENANCE)
+    empty = cluster(leaving, host(2), vms=(vm(1, run=run(on=2)),))
+    assert [wish.host for wish in _wishes(empty, Evacuated)] == [1]
+    for held in (run(), run(on=2, migrating_to=1), run(on=2, contender=1)):
+        assert not _wishes(replace(empty, vms=(vm(1, run=held),)), Evacuated)
+    assert not _wishes(replace(empty, hosts=(host(1), host(2))), Evacuated)
 
 
 DOWN = host(1, status=HostStatus.DOWN, ha=HaState.FENCED, controllers=(off(),))

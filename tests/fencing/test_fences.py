@@ -219,3 +219,21 @@ def test_a_fence_whose_bmc_gives_no_answer_is_released_when_the_host_answers(
     assert world.called("turn_off") == []
     assert world.ha(there) == "available"
     assert world.copies(vm) == [there]
+
+
+@pytest.mark.parametrize("repair", ["asked again", "entered anew"])
+def test_a_repaired_account_is_used_at_once(world: World, repair: str) -> None:
+    bmc = world.bmcs["node1"]
+    bmc.password = "other"
+    op = step(world, ask_fence(world, "node1"))
+    assert op.due_at > world.clock.time
+    world.clock.forward(1)
+    if repair == "asked again":
+        bmc.password = "secret"
+        inventory.switch_power(world.host("node1"), "status", actor="ann", now=world.clock.time)
+    else:
+        row = world.bmc("node1")
+        changes = {"password": "other"}
+        inventory.edit_controller(row, changes, actor="ann", now=world.clock.time)
+    world.until(lambda: not again(op).is_open, 20)
+    assert again(op).outcome == "confirmed_off"

@@ -9,11 +9,13 @@ from fencing.domain.alerts import AlertKind
 from fencing.domain.power import PowerState
 from fencing.models import Alert, FenceOperation, Incident
 from fencing.services import incidents, power
+from hosts.domain.states import Wanted
 from hosts.models import Host
+from hosts.services import inventory as hosts
 from hosts.services import looks
 from tests.vms.world import World, a_world
 from vms.models import VmOperation
-from vms.services import requests
+from vms.services import inventory, requests
 
 
 def everything() -> dict[str, list[str]]:
@@ -211,3 +213,16 @@ def test_an_answer_asked_before_the_proof_does_not_bring_a_host_back(world: Worl
     world.clock.forward(1)
     world.look(there)
     assert world.host(there).disproved, "the next answer tells that it was never off"
+
+
+def test_a_host_goes_into_maintenance_when_it_is_empty_and_comes_back(world: World) -> None:
+    vm = world.started("web1")
+    there = world.copies(vm)[0]
+    hosts.want_host(world.host(there), Wanted.MAINTENANCE, actor="ann", now=world.clock.time)
+    world.run(10)
+    assert world.host(there).status == "preparing_for_maintenance", "its VM runs on"
+    inventory.act(world.vm(vm), "stop", actor="ann", now=world.clock.time)
+    world.until(lambda: world.host(there).status == "maintenance", 20)
+    world.until(lambda: world.ha(there) == "ineligible", 5)
+    hosts.want_host(world.host(there), Wanted.ACTIVE, actor="ann", now=world.clock.time)
+    world.until(lambda: (world.host(there).status, world.ha(there)) == ("up", "available"), 10)

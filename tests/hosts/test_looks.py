@@ -3,18 +3,19 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from fencing.models import Incident
 from hosts.domain.looks import KernelSign, Look
 from hosts.domain.states import Wanted
 from hosts.models import Host
 from hosts.services import looks
 from hosts.services.looks import LookClaim
 from hosts.services.moves import want
-from tests.vms.world import World
+from tests.vms.world import PACE, World
 
 
 def claim(world: World, name: str) -> LookClaim:
     Host.objects.filter(name=name).update(look_due_at=world.clock.time)
-    taken = looks.claim_look(world.host(name).pk, now=world.clock.time, deadline_s=3, early_s=0)
+    taken = looks.claim_look(world.host(name).pk, PACE, now=world.clock.time)
     assert taken is not None
     return taken
 
@@ -30,13 +31,11 @@ def test_a_late_answer_of_a_lost_turn_changes_nothing(both: World) -> None:
     both.clock.forward(10)
     second = claim(both, "node1")
     now = both.clock.time
-    assert looks.record_look(first, answer(both, "node1"), poll_s=2, now=now) is None
-    missed = looks.record_missed(
-        first, text="late", kernel=KernelSign.UNKNOWN, missed_polls=1, poll_s=2, now=now
-    )
+    assert looks.record_look(first, answer(both, "node1"), now=now) is None
+    missed = looks.record_missed(first, text="late", kernel=KernelSign.UNKNOWN, now=now)
     assert missed is None
     assert both.host("node1").status == "up"
-    assert looks.record_look(second, answer(both, "node1"), poll_s=2, now=now) is not None
+    assert looks.record_look(second, answer(both, "node1"), now=now) is not None
     assert both.host("node1").last_seen == second.asked_at
 
 
@@ -44,7 +43,7 @@ def test_the_answer_of_another_machine_is_a_missed_look(both: World) -> None:
     for _ in range(2):
         taken = claim(both, "node1")
         other = answer(both, "node1", host_uuid="11111111-1111-1111-1111-111111111111")
-        looks.record_look(taken, other, poll_s=2, now=both.clock.time)
+        looks.record_look(taken, other, now=both.clock.time)
     row = both.host("node1")
     assert row.status == "non_responsive"
     assert row.host_uuid == both.hosts["node1"].uuid
@@ -55,7 +54,7 @@ def test_a_machine_entered_twice_is_told_and_does_not_stop_its_looks(both: World
     both.add_host("twin")
     taken = claim(both, "twin")
     same = answer(both, "twin", host_uuid=both.hosts["node1"].uuid)
-    looks.record_look(taken, same, poll_s=2, now=both.clock.time)
+    looks.record_look(taken, same, now=both.clock.time)
     row = both.host("twin")
     assert (row.status, row.host_uuid) == ("pending", "")
     assert row.missed == 1
@@ -66,18 +65,20 @@ def test_a_hint_takes_the_turn_early_but_not_from_somebody_who_waits(world: Worl
     world.look("node1")
     row, now = world.host("node1"), world.clock.time
     assert row.look_due_at == now + timedelta(seconds=2)
-    assert looks.claim_look(row.pk, now=now, deadline_s=3, early_s=0) is None
-    assert looks.claim_look(row.pk, now=now, deadline_s=3, early_s=2) is not None
-    assert looks.claim_look(row.pk, now=now, deadline_s=3, early_s=2) is None
+    assert looks.claim_look(row.pk, PACE, now=now) is None
+    assert looks.claim_look(row.pk, PACE, now=now, early=True) is not None
+    assert looks.claim_look(row.pk, PACE, now=now, early=True) is None
 
 
 def test_a_wish_survives_silence_and_the_first_answer_goes_back_to_it(world: World) -> None:
-    host = world.host("node1")
-    want(host.pk, Wanted.MAINTENANCE, actor="ann", now=world.clock.time)
-    world.hosts["node1"].isolated = True
-    world.until(lambda: world.host("node1").status == "non_responsive", 30)
-    world.hosts["node1"].isolated = False
-    world.until(lambda: world.host("node1").status == "preparing_for_maintenance", 30)
+    there = world.copies(world.started("web1"))[0]
+    want(world.host(there).pk, Wanted.MAINTENANCE, actor="ann", now=world.clock.time)
+    world.hosts[there].isolated = True
+    world.until(lambda: world.host(there).status == "non_responsive", 30)
+    world.hosts[there].isolated = False
+    world.until(lambda: world.host(there).status == "preparing_for_maintenance", 30)
+    told = Incident.objects.get(host__name=there)
+    assert told.summary == f"{there} answers again; nothing was restarted"
 
 
 def test_a_reboot_is_a_marker_that_is_gone_and_an_uptime_that_fell(world: World) -> None:
@@ -86,6 +87,6 @@ def test_a_reboot_is_a_marker_that_is_gone_and_an_uptime_that_fell(world: World)
         row = world.host("node1")
         Host.objects.filter(pk=row.pk).update(boot_marker="before", uptime_s=50.0)
         look = replace(answer(world, "node1"), boot_marker=marker, uptime_s=uptime)
-        effect = looks.record_look(claim(world, "node1"), look, poll_s=2, now=world.clock.time)
+        effect = looks.record_look(claim(world, "node1"), look, now=world.clock.time)
         assert effect is not None
         assert effect.rebooted is expected

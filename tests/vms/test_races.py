@@ -13,7 +13,7 @@ from hosts.models import Host
 from hosts.services import looks
 from portal.core.services import broken_seal
 from tests.core.racing import race
-from tests.vms.world import World
+from tests.vms.world import PACE, World
 from vms import operations
 from vms.domain.states import ProofKind
 from vms.models import Proof, Run, VmOperation
@@ -103,9 +103,7 @@ def test_of_many_workers_on_one_start_one_calls_the_host(both: World) -> None:
 def test_of_many_looks_at_once_one_has_the_turn(both: World) -> None:
     host = both.host("node1")
     now = both.clock.time + timedelta(seconds=30)
-    told = race(
-        lambda _: looks.claim_look(host.pk, now=now, deadline_s=3, early_s=0) is not None, THREADS
-    )
+    told = race(lambda _: looks.claim_look(host.pk, PACE, now=now) is not None, THREADS)
     assert sorted(map(str, told)) == ["False"] * (THREADS - 1) + ["True"], told
 
 

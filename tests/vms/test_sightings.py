@@ -164,7 +164,7 @@ def test_a_look_ends_no_run_that_began_after_it_was_asked(world: World) -> None:
     there = run.host.name
     world.clock.forward(5)
     Host.objects.filter(pk=run.host_id).update(look_due_at=world.clock.time)
-    claim = looks.claim_look(run.host_id, now=world.clock.time, deadline_s=3, early_s=0)
+    claim = looks.claim_look(run.host_id, PACE, now=world.clock.time)
     assert claim is not None
     known = sightings.before(world.cluster.pk)
     world.hosts[there].crash_guest(vm.uuid)
@@ -174,7 +174,7 @@ def test_a_look_ends_no_run_that_began_after_it_was_asked(world: World) -> None:
     second = ask_start(world, vm, there)
     step(second, 2)
     answer = _answer(world, there, off)
-    sightings.record(claim, answer, known, poll_s=2, now=world.clock.time)
+    sightings.record(claim, answer, known, now=world.clock.time)
     assert world.runs(vm) == [(1, there, "power_off"), (2, there, "open")]
 
 

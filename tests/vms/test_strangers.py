@@ -3,6 +3,7 @@
 import pytest
 
 from hosts.domain.looks import GuestReason, GuestState, Look, SeenGuest
+from hosts.hypervisor.memory import MemoryHost
 from tests.hosts.test_looks import answer, claim
 from tests.vms.world import World
 from vms.models import VmOperation
@@ -27,7 +28,7 @@ def test_the_list_of_another_machine_ends_no_run(both: World) -> None:
     known = sightings.before(taken.host.cluster_id)
 
     look = _strange(both, home, OTHER, seen)
-    sightings.record(taken, look, known, poll_s=2, now=both.clock.time)
+    sightings.record(taken, look, known, now=both.clock.time)
 
     assert both.open_run(vm) == run
     assert "another machine" in both.host(home).status_reason
@@ -45,7 +46,7 @@ def test_a_host_entered_twice_suspends_nothing(both: World, state: GuestState) -
     seen = SeenGuest(vm.uuid, vm.name, state, stamp=both.stamp(run))
 
     look = _strange(both, "alias", both.hosts[run.host.name].uuid, seen)
-    sightings.record(taken, look, known, poll_s=2, now=both.clock.time)
+    sightings.record(taken, look, known, now=both.clock.time)
 
     assert not both.vm(vm).quarantined
     assert not VmOperation.objects.filter(kind="suspend").exists()
@@ -62,3 +63,21 @@ def test_a_released_vm_that_the_portal_froze_goes_on(both: World) -> None:
 
     asked = VmOperation.objects.get(vm=vm, kind="resume")
     assert (asked.host, asked.run) == (run.host, run)
+
+
+def test_another_machine_at_a_hosts_address_is_neither_believed_nor_marked(both: World) -> None:
+    """The whole way, from the question on: an address was given to another machine."""
+    vm = both.started("web1")
+    run = both.open_run(vm)
+    assert run is not None
+    home = run.host.name
+    both.hosts[home] = MemoryHost(uuid=OTHER, name=home)
+    both.calls.clear()
+    both.until(lambda: both.host(home).status == "non_responsive", 20)
+    both.run(10)
+
+    assert both.open_run(vm) == run
+    assert both.hosts[home].marker is None
+    assert both.called("place_marker") == []
+    assert both.called("turn_off") == [], "whoever answers is no sign of death"
+    assert both.ha(home) == "degraded"

@@ -22,6 +22,7 @@ from fencing.power import install as install_power
 from fencing.power.memory import MemoryBmc
 from fencing.services.rounds import run_round
 from hosts import hypervisor
+from hosts.domain.liveness import Pace
 from hosts.domain.looks import GuestState, Stamp
 from hosts.hypervisor.memory import MemoryHost
 from hosts.models import Cluster, ClusterMode, Host
@@ -32,7 +33,7 @@ from portal.lib import clock, live, queue
 from tests.vms.watched import BEGIN, HandClock, WatchedHypervisor, WatchedPower
 from vms import operations as vm_operations
 from vms.models import Run, Vm, VmOperation
-from vms.operations.looking import Pace, look_at
+from vms.operations.looking import look_at
 
 PACE = Pace(poll_s=2, deadline_s=3, missed_polls=2)
 PORT = 623

@@ -10,7 +10,8 @@ from django.test import Client, RequestFactory
 
 from portal.core.models import Role, User
 from portal.demo.views import faults
-from tests.api.conftest import add_person
+from portal.views.parts import everything
+from tests.api.conftest import Centre, add_person
 
 
 def test_without_the_demo_there_is_no_fault_panel(operator: Client) -> None:
@@ -62,3 +63,13 @@ def test_what_is_no_fault_is_refused(body: Any, breaker: User) -> None:
 def test_a_viewer_breaks_nothing(breaker: User) -> None:
     with pytest.raises(PermissionDenied):
         ask(add_person("vera", Role.VIEWER), {"do": "host.hang", "host": "node1"})
+
+
+@pytest.mark.parametrize(("role", "offered"), [(Role.OPERATOR, True), (Role.VIEWER, False)])
+def test_only_who_may_break_is_offered_the_panel(
+    role: Role, offered: bool, centre: Centre, settings: Any, tmp_path: Path
+) -> None:
+    settings.DEMO_DIR = str(tmp_path)
+    request = RequestFactory().get("/")
+    request.user = add_person("ann", role)
+    assert everything(request)["may_break"] is offered

@@ -99,8 +99,16 @@ def test_what_needs_a_person_comes_first_with_its_cure(centre: Centre, operator:
     assert f"/hosts/{pk}/confirm-rebooted/" in text
 
 
+def test_a_repaired_bmc_can_be_asked_at_once(centre: Centre, operator: Client) -> None:
+    raise_alert(AlertKind.BMC_AUTH, centre.node2.pk, 0, "refused", clock.now())
+    text = operator.get("/parts/attention/").content.decode()
+    assert "Ask its BMC now" in text
+    assert f"/hosts/{centre.node2.pk}/actions/fence/" in text
+
+
 def test_a_viewer_is_offered_no_button(centre: Centre, viewer: Client) -> None:
     raise_alert(AlertKind.CONFIRM_REBOOT, centre.node2.pk, 0, "no proof", clock.now())
+    raise_alert(AlertKind.BMC_AUTH, centre.node2.pk, 0, "refused", clock.now())
     text = viewer.get("/").content.decode()
     assert "data-action" not in text
     assert "confirm-rebooted/" not in text

@@ -42,7 +42,7 @@ class OpenRun:
 
 
 #: libvirt's reasons that tell a finished life from a lost sight of it.
-#: Absent, unknown, migrated, saved and daemon prove nothing (architecture.md).
+#: Absent, unknown, migrated, saved and daemon prove nothing (docs/decisions.md).
 _ENDINGS = {
     GuestReason.SHUTDOWN: EndReason.GUEST_SHUTDOWN,
     GuestReason.DESTROYED: EndReason.DESTROYED,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from vms.domain.proofs import OpenRun
 from vms.domain.states import EndReason, ProofKind, VmState
 
-#: A shutdown this close before its host was lost was the host's doing (ha.md).
+#: A shutdown this close before its host was lost was the host's doing.
 HOST_SHUTDOWN_WINDOW = timedelta(seconds=300)
 
 #: A proof older than this is looked at again before a start relies on it.

@@ -25,7 +25,7 @@ class RunState(StrEnum):
 
 
 class ProofKind(StrEnum):
-    """Why a run is certainly over (architecture.md, "Proof kinds")."""
+    """Why a run is certainly over (docs/decisions.md, "Proofs")."""
 
     OBSERVED_OFF = "observed_off"
     POWER_OFF = "power_off"

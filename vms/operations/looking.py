@@ -1,7 +1,6 @@
 """One look at one host."""
 
-from dataclasses import dataclass
-
+from hosts.domain.liveness import Pace
 from hosts.domain.looks import KernelSign, Look
 from hosts.hypervisor import hypervisor_for
 from hosts.hypervisor.port import Hypervisor, HypervisorError, Silent, Target
@@ -20,23 +19,13 @@ def target_of(host: Host) -> Target:
     return Target(host_id=host.pk, name=host.name, uri=host.uri)
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How often and how patiently a host is looked at; seconds of its policy."""
-
-    poll_s: float
-    deadline_s: float
-    missed_polls: int
-
-
 def look_at(host_id: int, pace: Pace, *, early: bool = False) -> bool:
     """Look at a host once, if it is due; False when it was not this caller's turn.
 
     The open runs are read before the question is sent, and the answer carries
     the time of the question.
     """
-    early_s = pace.poll_s if early else 0.0
-    claim = looks.claim_look(host_id, now=clock.now(), deadline_s=pace.deadline_s, early_s=early_s)
+    claim = looks.claim_look(host_id, pace, now=clock.now(), early=early)
     if claim is None:
         return False
     known = sightings.before(claim.host.cluster_id)
@@ -49,9 +38,9 @@ def look_at(host_id: int, pace: Pace, *, early: bool = False) -> bool:
         hypervisor = hypervisor_for(target_of(claim.host))
         look = hypervisor.look(deadline=pace.deadline_s, on_slow=on_slow)
     except HypervisorError as error:
-        _missed(claim, error, pace)
+        _missed(claim, error)
         return True
-    if sightings.record(claim, look, known, poll_s=pace.poll_s, now=clock.now()):
+    if sightings.record(claim, look, known, now=clock.now()):
         wake(ROUND, claim.host.cluster_id)
     if look.boot_marker is None and not looks.stranger(claim.host, look):
         _mark(claim.host, pace.deadline_s)
@@ -67,13 +56,11 @@ def own_look(host: Host, hypervisor: Hypervisor, deadline_s: float) -> Look:
     return look
 
 
-def _missed(claim: looks.LookClaim, error: HypervisorError, pace: Pace) -> None:
+def _missed(claim: looks.LookClaim, error: HypervisorError) -> None:
     looks.record_missed(
         claim,
         text=str(error),
         kernel=error.kernel if isinstance(error, Silent) else KernelSign.UNKNOWN,
-        missed_polls=pace.missed_polls,
-        poll_s=pace.poll_s,
         now=clock.now(),
     )
     wake(ROUND, claim.host.cluster_id)

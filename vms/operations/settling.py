@@ -1,7 +1,7 @@
 """A run whose copy is neither running nor provably off: end it by doing and looking.
 
-*Absent*, *unknown* or *daemon* prove nothing by themselves (architecture.md,
-"Proof kinds").  So: destroy it there, then see every host of the cluster
+*Absent*, *unknown* or *daemon* prove nothing by themselves (docs/decisions.md,
+"Proofs").  So: destroy it there, then see every host of the cluster
 answer without it.  Steps: ``destroy`` → ``everywhere`` → done.
 """
 

@@ -125,7 +125,7 @@ def _runs_there(look: Look, run: Run) -> bool:
 
 
 def _withdraw(op: VmOperation, run: Run, hypervisor: Hypervisor, deadline_s: float) -> None:
-    """Undefine, then destroy: a create that arrives later is refused by libvirt (labs.md)."""
+    """Undefine, then destroy: a create that arrives later is refused by libvirt."""
     hypervisor.undefine(run.vm.uuid, deadline=deadline_s)
     # Refused means that it is not there, which the next list must confirm.
     with suppress(Refused):

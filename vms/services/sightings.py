@@ -34,11 +34,9 @@ def before(cluster_id: int) -> Before:
 
 
 @transaction.atomic
-def record(
-    claim: looks.LookClaim, look: Look, known: Before, *, poll_s: float, now: datetime
-) -> bool:
+def record(claim: looks.LookClaim, look: Look, known: Before, *, now: datetime) -> bool:
     """Record a whole answer: the host's row, then every finding; False when the turn was lost."""
-    effect = looks.record_look(claim, look, poll_s=poll_s, now=now)
+    effect = looks.record_look(claim, look, now=now)
     if effect is None:
         return False
     host = claim.host
@@ -162,7 +160,7 @@ def _armed(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> N
 
 
 def _forgotten(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
-    """No start, no fence, alarm: this database is old, or not alone (architecture.md)."""
+    """No start, no fence, alarm: this database is old, or not alone (docs/decisions.md)."""
     guest = finding.guest
     if guest is not None and guest.stamp is not None:
         given = Vm.objects.values_list("generation", flat=True).get(pk=finding.vm)

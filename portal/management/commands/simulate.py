@@ -22,7 +22,7 @@ class Command(BaseCommand):
     help = "Simulate a scenario folder, or random fault schedules (--random)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare the options of simulation.md."""
+        """Declare the options."""
         parser.add_argument("folder", nargs="?", type=Path, help="a scenario folder")
         parser.add_argument("--json", action="store_true", help="print the report, not the log")
         parser.add_argument("--depth", choices=("pure", "full"), default="full")
