@@ -92,15 +92,16 @@ def record_reading(
     if row.problem:
         _hurry_fence(row.host_id, now)
     if state != row.state or row.problem:
-        record_event(
-            "bmc.reading",
-            f"BMC of {row.host.name} says {state}",
-            now=now,
-            host=row.host_id,
-            cluster=row.host.cluster_id,
-            evidence={"state": state, "guid": guid, "asked_at": asked_at.isoformat()},
-        )
-        announce_on_commit("host", row.host_id, "power")
+        evidence = {"state": state, "guid": guid, "asked_at": asked_at.isoformat()}
+        _tell(row, "bmc.reading", f"BMC of {row.host.name} says {state}", evidence, now)
+
+
+def _tell(
+    row: PowerController, kind: str, text: str, evidence: dict[str, Any], now: datetime
+) -> None:
+    host = row.host
+    record_event(kind, text, now=now, host=host.pk, cluster=host.cluster_id, evidence=evidence)
+    announce_on_commit("host", host.pk, "power")
 
 
 def _hurry_fence(host_id: int, now: datetime) -> None:
@@ -132,15 +133,8 @@ def record_problem(
         problem=problem, problem_text=text, asked_at=asked_at, answered_at=now
     )
     if problem != row.problem:
-        record_event(
-            "bmc.problem",
-            f"BMC of {row.host.name}: {text}",
-            now=now,
-            host=row.host_id,
-            cluster=row.host.cluster_id,
-            evidence={"problem": problem, "asked_at": asked_at.isoformat()},
-        )
-        announce_on_commit("host", row.host_id, "power")
+        evidence = {"problem": problem, "asked_at": asked_at.isoformat()}
+        _tell(row, "bmc.problem", f"BMC of {row.host.name}: {text}", evidence, now)
 
 
 @transaction.atomic

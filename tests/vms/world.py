@@ -233,12 +233,10 @@ class World:
     def work(self) -> None:
         """Do everything that is due now, once: what a sweep would wake."""
         now = self.clock.time
-        for pk in Host.objects.filter(look_due_at__lte=now).order_by("pk").values_list("pk"):
-            look_at(pk[0], PACE)
-        for model, advance in (
-            (VmOperation, vm_operations.advance),
-            (FenceOperation, power_operations.advance),
-        ):
+        for host in Host.objects.filter(look_due_at__lte=now).order_by("pk"):
+            look_at(host.pk, PACE)
+        kinds = (VmOperation, vm_operations.advance), (FenceOperation, power_operations.advance)
+        for model, advance in kinds:
             rows = model._default_manager.filter(state__in=OPEN_STATES, due_at__lte=now)
             for pk in rows.order_by("due_at", "pk").values_list("pk"):
                 advance(pk[0])
@@ -274,9 +272,9 @@ class World:
 
     def story(self) -> str:
         """The latest events and what is open, for a failure's text."""
-        told = [event.text for event in Event.objects.order_by("-pk")[:12]]
-        work = [str(op) for op in VmOperation.objects.filter(state__in=OPEN_STATES)]
-        work += [str(op) for op in FenceOperation.objects.filter(state__in=OPEN_STATES)]
+        told = list(Event.objects.order_by("-pk").values_list("text", flat=True)[:12])
+        work = [*map(str, VmOperation.objects.filter(state__in=OPEN_STATES))]
+        work += map(str, FenceOperation.objects.filter(state__in=OPEN_STATES))
         return "\n".join([*reversed(told), "open:", *work])
 
     def whole(self) -> None:
