@@ -7,37 +7,46 @@ Everything about high availability is policy and lives in the database
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-import environ
 from csp.constants import NONE, SELF
 
+from portal.lib import starting
 from portal.lib.secrets import ensure_key_file, ensure_secret
+from portal.lib.starting import given, setting
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.FileAwareEnv()
 
 #: The folder for everything that the portal writes: database, keys, sockets, logs.
-VAR = Path(env("HOLDFAST_VAR", default=str(BASE_DIR / "var"))).resolve()
-if (VAR / "holdfast.env").is_file():
-    environ.Env.read_env(str(VAR / "holdfast.env"))
+VAR = setting("HOLDFAST_VAR", starting.folder, BASE_DIR / "var")
+with starting.usable("HOLDFAST_VAR", f"The data folder {VAR}"):
+    VAR.mkdir(parents=True, exist_ok=True, mode=0o700)
+    starting.read_file(VAR / "holdfast.env")
 
-#: The data centre in a box; empty in production (portal.md, "Dashboard").
-DEMO_DIR = env("HOLDFAST_DEMO", default="")
+#: The data centre in a box; empty in production.
+DEMO_DIR = given("HOLDFAST_DEMO")
 
-DEBUG = env.bool("HOLDFAST_DEBUG", default=False)
+DEBUG = setting("HOLDFAST_DEBUG", starting.flag, default=False)
 TESTING = "pytest" in sys.modules
-SECRET_KEY = env("HOLDFAST_SECRET_KEY", default="") or ensure_secret(VAR / "secret.key")
+with starting.usable("HOLDFAST_VAR", f"The data folder {VAR}"):
+    SECRET_KEY = given("HOLDFAST_SECRET_KEY") or ensure_secret(VAR / "secret.key")
 #: Fernet keys, one per line, newest first; outside the database on purpose.
-KEY_FILE = ensure_key_file(Path(env("HOLDFAST_KEY_FILE", default=str(VAR / "vault.keys"))))
-BASE_URL = env("HOLDFAST_BASE_URL", default="http://127.0.0.1:8443")
-ALLOWED_HOSTS = env.list("HOLDFAST_ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
-ENGINE_NAME = env("HOLDFAST_ENGINE", default="engine1")
+KEY_FILE = setting("HOLDFAST_KEY_FILE", starting.file_in_a_folder, VAR / "vault.keys")
+with starting.usable("HOLDFAST_KEY_FILE", f"The key file {KEY_FILE}"):
+    ensure_key_file(KEY_FILE)
+BASE_URL = setting("HOLDFAST_BASE_URL", starting.base_url, "http://127.0.0.1:8443")
+#: Where the web server listens; not where BASE_URL says when a proxy speaks TLS for it.
+LISTEN = setting("HOLDFAST_LISTEN", starting.listen, starting.listen_by_default(BASE_URL))
+ALLOWED_HOSTS = setting(
+    "HOLDFAST_ALLOWED_HOSTS", starting.hosts, starting.hosts_by_default(BASE_URL)
+)
+ENGINE_NAME = setting("HOLDFAST_ENGINE", starting.engine, "engine1")
 
 HTTPS = BASE_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-SECURE_SSL_REDIRECT = env.bool("HOLDFAST_SSL_REDIRECT", default=HTTPS)
+SECURE_SSL_REDIRECT = setting("HOLDFAST_SSL_REDIRECT", starting.flag, default=HTTPS)
 SECURE_HSTS_SECONDS = 31536000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
@@ -99,20 +108,26 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{VAR}/portal.sqlite3")}
-if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+_DATABASE: dict[str, Any] = setting(
+    "DATABASE_URL",
+    starting.database,
+    {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR / "portal.sqlite3")},
+    secret=True,
+)
+DATABASES = {"default": _DATABASE}
+_DATABASE.setdefault("OPTIONS", {})  # holds sslmode and the like, where the address has them
+if _DATABASE["ENGINE"].endswith("sqlite3"):
     # IMMEDIATE: a transaction that will write takes its turn at once instead of
     # failing half way; FULL: a proof that was recorded survives a power cut.
-    DATABASES["default"]["OPTIONS"] = {
+    _DATABASE["OPTIONS"] |= {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;",
     }
 else:
-    # Persistent connections leak under ASGI; a pool does not (ecosystem.md, finding 9).
-    DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 8, "timeout": 5}}
-    DATABASES["default"]["CONN_MAX_AGE"] = 0
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    # Persistent connections leak under ASGI; a pool does not.
+    _DATABASE["OPTIONS"] |= {"pool": {"min_size": 1, "max_size": 8, "timeout": 5}}
+    _DATABASE |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "portal.User"
@@ -171,7 +186,8 @@ SPECTACULAR_SETTINGS = {
 }
 
 #: Where Redis is; a wake-up and a push, never a truth.
-REDIS_URL = env("HOLDFAST_REDIS", default=f"unix://{VAR}/run/redis.sock")
+OWN_REDIS = f"unix://{VAR}/run/redis.sock"
+REDIS_URL = setting("HOLDFAST_REDIS", starting.redis_url, OWN_REDIS, secret=True)
 _UNIX = REDIS_URL.startswith("unix://")
 CELERY_BROKER_URL = (
     f"redis+socket://{REDIS_URL.removeprefix('unix://')}?virtual_host=1" if _UNIX else REDIS_URL
@@ -235,12 +251,13 @@ WHITENOISE_USE_FINDERS = TESTING
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
+LOG_LEVEL = setting("HOLDFAST_LOG_LEVEL", starting.level, "INFO")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["stderr"], "level": env("HOLDFAST_LOG_LEVEL", default="INFO")},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "axes": {"level": "WARNING"},
         "celery": {"level": "WARNING"},

@@ -31,9 +31,9 @@ offline() {
 
 need_writable() {
   local place
-  for place in . static .venv; do
+  for place in "$PWD" "$PWD/static" "$PWD/.venv"; do
     [[ -w $place || ! -e $place ]] ||
-      die "this folder is read-only for $(id -un): $PWD/$place. Copy the project to a place you may write to, or run as its owner."
+      die "this folder is read-only for $(id -un): $place. Copy the project to a place you may write to, or run as its owner."
   done
 }
 
@@ -113,13 +113,17 @@ packages_failed() {
 
 find_python() {
   local candidate
-  for candidate in "${HOLDFAST_PYTHON:-python3}" python3.13 python3.12 python3.11 /usr/bin/python3; do
+  local -a candidates=(python3 python3.13 python3.12 python3.11 /usr/bin/python3)
+  [[ -z ${HOLDFAST_PYTHON:-} ]] || candidates=("$HOLDFAST_PYTHON") # what was named, or nothing
+  for candidate in "${candidates[@]}"; do
     if "$candidate" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
       printf '%s\n' "$candidate"
       return
     fi
   done
-  die "no Python 3.11 or newer (with venv) was found. Install one, or name it: HOLDFAST_PYTHON=/path/to/python3"
+  [[ -z ${HOLDFAST_PYTHON:-} ]] ||
+    die "HOLDFAST_PYTHON=$HOLDFAST_PYTHON is no Python 3.11 or newer with venv: correct it, or unset it."
+  die "no Python 3.11 or newer with venv was found. Let root run 'apt-get install python3-venv', or name one: HOLDFAST_PYTHON=/path/to/python3"
 }
 
 # A virtual environment knows its own path: one that was copied or moved is made anew.

@@ -1,9 +1,13 @@
 """Reading a host's power: once when it is on, as often as a proof needs when it is off."""
 
+from collections.abc import Sequence
+
+from fencing.domain.alerts import CURE, AlertKind
 from fencing.domain.evidence import read_off_enough
+from fencing.domain.facts import Identity
 from fencing.domain.power import PowerState
 from fencing.models import FenceOperation
-from fencing.operations.reading import gap_left, levels, read_all
+from fencing.operations.reading import Answer, gap_left, levels, read_all
 from fencing.selectors import controller_facts, policy_of
 from fencing.services.power import ROUND
 from hosts.models import Host
@@ -33,12 +37,28 @@ def advance_check(op: FenceOperation) -> None:
     if not all(read_off_enough(item, policy) for item in off):
         work.wait(op, now, gap_left(answers, policy, now), "off, to be read again")
     else:
-        said = "; ".join(
-            f"{item.controller}: {item.reading.state if item.reading else item.error}"
-            for item in answers
-        )
-        failed = all(item.error is not None for item in answers)
-        state = OperationState.FAILED if failed else OperationState.DONE
-        cure = "Check the BMC's address, cable and account." if failed else ""
-        work.finish(op, now, state, said, code="no_answer" if failed else "", cure=cure)
+        _finish(op, answers)
     wake(ROUND, host.cluster_id)
+
+
+def _finish(op: FenceOperation, answers: Sequence[Answer]) -> None:
+    """End the check with what each controller said; one that cannot be used fails it."""
+    said = "; ".join(f"{item.controller}: {_said(item)}" for item in answers)
+    code = cure = ""
+    if any(_is_foreign(item) for item in answers):
+        code, cure = "foreign", CURE[AlertKind.BMC_FOREIGN]
+    elif all(item.error is not None for item in answers):
+        code, cure = "no_answer", "Check the BMC's address, cable and account."
+    state = OperationState.FAILED if code else OperationState.DONE
+    work.finish(op, clock.now(), state, said, code=code, cure=cure)
+
+
+def _said(item: Answer) -> str:
+    if item.reading is None:
+        return str(item.error)
+    whose = ", but it is another machine's" if _is_foreign(item) else ""
+    return f"{item.reading.state}{whose}"
+
+
+def _is_foreign(item: Answer) -> bool:
+    return item.reading is not None and item.controller.identity == Identity.FOREIGN

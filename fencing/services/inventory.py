@@ -63,7 +63,7 @@ def edit_controller(
     row: PowerController, changes: dict[str, Any], *, actor: str, now: datetime
 ) -> None:
     """Change how a controller is reached; raises :class:`Stale` when it was changed meanwhile."""
-    current = PowerController.objects.select_for_update().get(pk=row.pk)
+    current = PowerController.objects.defer("password").select_for_update().get(pk=row.pk)
     if current.version != row.version:
         raise Stale(f"{row} was changed meanwhile")
     power.change_controller(current, now, **changes)

@@ -1,7 +1,8 @@
 """Which adapter talks to a host; one instance for each host in this process."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -9,7 +10,7 @@ from django.utils.module_loading import import_string
 from hosts.domain.uri import BadHostUri, parse_uri
 from hosts.hypervisor.port import BadUri, Hint, Hypervisor, Target
 
-__all__ = ["hypervisor_for", "install", "set_hint"]
+__all__ = ["hypervisor_for", "install", "passing", "set_hint"]
 
 Factory = Callable[[Target], Hypervisor]
 
@@ -35,20 +36,40 @@ def hypervisor_for(target: Target) -> Hypervisor:
     factory = _KEPT.factory
     if factory is not None:
         return factory(target)
-    try:
-        uri = parse_uri(target.uri, settings.HYPERVISORS)
-    except BadHostUri as error:
-        raise BadUri(f"{target.name}: {error}") from None
-    wanted = Target(target.host_id, target.name, uri)
+    wanted = _canonical(target)
     with _KEPT.lock:
         target_before, kept = _KEPT.by_host.get(target.host_id, (None, None))
         if kept is not None and target_before == wanted:
             return kept
-        adapter = import_string(settings.HYPERVISORS[uri.partition(":")[0]])
-        made: Hypervisor = adapter(wanted, hint=_tell)
+        made = _build(wanted, _tell)
         _KEPT.by_host[target.host_id] = (wanted, made)
     if kept is not None:
         kept.close()
+    return made
+
+
+@contextmanager
+def passing(target: Target) -> Iterator[Hypervisor]:
+    """Lend an adapter for a few questions to a machine that is no host here yet."""
+    factory = _KEPT.factory
+    made = factory(target) if factory is not None else _build(_canonical(target), None)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def _canonical(target: Target) -> Target:
+    try:
+        uri = parse_uri(target.uri, settings.HYPERVISORS)
+    except BadHostUri as error:
+        raise BadUri(f"{target.name}: {error}") from None
+    return Target(target.host_id, target.name, uri)
+
+
+def _build(target: Target, hint: Hint | None) -> Hypervisor:
+    adapter = import_string(settings.HYPERVISORS[target.uri.partition(":")[0]])
+    made: Hypervisor = adapter(target, hint=hint)
     return made
 
 

@@ -6,24 +6,19 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.management import call_command
-from django.db import OperationalError, connection
+from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from hosts.models import Host
 from hosts.services import engines
-from portal.cli.up import CannotStart
 from portal.core.models import Role, RoleBinding, User
 from portal.lib import clock
+from portal.lib.starting import CannotStart
 
 
 def tables() -> None:
     """Bring the tables up to date, if they are not."""
-    try:
-        executor = MigrationExecutor(connection)
-    except OperationalError as error:
-        raise CannotStart(
-            f"the database cannot be opened ({error}): check DATABASE_URL or HOLDFAST_VAR."
-        ) from None
+    executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         call_command("migrate", verbosity=0, interactive=False)
 
@@ -59,8 +54,8 @@ def refuse_demo_hosts() -> None:
     fake = Host.objects.filter(uri__startswith="test+").first()
     if fake is not None:
         raise CannotStart(
-            f"this database holds a host of the demo ({fake.name}): run 'manage.py demo', "
-            "or point HOLDFAST_VAR or DATABASE_URL to a database of its own."
+            f"This database holds a host of the demo ({fake.name}): run 'manage.py demo', "
+            "or set HOLDFAST_VAR or DATABASE_URL to a database for real hosts."
         )
 
 

@@ -5,11 +5,8 @@ again what dies; and takes all with it, however it goes: the children ask the
 kernel to be killed when this process dies (``portal.lib.processes``).
 """
 
-import fcntl
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,9 +15,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
-from urllib.parse import urlsplit
 
+from portal.cli.checks import program
 from portal.lib.processes import spawn, stop
+from portal.lib.starting import Address
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 #: Threads per worker; each queue has a process of its own, so none can starve another.
 WORKERS = {"poll": 32, "ha": 12, "fence": 16, "default": 2}
@@ -29,10 +29,6 @@ WORKERS = {"poll": 32, "ha": 12, "fence": 16, "default": 2}
 STEADY_S = 10.0
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
-
-
-class CannotStart(RuntimeError):
-    """Why the portal cannot start, and what to do, in one sentence."""
 
 
 @dataclass
@@ -50,12 +46,18 @@ class Child:
 class Supervisor:
     """Keeps children alive until it is told to stop."""
 
-    def __init__(self, var: Path, engine: str, base_url: str, epoch: int) -> None:
+    def __init__(self, var: Path, engine: str, address: Address, epoch: int) -> None:
         self.var = var
         self.run = var / "run"
         self.engine = engine
-        self.address = listen_address(base_url)
-        self.env = {**os.environ, "HOLDFAST_EPOCH": str(epoch), "PYTHONUNBUFFERED": "1"}
+        self.address = address
+        # PYTHONPATH: the person may have started the portal from any folder.
+        self.env = {
+            **os.environ,
+            "HOLDFAST_EPOCH": str(epoch),
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": str(ROOT),
+        }
         self.children: dict[str, Child] = {}
         self._stopping = False
         self._logs: dict[str, IO[bytes]] = {}
@@ -173,68 +175,9 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def listen_address(base_url: str) -> tuple[str, int]:
-    """Return host and port to listen on; behind a TLS proxy HOLDFAST_LISTEN says it."""
-    given = os.environ.get("HOLDFAST_LISTEN", "")
-    if given:
-        host, _, port = given.rpartition(":")
-        return host, int(port)
-    parts = urlsplit(base_url)
-    return parts.hostname or "127.0.0.1", parts.port or 8443
-
-
 def redis_argv(path: Path) -> list[str]:
     """Return the command of the private Redis: a unix socket, nothing on disk."""
-    program = shutil.which("redis-server")
-    if program is None:
-        raise CannotStart(
-            "redis-server is not installed: run 'make run' once, or install redis-server."
-        )
-    return [program, "--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700",
+    server = program("redis-server", "redis-server")
+    return [server, "--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700",
             "--save", "", "--appendonly", "no", "--daemonize", "no", "--dir", str(path.parent),
             "--maxmemory", "64mb", "--maxmemory-policy", "noeviction"]  # fmt: skip
-
-
-def lock(var: Path) -> IO[bytes]:
-    """Prepare the folder and hold its lock; a second ``up`` on it is refused."""
-    try:
-        for folder in (var, var / "run", var / "log"):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = (var / "run" / "lock").open("wb")
-    except OSError as error:
-        raise CannotStart(
-            f"the folder {var.name!r} cannot be written ({error.strerror}): "
-            "set HOLDFAST_VAR to one that can."
-        ) from None
-    if len(str(var / "run" / "redis.sock")) > 100:
-        raise CannotStart(
-            "the path of the data folder is too long for a unix socket: "
-            "set HOLDFAST_VAR to a shorter one, such as /var/lib/holdfast."
-        )
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise CannotStart(
-            "the portal is already running on this data folder: stop it first (Ctrl-C there)."
-        ) from None
-    return handle
-
-
-def check_place(base_url: str, *, with_redis: bool) -> None:
-    """Raise what will stop the portal from starting, before anything is prepared."""
-    if with_redis:
-        redis_argv(Path())
-    port_is_free(*listen_address(base_url))
-
-
-def port_is_free(host: str, port: int) -> None:
-    """Raise when somebody listens on the portal's address already."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise CannotStart(
-                f"port {port} on {host} cannot be used ({error.strerror}): stop what listens "
-                f"there, or choose another with HOLDFAST_BASE_URL=http://{host}:{port + 1}."
-            ) from None

@@ -17,23 +17,28 @@ from portal.core.models import Setting
 from portal.core.services import record_event
 from portal.demo.layout import Box
 from portal.lib.ha.states import HaState
+from portal.lib.starting import CannotStart
 from vms.models import Disk, Proof, Run, Vm, VmOperation
 from vms.services import requests
 
 DEMO_SCHEME = "test+tcp://"
+CLUSTER = "demo"
 
 
-class NotADemo(RuntimeError):
+class NotADemo(CannotStart):
     """The database and the mode do not belong together."""
 
 
 def refuse_real_hosts() -> None:
-    """Raise when the database holds a host that is not of a box."""
-    real = Host.objects.exclude(uri__startswith=DEMO_SCHEME).first()
+    """Raise when the database belongs to a real portal: the demo empties it at each start."""
+    real: Host | Cluster | None = Host.objects.exclude(uri__startswith=DEMO_SCHEME).first()
+    if real is None and not Host.objects.exists():
+        real = Cluster.objects.exclude(name=CLUSTER).first()
     if real is not None:
+        kind = "host" if isinstance(real, Host) else "cluster"
         raise NotADemo(
-            f"this database holds a real host ({real.name}): the demo would delete it. "
-            "Point HOLDFAST_VAR or DATABASE_URL to another database."
+            f"This database holds a real {kind} ({real.name}), which the demo would delete: "
+            "set HOLDFAST_VAR or DATABASE_URL to another database."
         )
 
 
@@ -42,7 +47,7 @@ def seed(box: Box, now: datetime) -> None:
     """Forget the last demo and enter the hosts, BMCs and VMs of ``box``, armed."""
     refuse_real_hosts()
     _forget()
-    cluster = Cluster.objects.create(name="demo", mode=ClusterMode.ARMED)
+    cluster = Cluster.objects.create(name=CLUSTER, mode=ClusterMode.ARMED)
     hosts = {}
     for item in box.hosts:
         host = Host.objects.create(

@@ -12,9 +12,11 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
+from portal.lib.starting import CannotStart
 
-class SecretLost(Exception):
-    """A stored secret cannot be read with any key of the key file."""
+
+class SecretLost(ValueError):
+    """A stored secret cannot be read with any key of the key file, or the file holds none."""
 
 
 def _write_private(path: Path, text: str) -> None:
@@ -39,7 +41,12 @@ def ensure_secret(path: Path) -> str:
     """Return the text of ``path``, made of 50 random bytes on first use."""
     if not path.is_file():
         _write_private(path, random.token_urlsafe(50))
-    return path.read_text(encoding="ascii").strip()
+    text = path.read_text(encoding="ascii", errors="replace").strip()
+    if not text:
+        raise CannotStart(
+            f"{path} is empty: delete it (a new one is made, and everybody signs in again)."
+        )
+    return text
 
 
 def ensure_key_file(path: Path) -> Path:
@@ -51,12 +58,23 @@ def ensure_key_file(path: Path) -> Path:
 
 @cache
 def _vault(path: Path, _changed: int) -> MultiFernet:
-    lines = path.read_text(encoding="ascii").split()
-    return MultiFernet([Fernet(line.encode()) for line in lines])
+    try:
+        lines = path.read_text(encoding="ascii").split()
+        return MultiFernet([Fernet(line.encode()) for line in lines])
+    except ValueError:
+        raise SecretLost(
+            f"{path_hint(path)} does not hold what a key file holds: "
+            "restore the key file from your backup"
+        ) from None
 
 
 def _open(path: Path) -> MultiFernet:
     return _vault(path, path.stat().st_mtime_ns)
+
+
+def check(key_file: Path) -> None:
+    """Raise :class:`SecretLost` when the key file cannot be used, ``OSError`` when not read."""
+    _open(key_file)
 
 
 def encrypt(text: str, key_file: Path) -> str:

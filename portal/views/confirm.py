@@ -7,7 +7,6 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
-from fencing.models import PowerController
 from fencing.services import confirmations
 from hosts.models import Host
 from hosts.permissions import hosts_in
@@ -74,7 +73,7 @@ def _dialog(
         "host": host,
         "form": form,
         "errors": errors,
-        "ways": PowerController.objects.filter(host=host).order_by("level", "pk"),
+        "ways": host.controllers.defer("password").order_by("level", "pk"),
         "runs": list(open_here.order_by("vm__name")),
         "may_override": _may_override(request, host),
         "now": clock.now(),

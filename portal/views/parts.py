@@ -116,7 +116,7 @@ _URGENT = (
 def hosts(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, Any]:
     """Return the table of hosts."""
     operates = scopes_of(request.user, Role.OPERATOR)
-    ways = PowerController.objects.order_by("level", "pk")
+    ways = PowerController.objects.defer("password").order_by("level", "pk")
     rows = list(
         Host.objects.filter(hosts_in(scopes))
         .select_related("cluster", "ha")

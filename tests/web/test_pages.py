@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
 
 from fencing.domain.alerts import AlertKind
@@ -295,3 +296,13 @@ def test_a_host_is_confirmed_on_the_command_line(centre: Centre, capsys: Any) ->
     said = capsys.readouterr().out
     assert "web1 may start elsewhere" in said
     assert centre.node2.fences.get().kind == "confirm"
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v1/hosts/", "/api/v1/power-controllers/"])
+def test_a_lost_key_file_breaks_no_page(path: str, centre: Centre, viewer: Client) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE fencing_powercontroller SET password = 'gAAAAbroken'")
+    assert viewer.get(path).status_code == 200
+    dialog = f"/hosts/{centre.node2.pk}/confirm-rebooted/"
+    viewer.force_login(add_person("otto", Role.OPERATOR), settings.AUTHENTICATION_BACKENDS[1])
+    assert viewer.get(dialog).status_code == 200

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from fencing.domain.policy import Policy
 from portal.bench.failover import CASES, lines
 from portal.bench.rig import RigError, running
+from portal.cli.arguments import whole
 
 
 class Command(BaseCommand):
@@ -21,7 +22,9 @@ class Command(BaseCommand):
         """Which bench, how often, which cases."""
         parser.add_argument("bench", choices=["failover"])
         parser.add_argument("--json", action="store_true", help="only JSON lines on stdout")
-        parser.add_argument("-n", type=int, default=20, help="failovers per case (default 20)")
+        parser.add_argument(
+            "-n", type=whole(1, 10_000), default=20, help="failovers per case (default 20)"
+        )
         parser.add_argument("--case", action="append", choices=sorted(CASES), help="only this one")
 
     def handle(self, *args: Any, **options: Any) -> None:

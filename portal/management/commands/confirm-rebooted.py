@@ -9,10 +9,25 @@ from fencing.models import PowerController
 from fencing.operations import advance
 from fencing.services import confirmations
 from hosts.models import Host
+from portal.cli import checks
 from portal.core.models import User
 from portal.core.shapes import slug_of
 from portal.lib import clock
+from portal.lib.starting import CannotStart
 from vms.models import Run
+
+
+def _ask(question: str) -> str:
+    """Return what the person types; nothing is confirmed when nobody does."""
+    try:
+        return input(question)
+    except (EOFError, RuntimeError):  # RuntimeError: no standard input at all
+        raise CannotStart(
+            "\nNobody answers at this terminal, and nothing was confirmed: "
+            "give --typed HOST and --reason TEXT."
+        ) from None
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("Stopped: nothing was confirmed.") from None
 
 
 class Command(BaseCommand):
@@ -32,16 +47,16 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Refuse with one sentence, or leave an operation and carry it out if nobody else does."""
+        checks.database()
         host = Host.objects.select_related("cluster").filter(name=options["host"]).first()
         if host is None:
             known = ", ".join(Host.objects.values_list("name", flat=True)) or "none"
             raise CommandError(f"there is no host {options['host']}; known are {known}")
+        self._refuse(confirmations.wrong_with(host, typed_name=host.name, reason="not asked yet"))
         self._tell(host)
-        typed = options["typed"] or input(f"Type {host.name} to confirm that it is off: ")
-        reason = options["reason"] or input("How do you know? ")
-        wrong = confirmations.wrong_with(host, typed_name=typed, reason=reason)
-        if wrong is not None:
-            raise CommandError(f"{wrong.field}: {wrong.text}")
+        typed = options["typed"] or _ask(f"Type {host.name} to confirm that it is off: ")
+        reason = options["reason"] or _ask("How do you know? ")
+        self._refuse(confirmations.wrong_with(host, typed_name=typed, reason=reason))
         now = clock.now()
         op = confirmations.request(
             host,
@@ -51,10 +66,19 @@ class Command(BaseCommand):
             override=options["override"],
             now=now,
         )
-        advance(op.pk)
+        try:
+            advance(op.pk)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"Operation {slug_of(op)} is written down: the portal carries it out when it runs."
+            ) from None
         op.refresh_from_db()
         told = op.error_text or (op.steps[-1]["text"] if op.steps else "a worker has it")
         self.stdout.write(f"operation {slug_of(op)}: {op.state}: {told} {op.error_cure}".rstrip())
+
+    def _refuse(self, wrong: confirmations.Wrong | None) -> None:
+        if wrong is not None:
+            raise CommandError(f"{wrong.field}: {wrong.text}")
 
     def _user(self, name: str) -> User:
         found = User.objects.filter(is_active=True)
@@ -67,7 +91,8 @@ class Command(BaseCommand):
     def _tell(self, host: Host) -> None:
         seen = f"{host.last_seen:%Y-%m-%d %H:%M:%S} UTC" if host.last_seen else "never"
         self.stdout.write(f"{host.name}: {host.status}, last answer {seen}, kernel {host.kernel}")
-        for way in PowerController.objects.filter(host=host):
+        # Without the password: a damaged key file must not silence a person.
+        for way in PowerController.objects.defer("password").filter(host=host):
             self.stdout.write(f"  its BMC says {way.state} {way.problem_text}".rstrip())
         for run in Run.objects.filter(host=host, ended_at__isnull=True).select_related("vm"):
             self.stdout.write(f"  {run.vm.name} may start elsewhere at once")

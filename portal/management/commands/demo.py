@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
 
 class Command(BaseCommand):
@@ -28,7 +28,4 @@ class Command(BaseCommand):
             os.execve(sys.executable, [sys.executable, manage, "demo"], env)  # noqa: S606 - the same program, with the demo's settings
         from portal.demo.run import run_demo  # noqa: PLC0415 - exists only with the demo's settings
 
-        try:
-            run_demo(self.stdout.write)
-        except RuntimeError as error:
-            raise CommandError(str(error)) from None
+        run_demo(self.stdout.write)

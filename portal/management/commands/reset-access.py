@@ -6,6 +6,7 @@ from typing import Any
 from axes.utils import reset
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from portal.cli import checks
 from portal.core.models import ApiToken, User
 from portal.core.services import record_event
 from portal.lib import clock
@@ -22,6 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the password once; it is kept nowhere."""
+        checks.database()
         user = User.objects.filter(username=options["user"]).first()
         if user is None:
             known = ", ".join(User.objects.values_list("username", flat=True)) or "none"

@@ -8,12 +8,28 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from portal.cli.arguments import whole
 from portal.sim.fuzz import Found, fuzz
 from portal.sim.report import report, unmet
-from portal.sim.scenario import BadScenario, load
+from portal.sim.scenario import BadScenario, Scenario, load
 from portal.sim.schedules import schedule
 from portal.sim.shrink import as_yaml
 from portal.sim.simulation import simulate
+
+
+def _load(folder: Path) -> Scenario:
+    """Return the scenario of a folder, or say in one sentence why there is none."""
+    if not (folder / "scenario.yaml").is_file():
+        raise CommandError(
+            f"{folder} holds no scenario.yaml: name a folder such as "
+            "tests/scenarios/one_host_panics"
+        )
+    try:
+        return load(folder)
+    except BadScenario as error:
+        raise CommandError(" ".join(str(error).split())) from None
+    except (AttributeError, TypeError, ValueError) as error:
+        raise CommandError(f"{folder}/scenario.yaml cannot be understood: {error}") from None
 
 
 class Command(BaseCommand):
@@ -27,16 +43,24 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the report, not the log")
         parser.add_argument("--depth", choices=("pure", "full"), default="full")
         parser.add_argument("--random", action="store_true", help="random fault schedules")
-        parser.add_argument("--seed", type=int, help="the first schedule's number (default: drawn)")
-        parser.add_argument("--count", type=int, default=100, help="how many schedules")
-        parser.add_argument("--hosts", type=int, default=0, help="hosts of each (default: drawn)")
-        parser.add_argument("--vms", type=int, default=0, help="VMs of each (default: drawn)")
+        parser.add_argument(
+            "--seed", type=whole(0), help="the first schedule's number (default: drawn)"
+        )
+        parser.add_argument("--count", type=whole(1), default=100, help="how many schedules")
+        parser.add_argument(
+            "--hosts", type=whole(2, 64), default=0, help="hosts of each (default: drawn)"
+        )
+        parser.add_argument(
+            "--vms", type=whole(1, 500), default=0, help="VMs of each (default: drawn)"
+        )
         parser.add_argument("--engines", type=int, default=1, help="only 1 is simulated yet")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run; exit status 1 means a broken invariant or an unmet expectation."""
         if options["engines"] != 1:
             raise CommandError("--engines: only one engine is simulated yet")
+        if options["random"] and options["folder"] is not None:
+            raise CommandError("name a scenario folder, or use --random: not both")
         if options["random"]:
             self._random(options)
         elif options["folder"] is None:
@@ -45,10 +69,7 @@ class Command(BaseCommand):
             self._scenario(options)
 
     def _scenario(self, options: dict[str, Any]) -> None:
-        try:
-            outcome = simulate(load(options["folder"]), options["depth"])
-        except BadScenario as error:
-            raise CommandError(str(error)) from None
+        outcome = simulate(_load(options["folder"]), options["depth"])
         if options["json"]:
             self.stdout.write(json.dumps(report(outcome), indent=2))
         else:

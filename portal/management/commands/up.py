@@ -3,10 +3,11 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
 from portal.cli import prepare
-from portal.cli.up import CannotStart, Supervisor, check_place, lock
+from portal.cli.checks import lock, surroundings
+from portal.cli.up import Supervisor
 
 
 class Command(BaseCommand):
@@ -16,11 +17,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run until Ctrl-C; a reason not to start is one sentence."""
-        try:
-            handle = lock(settings.VAR)
-            supervisor = make_supervisor()
-        except CannotStart as error:
-            raise CommandError(str(error)) from None
+        handle = lock(settings.VAR)
+        supervisor = make_supervisor()
         self.stdout.write(f"Holdfast is starting on {settings.BASE_URL}")
         password = prepare.administrator()
         if password:
@@ -31,11 +29,10 @@ class Command(BaseCommand):
 
 def make_supervisor() -> Supervisor:
     """Prepare database and static files, and return the supervisor, ready to run."""
-    with_redis = settings.REDIS_URL.startswith(f"unix://{settings.VAR}")
-    check_place(settings.BASE_URL, with_redis=with_redis)
+    surroundings()
     prepare.tables()
     prepare.refuse_demo_hosts()
     prepare.static_files()
-    supervisor = Supervisor(settings.VAR, settings.ENGINE_NAME, settings.BASE_URL, prepare.join())
-    supervisor.add_portal(with_redis=with_redis)
+    supervisor = Supervisor(settings.VAR, settings.ENGINE_NAME, settings.LISTEN, prepare.join())
+    supervisor.add_portal(with_redis=settings.REDIS_URL == settings.OWN_REDIS)
     return supervisor
