@@ -2,13 +2,12 @@
 
 from typing import ClassVar
 
-from django_filters import rest_framework as filters
-
 from fencing.models import Alert, Incident, PowerController
+from portal.core.filtering import Filters, Moment, YesOrNo
 from portal.core.models import Event
 
 
-class ControllerFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
+class ControllerFilter(Filters):
     """``?host=2&state=off``."""
 
     class Meta:
@@ -16,31 +15,31 @@ class ControllerFilter(filters.FilterSet):  # type: ignore[misc]  # django-filte
         fields: ClassVar = {"host": ["exact"], "driver": ["exact"], "state": ["exact"]}
 
 
-class IncidentFilter(filters.FilterSet):  # type: ignore[misc]  # as above
+class IncidentFilter(Filters):
     """``?open=true&host=2``."""
 
-    open = filters.BooleanFilter(field_name="closed_at", lookup_expr="isnull", label="not closed")
+    open = YesOrNo(field_name="closed_at", lookup_expr="isnull", label="not closed")
 
     class Meta:
         model = Incident
         fields: ClassVar = {"host": ["exact"], "vm": ["exact"], "outcome": ["exact"]}
 
 
-class AlertFilter(filters.FilterSet):  # type: ignore[misc]  # as above
+class AlertFilter(Filters):
     """``?open=true&kind=confirm_reboot``."""
 
-    open = filters.BooleanFilter(field_name="closed_at", lookup_expr="isnull", label="not closed")
+    open = YesOrNo(field_name="closed_at", lookup_expr="isnull", label="not closed")
 
     class Meta:
         model = Alert
         fields: ClassVar = {"kind": ["exact", "in"], "host": ["exact"], "vm": ["exact"]}
 
 
-class EventFilter(filters.FilterSet):  # type: ignore[misc]  # as above
+class EventFilter(Filters):
     """``?host=2&since=2026-01-01T00:00:00Z``."""
 
-    since = filters.IsoDateTimeFilter(field_name="at", lookup_expr="gte", label="not before")
-    until = filters.IsoDateTimeFilter(field_name="at", lookup_expr="lt", label="before")
+    since = Moment(field_name="at", lookup_expr="gte", label="not before")
+    until = Moment(field_name="at", lookup_expr="lt", label="before")
 
     class Meta:
         model = Event

@@ -8,6 +8,7 @@ from rest_framework import serializers
 from fencing.domain.alerts import CURE, AlertKind
 from fencing.domain.policy import PolicyError, validate
 from fencing.models import Alert, HaResource, Incident, PowerController
+from hosts.domain.uri import BadHostUri, canonical_host
 from hosts.models import Host
 from hosts.serializers import ClusterSerializer, HostSerializer
 from portal.core.models import Event
@@ -108,6 +109,7 @@ class ControllerSerializer(Strict, serializers.ModelSerializer[PowerController])
             "off_reads",
             "version",
         )
+        validators: ClassVar[Any] = []  # see validate(), which names the field
 
     def get_fields(self) -> dict[str, Any]:
         """Offer the drivers that this installation has."""
@@ -123,13 +125,22 @@ class ControllerSerializer(Strict, serializers.ModelSerializer[PowerController])
 
     def validate_address(self, value: str) -> str:
         """Let nothing through that a shell or an option parser could take for more."""
-        name = value.strip()
-        if not name or (not name[0].isalnum() and name[0] != "[") or set(name) - _ADDRESS:
-            raise serializers.ValidationError("write a host name or an IP address")
-        return name
+        try:
+            return canonical_host(value)
+        except BadHostUri:
+            text = "write a host name or an IP address; a port goes into “port”"
+            raise serializers.ValidationError(text) from None
 
-
-_ADDRESS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]")
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a second way to the same BMC: its answers are about one host."""
+        row = self.instance if isinstance(self.instance, PowerController) else PowerController()
+        place = {
+            name: attrs.get(name, getattr(row, name)) for name in ("driver", "address", "port")
+        }
+        if PowerController.objects.exclude(pk=row.pk).filter(**place).exists():
+            text = "another power controller is at this address and port: correct this address"
+            raise serializers.ValidationError({"address": f"{text}, or edit that controller"})
+        return attrs
 
 
 class EventSerializer(serializers.ModelSerializer[Event]):

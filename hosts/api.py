@@ -1,5 +1,6 @@
 """Clusters and hosts over REST: what needs nothing but this app (fencing adds the rest)."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from rest_framework import mixins
@@ -14,11 +15,11 @@ from hosts.serializers import ClusterSerializer, HostSerializer
 from hosts.services import inventory
 from portal.core.models import Role
 from portal.core.problems import Problem
-from portal.core.rest import Editable, accepted, caller, etag_of, require, verb
+from portal.core.rest import Creatable, Editable, accepted, caller, etag_of, require, verb
 from portal.lib import clock
 
 
-class Kept(mixins.ListModelMixin, mixins.CreateModelMixin, mixins.DestroyModelMixin, Editable):
+class Kept(mixins.ListModelMixin, Creatable, mixins.DestroyModelMixin, Editable):
     """What clusters and hosts share: entered by hand, removed only when empty."""
 
     def write(self, row: Any, changes: dict[str, Any]) -> None:
@@ -28,10 +29,14 @@ class Kept(mixins.ListModelMixin, mixins.CreateModelMixin, mixins.DestroyModelMi
     def perform_destroy(self, instance: Any) -> None:
         """Remove it, unless something still hangs on it."""
         try:
-            inventory.remove(instance, actor=str(caller(self.request)), now=clock.now())
+            self.remove(instance, actor=str(caller(self.request)), now=clock.now())
         except inventory.InUse as error:
             cure = "Remove or move those first; a host with history can go into maintenance."
             raise Problem(409, "in_use", str(error), cure=cure) from None
+
+    def remove(self, row: Any, *, actor: str, now: datetime) -> None:
+        """Remove it; a resource with more to look at says so itself."""
+        inventory.remove(row, actor=actor, now=now)
 
 
 class ClusterViewSet(Kept):

@@ -2,12 +2,11 @@
 
 from typing import ClassVar
 
-from django_filters import rest_framework as filters
-
 from hosts.models import Cluster, Host
+from portal.core.filtering import Filters
 
 
-class ClusterFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
+class ClusterFilter(Filters):
     """``?mode=armed``."""
 
     class Meta:
@@ -15,7 +14,7 @@ class ClusterFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter s
         fields: ClassVar = {"name": ["exact"], "mode": ["exact"]}
 
 
-class HostFilter(filters.FilterSet):  # type: ignore[misc]  # as above
+class HostFilter(Filters):
     """``?cluster=1&status=up``; ``status__in=up,down``."""
 
     class Meta:

@@ -4,10 +4,13 @@ from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Lower
 
 from hosts.domain.looks import KernelSign
 from hosts.domain.states import HostStatus, Wanted
 from portal.core.models import OPEN_STATES, Operation
+
+NAME_CHARS = 100
 
 
 def choices(enum: Any) -> list[tuple[str, str]]:
@@ -25,10 +28,15 @@ class ClusterMode(models.TextChoices):
 class Cluster(models.Model):
     """Hosts that share policy and storage."""
 
-    name = models.CharField(max_length=100, unique=True)
+    name = models.CharField(max_length=NAME_CHARS)
     mode = models.CharField(max_length=10, choices=ClusterMode.choices, default=ClusterMode.OBSERVE)
     policy = models.JSONField(default=dict, blank=True)
     version = models.IntegerField(default=1)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(Lower("name"), name="one_cluster_per_name")
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -37,7 +45,7 @@ class Cluster(models.Model):
 class Host(models.Model):
     """A hypervisor: what is observed of it, what is wanted of it, what was last asked."""
 
-    name = models.CharField(max_length=100, unique=True)
+    name = models.CharField(max_length=NAME_CHARS)
     cluster = models.ForeignKey(Cluster, models.PROTECT, related_name="hosts")
     uri = models.CharField(max_length=255, unique=True)
     policy = models.JSONField(default=dict, blank=True)
@@ -78,6 +86,7 @@ class Host(models.Model):
 
     class Meta:
         constraints: ClassVar = [
+            models.UniqueConstraint(Lower("name"), name="one_host_per_name"),
             models.UniqueConstraint(
                 fields=["host_uuid"], condition=~Q(host_uuid=""), name="one_host_per_uuid"
             ),

@@ -3,11 +3,28 @@
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.db.models import QuerySet
 from rest_framework import serializers
+from rest_framework.validators import UniqueValidator
 
 from hosts.domain.uri import BadHostUri, parse_uri
-from hosts.models import Cluster, Host
+from hosts.models import NAME_CHARS, Cluster, Host
+from portal.core.names import plain, readable
 from portal.core.rest import Strict
+
+
+class OneName(UniqueValidator):
+    """Refuses a name that only letter case tells from another one's."""
+
+    def __init__(self, rows: QuerySet[Any], kind: str) -> None:
+        text = f"another {kind} is named so (letter case does not count): choose another name"
+        super().__init__(rows, message=text, lookup="iexact")
+
+    def filter_queryset(self, value: Any, queryset: Any, field_name: str) -> Any:
+        """Ask for nothing that is too long to be a name: SQLite's LIKE has a limit."""
+        if len(value) > NAME_CHARS:
+            return queryset.none()
+        return super().filter_queryset(value, queryset, field_name)
 
 
 class ClusterSerializer(Strict, serializers.ModelSerializer[Cluster]):
@@ -19,6 +36,9 @@ class ClusterSerializer(Strict, serializers.ModelSerializer[Cluster]):
         model = Cluster
         fields = ("id", "name", "mode", "policy", "version")
         read_only_fields = ("mode", "version")
+        extra_kwargs: ClassVar[Any] = {
+            "name": {"validators": [readable, OneName(Cluster.objects.all(), "cluster")]}
+        }
 
 
 class CpuSerializer(serializers.Serializer[Any]):
@@ -62,12 +82,22 @@ class HostSerializer(Strict, serializers.ModelSerializer[Host]):
             name for name in fields if name not in ("name", "uri", "cluster", "policy", "is_self")
         )
 
+        extra_kwargs: ClassVar[Any] = {
+            "name": {"validators": [plain, OneName(Host.objects.all(), "host")]},
+            "uri": {"validators": []},  # below, where its canonical form is known
+        }
+
     def validate_uri(self, value: str) -> str:
-        """Let nothing reach libvirt but a scheme, a host and a port."""
+        """Let nothing reach libvirt but a scheme, a host and a port; each machine once."""
         try:
-            return parse_uri(value, schemes=settings.HYPERVISORS.keys())
+            uri = parse_uri(value, schemes=settings.HYPERVISORS.keys())
         except BadHostUri as error:
             raise serializers.ValidationError(str(error)) from None
+        others = Host.objects.exclude(pk=self.instance.pk if isinstance(self.instance, Host) else 0)
+        if others.filter(uri=uri).exists():
+            text = f"another host is reached by {uri} already: edit that one, or correct this URI"
+            raise serializers.ValidationError(text)
+        return uri
 
     def validate_cluster(self, value: Cluster) -> Cluster:
         """Keep a host in its cluster while VMs of that cluster may run on it."""

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 
+from portal.api import refusals
 from portal.views import confirm, health, pages, parts
 
 urlpatterns = [
@@ -24,6 +25,7 @@ urlpatterns = [
 if settings.DEMO_DIR:
     urlpatterns.append(path("demo/", include("portal.demo.urls")))
 
+handler400 = refusals.bad_request
 handler403 = pages.forbidden
 handler404 = pages.missing
 handler500 = pages.broken

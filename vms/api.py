@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from portal.core.models import Role
 from portal.core.problems import Problem
-from portal.core.rest import Editable, Resource, accepted, caller, require, verb
+from portal.core.rest import Creatable, Editable, Resource, accepted, caller, require, verb
 from portal.lib import clock
 from vms.filters import ProofFilter, RunFilter, VmFilter
 from vms.models import Proof, Run, Vm
@@ -33,7 +33,7 @@ def with_runs() -> QuerySet[Vm]:
     )
 
 
-class VmViewSet(mixins.ListModelMixin, mixins.CreateModelMixin, Editable):
+class VmViewSet(mixins.ListModelMixin, Creatable, Editable):
     """VMs: what is wanted of them, and where they run."""
 
     queryset = with_runs()

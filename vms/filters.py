@@ -3,15 +3,15 @@
 from typing import ClassVar
 
 from django.db.models import Q, QuerySet
-from django_filters import rest_framework as filters
 
+from portal.core.filtering import Filters, WholeNumber, YesOrNo
 from vms.models import Proof, Run, Vm
 
 
-class VmFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
+class VmFilter(Filters):
     """``?host=2`` are the VMs whose run is open there."""
 
-    host = filters.NumberFilter(method="on_host", label="host of the open run")
+    host = WholeNumber(method="on_host", label="host of the open run")
 
     class Meta:
         model = Vm
@@ -26,21 +26,21 @@ class VmFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships 
 
     def on_host(self, rows: QuerySet[Vm], name: str, value: int) -> QuerySet[Vm]:
         """Return the VMs that run on a host now."""
-        there = Run.objects.filter(ended_at__isnull=True, host=int(value)).values("vm")
+        there = Run.objects.filter(ended_at__isnull=True, host=value).values("vm")
         return rows.filter(Q(pk__in=there))
 
 
-class RunFilter(filters.FilterSet):  # type: ignore[misc]  # as above
+class RunFilter(Filters):
     """``?vm=3&open=true``."""
 
-    open = filters.BooleanFilter(field_name="ended_at", lookup_expr="isnull", label="not ended")
+    open = YesOrNo(field_name="ended_at", lookup_expr="isnull", label="not ended")
 
     class Meta:
         model = Run
         fields: ClassVar = {"vm": ["exact"], "host": ["exact"], "state": ["exact"]}
 
 
-class ProofFilter(filters.FilterSet):  # type: ignore[misc]  # as above
+class ProofFilter(Filters):
     """``?host=2&kind=power_off``."""
 
     class Meta:

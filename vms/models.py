@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Lower
 
 from hosts.models import Cluster, Host, choices
 from portal.core.models import OPEN_STATES, Operation
@@ -40,7 +41,7 @@ class Vm(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["cluster", "name"], name="one_vm_name_per_cluster"),
+            models.UniqueConstraint("cluster", Lower("name"), name="one_vm_name_per_cluster"),
             models.CheckConstraint(condition=Q(memory_mib__gt=0), name="vm_memory_positive"),
             models.CheckConstraint(condition=Q(vcpus__gt=0), name="vm_vcpus_positive"),
         ]

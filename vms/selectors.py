@@ -1,9 +1,11 @@
 """Reading guests: rows to the frozen facts that the domain works on."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from django.db.models import F
 
+from portal.core.models import OPEN_STATES
 from vms.domain.proofs import OpenRun
 from vms.domain.restart import LastRun, VmFacts
 from vms.domain.sightings import KnownVm
@@ -50,7 +52,14 @@ def vm_facts(cluster_id: int) -> tuple[VmFacts, ...]:
     runs = open_runs(cluster_id)
     last = _last_runs(cluster_id)
     rows: Iterable[Vm] = Vm.objects.filter(cluster_id=cluster_id).order_by("name")
-    return tuple(_facts(row, runs.get(row.pk), last.get(row.pk)) for row in rows)
+    settling = dict(
+        VmOperation.objects.filter(vm__cluster_id=cluster_id, kind="settle", state__in=OPEN_STATES)
+        .order_by("-requested_at")
+        .values_list("vm", "requested_at")
+    )
+    return tuple(
+        _facts(row, settling.get(row.pk), runs.get(row.pk), last.get(row.pk)) for row in rows
+    )
 
 
 def _last_runs(cluster_id: int) -> dict[int, LastRun]:
@@ -73,7 +82,9 @@ def _last_runs(cluster_id: int) -> dict[int, LastRun]:
     }
 
 
-def _facts(row: Vm, run: OpenRun | None, last: LastRun | None) -> VmFacts:
+def _facts(
+    row: Vm, settling_since: datetime | None, run: OpenRun | None, last: LastRun | None
+) -> VmFacts:
     return VmFacts(
         pk=row.pk,
         name=row.name,
@@ -89,6 +100,7 @@ def _facts(row: Vm, run: OpenRun | None, last: LastRun | None) -> VmFacts:
         refused_at=row.refused_at,
         waiting_since=row.waiting_since,
         refused_by=row.refused_by_id,
+        settling_since=settling_since,
         run=run,
         last=last,
     )

@@ -8,6 +8,7 @@ from rest_framework import serializers
 from hosts.domain.looks import Stamp
 from hosts.hypervisor.domain_xml import BadXml, stamped
 from hosts.models import Cluster
+from portal.core.names import plain
 from portal.core.rest import Strict
 from portal.lib import ids
 from vms.models import Disk, Proof, Run, Vm
@@ -82,7 +83,7 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
             "restart_tries",
             "version",
         )
-        extra_kwargs: ClassVar[Any] = {"xml": {"write_only": True}}
+        extra_kwargs: ClassVar[Any] = {"xml": {"write_only": True}, "name": {"validators": [plain]}}
 
     @extend_schema_field(OpenRunSerializer(allow_null=True))
     def get_run(self, vm: Vm) -> dict[str, Any] | None:
@@ -109,6 +110,7 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
         """Refuse XML that is not of this VM: what is started must be what was asked."""
         row = self.instance if isinstance(self.instance, Vm) else None
         if row is None:
+            self._name_is_free(attrs)
             attrs.setdefault("uuid", ids.source().uuid())
         elif "uuid" in attrs:
             raise serializers.ValidationError({"uuid": "a VM keeps its UUID: leave it out"})
@@ -120,6 +122,12 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
             except BadXml as error:
                 raise serializers.ValidationError({"xml": str(error)}) from None
         return attrs
+
+    @staticmethod
+    def _name_is_free(attrs: dict[str, Any]) -> None:
+        if Vm.objects.filter(cluster=attrs["cluster"], name__iexact=attrs["name"]).exists():
+            text = "another VM of this cluster is named so (letter case does not count)"
+            raise serializers.ValidationError({"name": f"{text}: choose another name"})
 
 
 class VmEditSerializer(VmSerializer):

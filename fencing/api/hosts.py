@@ -1,11 +1,15 @@
 """Clusters, hosts and VMs with what only this app can do to them."""
 
+from datetime import datetime
 from typing import Any
 
+from django.db.models import Prefetch
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from fencing.api.refused import refused
+from fencing.models import PowerController
 from fencing.serializers import (
     ConfirmSerializer,
     FenceSerializer,
@@ -13,7 +17,7 @@ from fencing.serializers import (
     ProtectedHostSerializer,
     StartSerializer,
 )
-from fencing.services import confirmations, inventory, power, starts
+from fencing.services import confirmations, inventory, power, removing, starts
 from hosts.api import ClusterViewSet as PlainClusterViewSet
 from hosts.api import HostViewSet as PlainHostViewSet
 from hosts.models import Host
@@ -25,6 +29,7 @@ from portal.core.rest import accepted, caller, require, verb
 from portal.lib import clock
 from vms.api import VmViewSet as PlainVmViewSet
 from vms.models import Vm
+from vms.operations import entering
 from vms.services.inventory import NotNow
 
 
@@ -41,10 +46,20 @@ class HostViewSet(PlainHostViewSet):
 
     queryset = (
         Host.objects.select_related("cluster", "ha")
-        .prefetch_related("controllers")
+        .prefetch_related(Prefetch("controllers", PowerController.objects.defer("password")))
         .order_by("name")
     )
     serializer_class = ProtectedHostSerializer
+
+    def examine(self, row: Host | None, changes: dict[str, Any]) -> None:
+        """Look at the machine first: a host that cannot be used is not entered."""
+        if "uri" not in changes:
+            return
+        host = self.get_queryset().get(pk=row.pk) if row else Host(**changes)
+        require(self.request, Role.ADMIN, cluster=host.cluster_id, host=host.pk or 0)
+        host.uri = changes["uri"]
+        with refused():
+            entering.examine(host)
 
     def perform_create(self, serializer: Any) -> None:
         """Enter a host in a cluster that the caller administrates, protected by HA."""
@@ -54,6 +69,10 @@ class HostViewSet(PlainHostViewSet):
         host = add_host(fields, actor=str(caller(self.request)), now=now)
         inventory.protect(host, now)
         serializer.instance = self.get_queryset().get(pk=host.pk)
+
+    def remove(self, row: Host, *, actor: str, now: datetime) -> None:
+        """Remove a host that nothing ever happened to."""
+        removing.remove_host(row, actor=actor, now=now)
 
     @verb("enable-ha", role=Role.ADMIN)
     def enable_ha(self, host: Host, fields: dict[str, Any], request: Request) -> Response:

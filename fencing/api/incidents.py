@@ -74,6 +74,7 @@ class EventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Resource):
     serializer_class = EventSerializer
     filterset_class = EventFilter
     search_fields = ("text", "kind")
+    ordering_fields = ()
     pagination_class = NewestFirst
     ordering: ClassVar[list[str]] = ["-pk"]
     rows: ClassVar[Any] = events_in

@@ -7,29 +7,44 @@ from rest_framework import mixins
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from fencing.api.refused import refused
 from fencing.filters import ControllerFilter
 from fencing.models import PowerController
+from fencing.operations import entering
 from fencing.permissions import of_hosts
 from fencing.serializers import ControllerSerializer
 from fencing.services import inventory, power
 from portal.core.models import Role
-from portal.core.rest import Editable, accepted, caller, require, verb
+from portal.core.rest import Creatable, Editable, accepted, caller, require, verb
 from portal.lib import clock
 
 
 @extend_schema(tags=["power-controllers"])
-class ControllerViewSet(
-    mixins.ListModelMixin, mixins.CreateModelMixin, mixins.DestroyModelMixin, Editable
-):
+class ControllerViewSet(mixins.ListModelMixin, Creatable, mixins.DestroyModelMixin, Editable):
     """Power controllers: the BMCs that can switch hosts and prove them off."""
 
-    queryset = PowerController.objects.select_related("host").order_by("host", "level", "pk")
+    queryset = (
+        PowerController.objects.defer("password")
+        .select_related("host")
+        .order_by("host", "level", "pk")
+    )
     serializer_class = ControllerSerializer
     filterset_class = ControllerFilter
     search_fields = ("address", "host__name")
     ordering_fields = ("host", "level", "address", "state")
     rows: ClassVar[Any] = of_hosts
     live_kind = "host"
+
+    def examine(self, row: PowerController | None, changes: dict[str, Any]) -> None:
+        """Ask the BMC first: one that cannot be used for this host is not entered."""
+        if not entering.ASKED_FOR & set(changes):
+            return
+        tried = self.get_queryset().get(pk=row.pk) if row else PowerController()
+        for name, value in changes.items():
+            setattr(tried, name, value)
+        require(self.request, Role.ADMIN, host=tried.host_id, cluster=tried.host.cluster_id)
+        with refused():
+            entering.examine(tried)
 
     def perform_create(self, serializer: Any) -> None:
         """Enter a controller of a host that the caller administrates."""

@@ -22,6 +22,7 @@ class AlertKind(StrEnum):
     START_FAILED = "start_failed"
     VM_DESTROYED = "vm_destroyed"
     VM_PAUSED = "vm_paused"
+    VM_OUT_OF_SIGHT = "vm_out_of_sight"  # neither running nor provably off
     BOOT_OVERDUE = "boot_overdue"
     STAYS_OFF = "stays_off"  # switched on as often as policy allows
 
@@ -70,6 +71,10 @@ CURE: dict[AlertKind, str] = {
     AlertKind.VM_PAUSED: (
         "Its storage failed, or it crashed and was kept for a look. Repair the cause, then "
         "resume it, or stop it and start it again."
+    ),
+    AlertKind.VM_OUT_OF_SIGHT: (
+        "It restarts when every host of the cluster has answered without it. Repair the silent "
+        "hosts, or confirm by hand those that are certainly off."
     ),
     AlertKind.BOOT_OVERDUE: "It was powered on and does not answer. Look at its console.",
     AlertKind.STAYS_OFF: (

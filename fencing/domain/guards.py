@@ -118,6 +118,7 @@ LAST_MOMENT: tuple[Guard, ...] = (
     too_many_are_silent,
     engine_is_cut_off,
     its_kernel_lives,
+    nobody_gains,
 )
 
 

@@ -22,7 +22,7 @@ from vms.domain.states import HOST_PROOFS, EndReason, ProofKind, VmState
 def restarts(cluster: ClusterFacts, now: datetime) -> Iterator[Intention]:
     """Return starts in the order of their turn, and the reasons of those that wait."""
     for vm in cluster.vms:
-        yield from _standing_alerts(cluster, vm)
+        yield from _standing_alerts(cluster, vm, now)
     waiting = [vm for vm in cluster.vms if wants_start(vm, cluster.hosts_lost)]
     if not waiting:
         return
@@ -126,7 +126,8 @@ def _reason(vm: VmFacts) -> str:
 _REFUSALS_TOLD = 2
 
 
-def _standing_alerts(cluster: ClusterFacts, vm: VmFacts) -> Iterator[Intention]:
+def _standing_alerts(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> Iterator[Intention]:
+    yield from _out_of_sight(cluster, vm, now)
     yield from _failed_start(cluster, vm)
     yield from _paused(cluster, vm)
     if vm.quarantined:
@@ -144,6 +145,20 @@ def _standing_alerts(cluster: ClusterFacts, vm: VmFacts) -> Iterator[Intention]:
         yield Clear(AlertKind.VM_DESTROYED, 0, vm.pk)
     if vm.run is not None:
         yield Clear(AlertKind.NO_ROOM, 0, vm.pk)
+
+
+#: A settlement needs one look at each host; one that takes longer waits for somebody.
+_SETTLES_WITHIN = timedelta(seconds=30)
+
+
+def _out_of_sight(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> Iterator[Intention]:
+    since = vm.settling_since
+    if since is None or now - since < _SETTLES_WITHIN:
+        yield Clear(AlertKind.VM_OUT_OF_SIGHT, 0, vm.pk)
+        return
+    silent = ", ".join(host.name for host in cluster.hosts if host.silent) or "a host"
+    text = f"its host has lost sight of it, and {silent} does not answer: it may run there"
+    yield Raise(AlertKind.VM_OUT_OF_SIGHT, 0, vm.pk, text)
 
 
 def _failed_start(cluster: ClusterFacts, vm: VmFacts) -> Iterator[Intention]:

@@ -279,6 +279,7 @@ def change_controller(controller: PowerController, now: datetime, **changes: Any
     controller.off_reads = 0
     controller.version += 1
     controller.save()
+    looks.forget_disproof(controller.host_id)
     text = f"power controller of {controller.host.name} changed: it is tested anew"
     record_event("bmc.changed", text, now=now, host=controller.host_id)
     ask("check", controller.host_id, now=now, why="its settings changed")

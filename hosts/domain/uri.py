@@ -83,6 +83,17 @@ def endpoint(uri: str) -> Endpoint:
     return Endpoint(_host(parts["host"]).strip("[]"), int(port or DEFAULT_PORTS[scheme]))
 
 
+def canonical_host(text: str) -> str:
+    """Return a host name or address as it stands in a URI, IPv6 without its brackets.
+
+    Raises :class:`BadHostUri` for anything else, and for what carries a port.
+    """
+    if not text.isascii():
+        raise BadHostUri(_HOST_CURE)
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    return _host(f"[{bare}]" if ":" in bare else text).strip("[]")
+
+
 def _user(user: str | None, scheme: str) -> str:
     if user is None:
         return ""
@@ -94,12 +105,18 @@ def _user(user: str | None, scheme: str) -> str:
 
 
 def _host(host: str) -> str:
-    """Return a host name or an address that nothing can take for an option or another host."""
+    """Return a host name or an address that nothing can take for an option or another host.
+
+    One machine has one name here: the root's dot goes, and so does “localhost”,
+    which is 127.0.0.1 wherever it is asked for (RFC 6761).
+    """
     if host.startswith("["):
         return _ipv6(host[1:-1])
     with contextlib.suppress(ValueError):
         return str(ipaddress.IPv4Address(host))
-    name = host.lower()
+    name = host.lower().removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return "127.0.0.1"
     labels = name.split(".")
     # "127.1" and "0x7f000001" are numbers to the resolver: a name's last label is not one.
     numeric = re.fullmatch(r"[0-9]+|0x[0-9a-f]*", labels[-1])
@@ -115,7 +132,8 @@ def _ipv6(text: str) -> str:
         raise BadHostUri(_HOST_CURE) from None
     if address.scope_id is not None:
         raise BadHostUri("URI host: an address of one link ('%') means nothing to other engines")
-    return f"[{address}]"
+    mapped = address.ipv4_mapped
+    return str(mapped) if mapped else f"[{address}]"
 
 
 def _port(port: str | None, scheme: str) -> str:

@@ -96,8 +96,9 @@ def record_missed(
     if not _take(claim, max(now, claim.asked_at + pause), **changes):
         return None
     event = after_missed_look(missed, claim.pace.missed_polls)
-    expected = HostStatus(host.status) in SILENCE_EXPECTED
-    moved = move_host(host.pk, event, why=text, now=now, quiet=expected)
+    # Whoever has just entered a host wants to know why it was never seen.
+    quiet = host.status in SILENCE_EXPECTED - {HostStatus.PENDING}
+    moved = move_host(host.pk, event, why=text, now=now, quiet=quiet)
     return LookEffect(moved=moved)
 
 
@@ -190,6 +191,11 @@ def _learned(look: Look) -> dict[str, Any]:
 def set_marker(host_id: int, token: str) -> None:
     """Remember the boot marker just placed; the next look would learn it too."""
     Host.objects.filter(pk=host_id, boot_marker="").update(boot_marker=token)
+
+
+def forget_disproof(host_id: int) -> None:
+    """Whatever vouched for the false proof has been replaced: the next one counts again."""
+    Host.objects.filter(pk=host_id).update(disproved=False)
 
 
 def forget_first_contact(host_id: int, now: datetime) -> None:

@@ -1,6 +1,6 @@
 """One resource over the three operation tables."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.db.models import Model, QuerySet
@@ -11,10 +11,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from fencing.permissions import TABLES, find, visible
-from portal.core.models import OPEN_STATES, Operation, Role
+from portal.core.filtering import GREATEST
+from portal.core.models import OPEN_STATES, Operation, OperationState, Role
 from portal.core.pagination import Pages
 from portal.core.permissions import Scopes, scopes_of
 from portal.core.problems import Problem
+from portal.core.rest import Door
 from portal.core.shapes import OperationSerializer, as_operation, slug_of
 
 _FILTERS = [
@@ -43,30 +45,44 @@ class Merged(Sequence[Operation]):
         return rows[index]
 
 
+def _id(name: str, given: str) -> int:
+    if given.isascii() and given.isdigit() and len(given) < 20 and int(given) <= GREATEST:
+        return int(given)
+    cure = f"Give the {name}'s id, a number."
+    raise Problem(400, "invalid", f"{name}: {given[:40]!r} is no id", cure=cure, field=name)
+
+
+def _word(name: str, given: str, known: Collection[str] = ()) -> str:
+    if (known and given not in known) or not given.isprintable() or len(given) > 100:
+        cure = f"Write one of {', '.join(known)}." if known else "Write the name of a kind."
+        raise Problem(400, "invalid", f"{name}: there is no {given[:40]!r}", cure=cure, field=name)
+    return given
+
+
 def _filtered(rows: QuerySet[Any], model: type[Model], query: Any) -> QuerySet[Any]:
     state, kind = query.get("state"), query.get("kind")
     if state:
+        _word("state", state, ("open", *OperationState.values))
         rows = rows.filter(state__in=OPEN_STATES if state == "open" else [state])
     if kind:
-        rows = rows.filter(kind=kind)
+        rows = rows.filter(kind=_word("kind", kind))
     names = {field.name for field in model._meta.get_fields()}
     for name in ("host", "vm"):
         given = query.get(name)
         if not given:
             continue
-        if not given.isdigit():
-            cure = f"Give the {name}'s id, a number."
-            raise Problem(400, "invalid", f"{name}: {given!r} is no id", cure=cure, field=name)
-        rows = rows.filter(**{name: int(given)}) if name in names else rows.none()
+        number = _id(name, given)
+        rows = rows.filter(**{name: number}) if name in names else rows.none()
     return rows
 
 
 @extend_schema(tags=["operations"])
-class OperationViewSet(viewsets.ViewSet):
+class OperationViewSet(Door, viewsets.ViewSet):
     """Operations: all work asked for, whoever asked, with its steps and how it ended."""
 
     role = Role.VIEWER
-    lookup_value_regex = r"[a-z]+-[0-9]+"
+    filter_backends = ()  # it filters by itself: its rows are of three tables
+    lookup_value_regex = r"[a-z]+-[0-9]{1,18}"
 
     def _scopes(self) -> Scopes:
         return scopes_of(self.request.user, Role.VIEWER, self.request.auth)

@@ -25,7 +25,7 @@ router.register("events", EventViewSet, basename="event")
 router.register("operations", OperationViewSet, basename="operation")
 router.register("tokens", TokenViewSet, basename="token")
 
-# The one page that needs inline style: the documentation's own (ecosystem.md, 1.2).
+# The one page that needs inline style: the documentation's own.
 _docs = csp_update({"style-src": ["'unsafe-inline'"]})(
     SpectacularSwaggerSplitView.as_view(url_name="schema")
 )

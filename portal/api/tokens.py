@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from portal.core.models import ApiToken, Role
-from portal.core.rest import Strict, caller
+from portal.core.rest import Door, Strict, caller
 
 _DAY = timedelta(days=1)
 
@@ -23,7 +23,7 @@ class TokenSerializer(serializers.ModelSerializer[ApiToken]):
 
     class Meta:
         model = ApiToken
-        fields: ClassVar[Any] = ("id", "name", "scope", "created", "expiry")
+        fields: ClassVar[Any] = ("id", "name", "scope", "created", "expiry", "last_used")
 
 
 class MintedSerializer(TokenSerializer):
@@ -32,7 +32,7 @@ class MintedSerializer(TokenSerializer):
     token = serializers.CharField()
 
     class Meta(TokenSerializer.Meta):
-        fields = ("id", "name", "scope", "created", "expiry", "token")
+        fields = (*TokenSerializer.Meta.fields, "token")
 
 
 class WishSerializer(Strict):
@@ -47,7 +47,7 @@ class WishSerializer(Strict):
     tags=["tokens"], parameters=[OpenApiParameter("id", OpenApiTypes.STR, OpenApiParameter.PATH)]
 )
 class TokenViewSet(
-    mixins.ListModelMixin, mixins.DestroyModelMixin, viewsets.GenericViewSet[ApiToken]
+    Door, mixins.ListModelMixin, mixins.DestroyModelMixin, viewsets.GenericViewSet[ApiToken]
 ):
     """Tokens: a program's way in, with at most its owner's roles."""
 
@@ -56,6 +56,7 @@ class TokenViewSet(
     serializer_class = TokenSerializer
     lookup_field = "token_key"
     lookup_url_kwarg = "id"
+    lookup_value_regex = "[0-9A-Za-z]{1,40}"
     ordering_fields = ("created", "expiry", "name")
     search_fields = ("name",)
 

@@ -1,6 +1,29 @@
 """How long lists are handed out: by page, or by cursor where rows only ever grow."""
 
-from rest_framework.pagination import CursorPagination, PageNumberPagination
+from typing import Any
+
+from rest_framework.exceptions import NotFound
+from rest_framework.pagination import (
+    CursorPagination,
+    PageNumberPagination,
+)
+from rest_framework.request import Request
+
+from portal.core.filtering import GREATEST
+from portal.core.problems import Problem
+
+MOST = 200
+
+
+def _size(request: Request, name: str, usual: int) -> int:
+    """Return how many rows a page is to have; more than there may be is cut down."""
+    given = request.query_params.get(name, "")
+    if not given:
+        return usual
+    if not (given.isascii() and given.isdigit() and given.strip("0")):
+        text, cure = f"{name}: {given[:40]!r} is no number above 0", f"Write 1 to {MOST}."
+        raise Problem(400, "invalid", text, cure=cure, field=name)
+    return min(int(given[:20]), MOST)
 
 
 class Pages(PageNumberPagination):
@@ -8,7 +31,23 @@ class Pages(PageNumberPagination):
 
     page_size = 50
     page_size_query_param = "page_size"
-    max_page_size = 200
+    max_page_size = MOST
+
+    def get_page_size(self, request: Request) -> int:
+        """Return how many rows a page has."""
+        return _size(request, "page_size", 50)
+
+    def paginate_queryset(
+        self, queryset: Any, request: Request, view: Any = None
+    ) -> list[Any] | None:
+        """Return the rows of the page that is asked for, or say that there is none."""
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except NotFound:
+            given = request.query_params.get(self.page_query_param, "")[:40]
+            text = f"page: there is no page {given!r}"
+            cure = "Begin at page 1 and follow “next”; the list may have become shorter."
+            raise Problem(404, "not_found", text, cure=cure, field="page") from None
 
 
 class NewestFirst(CursorPagination):
@@ -16,5 +55,27 @@ class NewestFirst(CursorPagination):
 
     page_size = 50
     page_size_query_param = "page_size"
-    max_page_size = 200
+    max_page_size = MOST
     ordering = "-id"
+
+    def get_page_size(self, request: Request) -> int:
+        """Return how many rows a page has."""
+        return _size(request, "page_size", 50)
+
+    def decode_cursor(self, request: Request) -> Any:
+        """Return where to go on: after an id, whatever the cursor's maker wrote into it."""
+        try:
+            cursor = super().decode_cursor(request)
+        except NotFound:
+            raise _lost() from None
+        if cursor is not None and cursor.position is not None:
+            at = str(cursor.position)
+            if not (at.isascii() and at.isdigit() and len(at) < 20 and int(at) <= GREATEST):
+                raise _lost()
+        return cursor
+
+
+def _lost() -> Problem:
+    text = "cursor: this is no place in the list"
+    cure = "Leave it out to begin with the newest, then follow “next” as it is given."
+    return Problem(404, "not_found", text, cure=cure, field="cursor")

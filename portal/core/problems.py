@@ -1,16 +1,28 @@
 """Errors as RFC 9457 problem details: what is wrong, in which field, and the cure."""
 
+import itertools
 import logging
+import re
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.conf import settings
+from django.core.exceptions import (
+    DisallowedHost,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
 from django.db import IntegrityError
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+#: Fields that make a row unmistakable; constraints are named after them.
+_TELLING = ("uri", "address", "uuid", "name")
 log = logging.getLogger(__name__)
+#: Nonsense is not told back at length: so many errors, so many characters of each.
+MOST_ERRORS, MOST_CHARS = 20, 200
 MEDIA_TYPE = "application/problem+json"
 
 _CURES = {
@@ -19,6 +31,7 @@ _CURES = {
     403: "Ask an administrator for a role that covers this, or use a token with one.",
     404: "Check the address and the id; what your role does not cover looks absent too.",
     405: "Use one of the methods in the Allow header.",
+    406: "Accept application/json.",
     415: "Send JSON, with Content-Type: application/json.",
     429: "Wait, then try again.",
 }
@@ -59,10 +72,10 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         error = exceptions.NotFound("there is no such object, or your role does not cover it")
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied()
+    elif isinstance(error, SuspiciousOperation):
+        error = suspicious(error)
     elif isinstance(error, IntegrityError):
-        log.info("a write met a constraint: %s", error)
-        text = "somebody else has just taken this name or address, or changed the same row"
-        error = Problem(409, "conflict", text, cure="Read it again and repeat your change.")
+        error = _conflict(error)
     if not isinstance(error, exceptions.APIException):
         return None
     set_rollback()
@@ -73,11 +86,48 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     return answer
 
 
+def suspicious(error: SuspiciousOperation) -> Problem:
+    """Return what to tell of a request that Django itself finds too big or not in order."""
+    if isinstance(error, RequestDataTooBig):
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        cure = f"Send at most {limit} bytes (DATA_UPLOAD_MAX_MEMORY_SIZE)."
+        return Problem(413, "too_large", "the body is too long", cure=cure, field="body")
+    if isinstance(error, DisallowedHost):
+        cure = "Use an address of this portal, or name this one in HOLDFAST_ALLOWED_HOSTS."
+        return Problem(400, "bad_request", "Host: not an address of this portal", cure=cure)
+    cure = "Send fewer parameters, and plain ones."
+    return Problem(400, "bad_request", "the request is not in order", cure=cure)
+
+
+def _conflict(error: IntegrityError) -> Problem:
+    log.info("a write met a constraint: %s", error)
+    field = _taken(str(error))
+    if not field:
+        text = "somebody else has just changed the same row"
+        return Problem(409, "conflict", text, cure="Read it again and repeat your change.")
+    text = f"{field}: another one has this already"
+    return Problem(409, "conflict", text, cure=f"Choose another {field}.", field=field)
+
+
+def _taken(text: str) -> str:
+    """Return the field that a unique constraint is about, as far as the database tells it.
+
+    SQLite: ``UNIQUE constraint failed: hosts_host.uri``, or ``index 'one_name'``;
+    PostgreSQL: ``Key (lower(name::text))=(node1) already exists``.
+    """
+    found = re.search(r"UNIQUE constraint failed: (.+)|Key \((.+?)\)=\(.*\) already", text)
+    if found is None:
+        return ""
+    words = re.findall(r"\w+", found[1] or found[2])
+    told = [name for name in _TELLING if any(name in word.split("_") for word in words)]
+    return told[0] if told else ""
+
+
 def _of(error: exceptions.APIException) -> dict[str, Any]:
     if isinstance(error, Problem):
         return body(error.status_code, error.code, error.text, cure=error.cure, field=error.field)
     if isinstance(error, exceptions.ValidationError):
-        errors = list(_flat(error.detail))
+        errors = list(itertools.islice(_flat(error.detail), MOST_ERRORS))
         first = errors[0]
         text = "; ".join(f"{item['field']}: {item['text']}" for item in errors)
         return body(400, "invalid", text, field=first["field"], errors=errors)
@@ -95,7 +145,10 @@ def _flat(detail: Any, path: str = "") -> Any:
         for inner in detail:
             yield from _flat(inner, path)
     else:
-        yield {"field": path or "body", "text": str(detail)}
+        text = str(detail)
+        if len(text) > MOST_CHARS:
+            text = f"{text[: MOST_CHARS - 60]} … {text[-50:]}"
+        yield {"field": path[:100] or "body", "text": text}
 
 
 def _headers(error: exceptions.APIException) -> dict[str, str]:

@@ -1,30 +1,34 @@
 """What all resources of the REST API share: scopes, strict fields, ETags, actions."""
 
 import functools
-import hashlib
-import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from django.db import IntegrityError, models, transaction
+from django.db import models
 from django.db.models import Q
+from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import serializers, status, viewsets
+from rest_framework import exceptions, mixins, serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.fields import empty
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
+from rest_framework.views import APIView
 
 from portal.core.edits import Stale, edit
-from portal.core.models import IdempotencyKey, Operation, Role, User
+from portal.core.filtering import Ordering, Search
+from portal.core.idempotency import once
+from portal.core.models import ApiToken, Operation, Role, User
+from portal.core.parsing import Json
 from portal.core.permissions import Scopes, scopes_of
 from portal.core.problems import Problem
 from portal.core.shapes import OperationSerializer, as_operation, slug_of
 from portal.lib import clock
 
-KEPT = timedelta(hours=24)
+#: How exactly the last use of a token is known: a write for each call would be dear.
+USE_NOTED = timedelta(minutes=1)
 _KEY = OpenApiParameter(
     "Idempotency-Key", str, OpenApiParameter.HEADER, description="Kept 24 h: repeats do nothing."
 )
@@ -72,7 +76,33 @@ def require(request: Request, role: Role, **subject: int) -> None:
     raise Problem(403, "permission_denied", text, cure="Ask an administrator for that role.")
 
 
-class Resource(viewsets.GenericViewSet[Any]):
+class Door(APIView):
+    """What every resource does before anything else: whose call it is, and can it be read."""
+
+    parser_classes: Any = (Json,)
+    filter_backends: ClassVar[Any] = [DjangoFilterBackend, Ordering, Search]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse a body of unknown length, which would be taken for none."""
+        super().initial(request, *args, **kwargs)
+        if "Transfer-Encoding" in request.headers and "Content-Length" not in request.headers:
+            cure = "Send the body whole, with a Content-Length."
+            raise Problem(411, "length_required", "the body has no length", cure=cure)
+
+    def perform_authentication(self, request: Request) -> None:
+        """Find out who calls, and note it at the token that says so."""
+        try:
+            super().perform_authentication(request)
+        except UnicodeDecodeError:
+            raise exceptions.AuthenticationFailed("the token is no text") from None
+        token = request.auth
+        if isinstance(token, ApiToken):
+            now = clock.now()
+            if token.last_used is None or token.last_used < now - USE_NOTED:
+                ApiToken.objects.filter(pk=token.pk).update(last_used=now)
+
+
+class Resource(Door, viewsets.GenericViewSet[Any]):
     """A resource whose rows are shown to those whose scopes cover them."""
 
     role: ClassVar[Role | None] = None
@@ -91,10 +121,36 @@ class Resource(viewsets.GenericViewSet[Any]):
             return found
         return found.filter(self.within(scopes_of(self.request.user, Role.VIEWER)))
 
+    def examine(self, row: Any, changes: dict[str, Any]) -> None:
+        """Try what is to be entered (``row`` None) or changed; raise a :class:`Problem`.
+
+        No transaction is open yet: this is where hardware may be asked.
+        """
+
 
 def etag_of(row: Any) -> str:
     """Return the ETag of a row's editable fields."""
     return f'"{row.version}"'
+
+
+class Creatable(mixins.CreateModelMixin, Resource):
+    """POST to a list enters a new row, once for each Idempotency-Key."""
+
+    @extend_schema(parameters=[_KEY])
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Enter a new object."""
+
+        def examine() -> None:
+            form = self.get_serializer(data=request.data)
+            form.is_valid(raise_exception=True)
+            self.examine(None, form.validated_data)
+
+        return once(
+            request,
+            caller(request),
+            lambda: super(Creatable, self).create(request, *args, **kwargs),
+            before=examine,
+        )
 
 
 class Editable(Resource):
@@ -115,6 +171,7 @@ class Editable(Resource):
         self.match(request, row)
         form = self.get_serializer(row, data=request.data, partial=True)
         form.is_valid(raise_exception=True)
+        self.examine(row, form.validated_data)
         try:
             self.write(row, form.validated_data)
         except Stale as error:
@@ -175,51 +232,9 @@ def verb(
             target = self.get_object()
             fields = takes(data=request.data)
             fields.is_valid(raise_exception=True)
-            return once(request, lambda: method(self, target, fields.validated_data, request))
+            work = functools.partial(method, self, target, fields.validated_data, request)
+            return once(request, caller(request), work)
 
         return act
 
     return wrap
-
-
-def once(request: Request, work: Callable[[], Response]) -> Response:
-    """Do ``work``, or repeat its answer when the same Idempotency-Key did it before."""
-    key = request.headers.get("Idempotency-Key", "")
-    if not key:
-        with transaction.atomic():
-            return work()
-    if len(key) > 200:
-        cure = "Send a random text of at most 200 characters, such as a UUID."
-        raise Problem(422, "bad_key", "Idempotency-Key: too long", cure=cure)
-    now = clock.now()
-    whole = json.dumps([request.method, request.path, request.data], sort_keys=True, default=str)
-    fingerprint = hashlib.sha256(whole.encode()).hexdigest()
-    mine = IdempotencyKey.objects.filter(user=caller(request), key=key)
-    with transaction.atomic():
-        mine.filter(at__lt=now - KEPT).delete()
-        try:
-            with transaction.atomic():
-                row = IdempotencyKey.objects.create(
-                    user=caller(request), key=key, fingerprint=fingerprint, answer={}, at=now
-                )
-        except IntegrityError:
-            return _repeated(mine.get(), fingerprint)
-        answer = work()
-        if answer.status_code >= status.HTTP_400_BAD_REQUEST:
-            row.delete()  # what did not happen may be asked for again
-            return answer
-        row.answer = {"status": answer.status_code, "body": answer.data}
-        row.location = answer.headers.get("Location", "")
-        row.save()
-        return answer
-
-
-def _repeated(row: IdempotencyKey, fingerprint: str) -> Response:
-    if row.fingerprint != fingerprint:
-        text = "this Idempotency-Key was used for another request; nothing was done"
-        cure = "Take a new key for a new request."
-        raise Problem(422, "key_reused", text, cure=cure, field="Idempotency-Key")
-    headers = {"Idempotency-Replayed": "true"}
-    if row.location:
-        headers["Location"] = row.location
-    return Response(row.answer["body"], status=row.answer["status"], headers=headers)

@@ -35,7 +35,7 @@ class Fibers:
         self.errors: list[BaseException] = []
         self._back = threading.Semaphore(0)
         self._now: _Fiber | None = None
-        self._waiting: set[_Fiber] = set()
+        self._waiting: dict[object, _Fiber] = {}  # by their wait: a fiber lives more than one task
         self._idle: list[_Fiber] = []
         self._connection: Any = connections["default"]
 
@@ -86,11 +86,11 @@ class Fibers:
             self._pause(fiber, pause)
 
     def _pause(self, fiber: _Fiber, seconds: float) -> None:
-        self._waiting.add(fiber)
+        wait = object()
+        self._waiting[wait] = fiber
 
         def resume() -> None:
-            if fiber in self._waiting:
-                self._waiting.discard(fiber)
+            if self._waiting.pop(wait, None) is not None:
                 self._hand_to(fiber)
 
         self.line.after(seconds, resume)
@@ -101,8 +101,8 @@ class Fibers:
 
     def kill_waiting(self) -> None:
         """Kill every task that waits for hardware: it never sees its answer."""
-        killed, self._waiting = sorted(self._waiting, key=id), set()
-        for fiber in killed:
+        killed, self._waiting = self._waiting, {}
+        for fiber in killed.values():
             fiber.killed = True
             self._hand_to(fiber)
 

@@ -89,9 +89,6 @@ class PowerJudge:
             found.append("although its kernel answers on the network")
         if seen is not None and TOLERANCE_MS < ms - seen < self.policy.grace * 1000:
             found.append("within its grace")
-        asked = max((at for name, at, _ in view.fences if name == host and at <= ms), default=ms)
-        if seen is not None and asked < seen < ms - TOLERANCE_MS:
-            found.append("although it answered since the fence was asked for")
         recent = {
             run.vm
             for run in view.runs

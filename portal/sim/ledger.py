@@ -271,10 +271,12 @@ class Book:
         )
 
     def _vm_facts(self, row: VmRow) -> VmFacts:
+        settling = [op for op in self.ops.values() if op.kind == "settle" and op.vm == row.pk]
         return VmFacts(
             pk=row.pk,
             name=row.name,
             state=row.state,
+            settling_since=min((op.requested_at for op in settling), default=None),
             ha=row.ha,
             wanted_up=row.wanted_up,
             memory_mib=row.memory_mib,

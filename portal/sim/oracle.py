@@ -168,7 +168,7 @@ class Oracle:
     def tick(self) -> None:
         """Judge what should have happened by now (I3, unnoticed copies)."""
         self._power.tick(self._ms)
-        silent = [vm for vm in self.ha if not self.scene.world.where(vm)]
+        silent = [vm for vm in sorted(self.ha) if not self.scene.world.where(vm)]
         strays = self._strays or len(list(self.scene.world.copies())) > len(self.ha)
         if silent or strays:
             view = self._portal.view()
@@ -232,6 +232,7 @@ class Oracle:
             run = opened.get(copy.vm)
             machine = self.scene.world.hosts[copy.host]
             hidden = machine.isolated or machine.hung or not self._portal.engine.alive
+            hidden = hidden or self.scene.world.is_forgotten(copy)
             if (run is not None and run.host == copy.host) or hidden or not copy.writes:
                 continue
             now_strays.add((copy.vm, copy.host))

@@ -1,6 +1,6 @@
 """What a simulation asks of the portal, whichever depth it runs in."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -31,7 +31,7 @@ class View:
     runs: tuple[RunView, ...]
     statuses: Mapping[str, tuple[str, str]]  # host: (status, HA state)
     seen: Mapping[str, int | None]  # host: when its last good look was asked
-    alerts: set[tuple[str, str, str, int]]  # (kind, host, vm, since)
+    alerts: Set[tuple[str, str, str, int]]  # (kind, host, vm, since)
     vms: Mapping[str, tuple[str, bool, bool]]  # vm: (state, wanted up, quarantined)
     open_ops: tuple[str, ...]
     fences: tuple[tuple[str, int, str], ...]  # (host, asked at, outcome)

@@ -94,6 +94,7 @@ def _trust(book: Book, host: str) -> None:
     pk = _host(book, host)
     if pk in book.controllers:
         book.controllers[pk] = replace(ControllerFacts(pk, 1, trusted=True))
+        book.set_host(pk, disproved=False)
         ask(book, "fencing", "check", pk)
         hurry_fence(book, pk)
 

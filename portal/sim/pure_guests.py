@@ -165,7 +165,8 @@ def _everywhere(book: Book, op: Op, run: OpenRun) -> None:
     since: datetime = op.data["destroyed_at"]
     for host in book.hosts.values():
         seen = host.last_seen is not None and host.last_seen > since
-        if not seen and host.status not in (HostStatus.DOWN, HostStatus.PENDING):
+        boots = host.status is HostStatus.REBOOTING and host.first_contact
+        if not (seen or boots or host.status in (HostStatus.DOWN, HostStatus.PENDING)):
             wait(book, op, AGAIN_S)
             return
     runs.stopped(book, op, run, EndReason.CRASHED)

@@ -17,7 +17,7 @@ from portal.sim.wire import Wire
 from portal.sim.world import INSTALLATION
 from vms.domain.proofs import OpenRun, end_reason
 from vms.domain.sightings import Asked, Finding, KnownVm, Sighting, judge
-from vms.domain.states import EndReason, ProofKind, RunState
+from vms.domain.states import EndReason, ProofKind, RunState, VmState
 from vms.services.sightings import _STATES as STATES
 
 
@@ -179,6 +179,7 @@ def _rebooted(book: Book, finding: Finding, host: int, asked_at: datetime) -> No
 def _vanished(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
     if finding.run is not None:
         ask(book, "vms", "settle", host, finding.vm, run=finding.run.pk)
+        book.set_state(finding.vm, VmState.UNKNOWN, "")
 
 
 def _adopt(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:

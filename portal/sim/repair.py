@@ -34,6 +34,7 @@ def _revive(world: World, name: str) -> None:
     host.fail_starts.clear()
     if host.hung:
         host.thaw()
+    world.forgotten[name].clear()
     for uuid in list(host.slow_starts):
         world.finish_create(name, uuid)
     if not host.powered:

@@ -1,5 +1,6 @@
 """A scenario: machines, VMs, what happens to them, and what is expected.  Strictly parsed."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -54,8 +55,10 @@ class EventSpec:
     args: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        rest = "".join(f", {key}: {value}" for key, value in self.args.items())
-        return f"{{at: {self.at:g}, do: {self.do}{rest}}}"
+        at = int(self.at) if self.at == int(self.at) else self.at
+        said = {"at": at, "do": self.do, **self.args}  # YAML reads a bare off as "no": it quotes
+        text = yaml.safe_dump(said, default_flow_style=True, sort_keys=False, width=math.inf)
+        return text.strip()
 
 
 @dataclass(frozen=True, slots=True)

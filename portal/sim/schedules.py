@@ -27,6 +27,7 @@ WEIGHTS: dict[str, int] = {
     "host.isolate": 14,
     "host.hang": 10,
     "host.reboot": 6,
+    "host.libvirtd_restart": 4,
     "power.cut": 5,
     "bmc.fail": 6,
     "bmc.auth_fail": 2,
@@ -65,6 +66,7 @@ class _Draw:
         host, vm = random.choice(self.hosts), random.choice(self.vms)
         special: dict[str, Callable[[], dict[str, Any]]] = {
             "bmc.slow_off": lambda: {"host": host, **self._slowness()},
+            "host.libvirtd_restart": lambda: {"host": host, "forget": random.random() < 0.5},
             "bmc.lie": lambda: {"host": host, "answer": "off", "identified": False},
             "bmc.swap": lambda: {"host": host, "with": self._other(host)},
             "vm.start_fails": lambda: {"vm": vm, "host": host, "times": random.randint(1, 3)},

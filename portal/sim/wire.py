@@ -15,6 +15,7 @@ from fencing.power.port import Bmc, PowerError
 from hosts.domain.looks import KernelSign, Look
 from hosts.hypervisor.memory import MemoryHypervisor
 from hosts.hypervisor.port import GuestSpec, HypervisorError, NoAnswer, NotSent, Silent, Target
+from portal.sim.behind import Behind
 from portal.sim.world import World
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ class Wire:
         self.cuts: list[tuple[int, str]] = []  # (ms, BMC address) of every off command taken
         self._connected = dict.fromkeys(world.hosts, True)
         self._behind = {
-            name: MemoryHypervisor(Target(world.host_pks[name], name, ""), host)
+            name: Behind(Target(world.host_pks[name], name, ""), host, world.forgotten[name])
             for name, host in world.hosts.items()
         }
 

@@ -43,6 +43,10 @@ def _thaw(scene: Scene, host: str) -> None:
     scene.world.hosts[host].thaw()
 
 
+def _restart_libvirtd(scene: Scene, host: str, forget: bool = False) -> None:
+    scene.world.restart_libvirtd(host, forget=bool(forget))
+
+
 def _isolate(scene: Scene, host: str) -> None:
     scene.world.hosts[host].isolated = True
 
@@ -196,6 +200,7 @@ WORDS: Mapping[str, Word] = {
     "host.reboot": _on_host("reboot"),
     "host.hang": Word(_hang, ("host",)),
     "host.thaw": Word(_thaw, ("host",)),
+    "host.libvirtd_restart": Word(_restart_libvirtd, ("host",), ("forget",)),
     "host.isolate": Word(_isolate, ("host",)),
     "host.rejoin": Word(_rejoin, ("host",)),
     "power.cut": Word(_cut, ("host",)),

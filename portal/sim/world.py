@@ -62,6 +62,7 @@ class World:
     lied_ms: dict[str, int] = field(default_factory=dict)  # when its own BMC last said off wrongly
     wired_to: dict[str, str] = field(default_factory=dict)  # BMC address: machine, where swapped
     hanging: set[tuple[str, str]] = field(default_factory=set)  # (host, uuid): a create on its way
+    forgotten: dict[str, set[str]] = field(default_factory=dict)  # host: executing, out of sight
     swapped_ms: int = -1_000_000
     version: int = 0
     _boots: dict[str, int] = field(default_factory=dict)
@@ -77,6 +78,7 @@ class World:
         uuid = f"00000000-0000-4000-8000-0000000001{pk:02x}"
         host = MemoryHost(uuid, name, memory_mib, vcpus, uptime=lambda: self._uptime(name))
         self.hosts[name], self.host_pks[name] = host, pk
+        self.forgotten[name] = set()
         self.booted_ms[name] = -3_600_000
         host.marker = f"first-{pk}" if on else None
         host.powered = on
@@ -158,6 +160,19 @@ class World:
             self.panic(name)
             self._boot_later(name)
 
+    def restart_libvirtd(self, name: str, *, forget: bool) -> None:
+        """libvirtd starts anew: unread calls are gone, and with ``forget`` its running guests."""
+        machine = self.hosts[name]
+        if not machine.alive:
+            return
+        machine.restart_daemon()
+        self.hanging = {item for item in self.hanging if item[0] != name}
+        executing = {guest.uuid for guest in machine.guests.values() if guest.executes}
+        self.forgotten[name].clear()
+        if forget:
+            self.forgotten[name].update(executing)
+        self.version += 1
+
     def swap_bmcs(self, one: str, other: str) -> None:
         """Exchange the addresses of two BMCs; each still switches its own machine."""
         if one in self.bmcs and other in self.bmcs:
@@ -210,6 +225,10 @@ class World:
                     generation = guest.stamp.generation if guest.stamp else None
                     yield Copy(guest.name, name, generation, writes)
 
+    def is_forgotten(self, copy: Copy) -> bool:
+        """Whether the host's own libvirtd has lost sight of this copy."""
+        return self.vms[copy.vm].uuid in self.forgotten[copy.host]
+
     def start_outside(self, vm: str, host: str) -> None:
         """Somebody starts a copy on the host itself, past the portal."""
         machine, item = self.hosts[host], self.vms[vm]
@@ -222,4 +241,5 @@ class World:
         machine.guests[item.uuid] = replace(
             there, state=GuestState.RUNNING, reason=GuestReason.NONE
         )
+        self.forgotten[host].discard(item.uuid)
         self.version += 1

@@ -1,14 +1,21 @@
 """A small data centre in the database, people with roles, and clients that speak for them."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import pytest
 from rest_framework.test import APIClient
 
+from fencing.domain.power import PowerState
 from fencing.models import HaResource, PowerController
+from fencing.power import install as install_power
+from fencing.power.memory import MemoryBmc, MemoryPower
+from fencing.power.port import Bmc, Power, Reading
+from hosts import hypervisor
 from hosts.domain.states import HostStatus
+from hosts.hypervisor.memory import MemoryHost, MemoryHypervisor
 from hosts.models import Cluster, Host
 from portal.core.models import Role, RoleBinding, User
 from portal.lib import clock
@@ -72,8 +79,44 @@ def add_vm(name: str, cluster: Cluster, host: Host | None = None) -> Vm:
     return vm
 
 
+@dataclass
+class Hardware:
+    """What answers at any address: machines by the name of their entry, and one kind of BMC."""
+
+    machines: dict[str, MemoryHost] = field(default_factory=dict)
+    power: MemoryPower = field(default_factory=MemoryPower)
+    bmcs: set[str] = field(default_factory=set)
+
+    def machine(self, name: str) -> MemoryHost:
+        """Return the machine of that name; it was there all the time."""
+        made = MemoryHost(uuid=str(uuid.uuid5(uuid.NAMESPACE_DNS, name)), name=name)
+        return self.machines.setdefault(name, made)
+
+    def add_bmc(self, address: str) -> MemoryBmc:
+        """Return a BMC that can have faults."""
+        self.bmcs.add(address)
+        return self.power.add(address, 623)
+
+    def read(self, bmc: Bmc, *, deadline: float) -> Reading:
+        """A BMC that nobody has added says on, and not whose it is."""
+        if bmc.address not in self.bmcs:
+            return Reading(PowerState.ON)
+        return self.power.read(bmc, deadline=deadline)
+
+
 @pytest.fixture
-def centre(db: None) -> Centre:
+def hardware() -> Iterator[Hardware]:
+    """Machines and BMCs in memory, in the place of the real adapters."""
+    made = Hardware()
+    hypervisor.install(lambda target: MemoryHypervisor(target, made.machine(target.name)))
+    install_power("ipmi", cast("Power", made))
+    yield made
+    install_power("ipmi", None)
+    hypervisor.install(None)
+
+
+@pytest.fixture
+def centre(db: None, hardware: Hardware) -> Centre:
     """Return the data centre."""
     cluster = Cluster.objects.create(name="main", mode="armed")
     other = Cluster.objects.create(name="far")

@@ -74,3 +74,13 @@ def test_a_silent_host_is_told_what_is_known_not_only_how_long_to_wait() -> None
     young = silent(1, last_seen=ago(5), status=HostStatus.NON_RESPONSIVE)
     text = _told(cluster(young, host(2), host(3)), AlertKind.HOST_NOT_RESPONDING)
     assert text.startswith("no answer")
+
+
+def test_a_vm_that_is_long_out_of_sight_is_told_with_the_hosts_that_must_answer() -> None:
+    lost = vm(run=run(), state=VmState.UNKNOWN, settling_since=ago(30))
+    facts = cluster(host(1), silent(2), host(3), vms=(lost,))
+    assert "node2 does not answer" in _told(facts, AlertKind.VM_OUT_OF_SIGHT)
+    quick = vm(run=run(), settling_since=ago(29))
+    assert not _told(cluster(host(1), silent(2), vms=(quick,)), AlertKind.VM_OUT_OF_SIGHT)
+    seen = _with_open_alert(AlertKind.VM_OUT_OF_SIGHT, host(1), vm_pk=1, vms=(vm(run=run()),))
+    assert _ended(seen, AlertKind.VM_OUT_OF_SIGHT)

@@ -34,7 +34,8 @@ class Story:
         self.set_policy()
         for host in self.rig.box.hosts:
             row = self.controller(host.name)
-            self.set_bmc(row, port=host.bmc_port, password=host.bmc_password)
+            answer = self.change_bmc(row, port=host.bmc_port, password=host.bmc_password)
+            assert answer.status_code == 200, answer.text
             self.act("power-controllers", row["id"], "test")
         for row in self.rig.api.get("vms/"):
             if row["quarantined"]:
@@ -50,12 +51,11 @@ class Story:
     def _calm(self) -> bool:
         return self.rig.calm() and not self.alerts()
 
-    def set_bmc(self, row: dict[str, Any], **fields: Any) -> None:
+    def change_bmc(self, row: dict[str, Any], **fields: Any) -> httpx.Response:
         """Change a controller as an administrator would, with If-Match."""
         path = f"power-controllers/{row['id']}/"
         tag = self.rig.api.http.get(path).headers["ETag"]
-        answer = self.rig.api.http.patch(path, json=fields, headers={"If-Match": tag})
-        assert answer.status_code == 200, answer.text
+        return self.rig.api.http.patch(path, json=fields, headers={"If-Match": tag})
 
     def set_policy(self, **overrides: Any) -> None:
         """Change the cluster's policy as an administrator would; none: the defaults again."""
@@ -105,7 +105,7 @@ class Story:
         return {row["kind"] for row in self.rig.api.get("alerts/", open="true")}
 
     def _events(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self.rig.api.get("events/", ordering="-id", page_size=200)
+        rows: list[dict[str, Any]] = self.rig.api.get("events/", page_size=200)
         return rows
 
     def events(self, kind: str = "") -> list[dict[str, Any]]:

@@ -129,7 +129,9 @@ def test_a_wrong_bmc_password_is_said_clearly_and_works_after_repair(story: Stor
     host = story.host_with_vms()
     lost = story.vms_on(host)
     row = story.controller(host)
-    story.set_bmc(row, password="not-the-password")
+    refused = story.change_bmc(row, password="not-the-password")
+    assert (refused.status_code, refused.json()["field"]) == (400, "password")
+    story.hit("bmc.auth_fail", host=host)
 
     story.hit("host.panic", host=host)
     story.wait(lambda: {"bmc_auth", "confirm_reboot"} <= story.alerts(), 40, "both alerts")
@@ -139,9 +141,32 @@ def test_a_wrong_bmc_password_is_said_clearly_and_works_after_repair(story: Stor
     )
     assert "password" in alert["cure"]
 
-    story.set_bmc(row, password=story.rig.machine(host).bmc_password)
+    story.hit("bmc.repair", host=host)
+    story.act("power-controllers", row["id"], "test")
     story.wait_elsewhere(lost, host)
+    story.wait(lambda: "confirm_reboot" not in story.alerts(), 10, "nobody to be asked any more")
     assert story.fenced()
+
+
+def test_what_cannot_be_reached_or_is_there_already_is_not_entered(story: Story) -> None:
+    first = story.rig.box.hosts[0]
+    cluster = story.host(first.name)["cluster"]
+    before = (story.rig.api.get("hosts/"), story.rig.api.get("power-controllers/"))
+    for uri, words in (
+        ("test+tcp://127.0.0.1:9/default", "no host can be used there"),
+        (f"test+tcp://LOCALHOST:{first.libvirt_port}/default", "edit that one"),
+        ("qemu+ssh://127.0.0.1/system?command=/bin/true", "without '?' options"),
+    ):
+        answer = story.rig.api.post("hosts/", {"name": "n9", "uri": uri, "cluster": cluster})
+        assert (answer.status_code, answer.json()["field"]) == (400, "uri"), answer.text
+        assert words in answer.json()["detail"]
+        assert answer.json()["cure"]
+    other = {"address": "127.0.0.1", "port": 9, "username": "a", "password": "b"}
+    host = story.host(first.name)["id"]
+    answer = story.rig.api.post("power-controllers/", other | {"host": host})
+    assert (answer.status_code, answer.json()["field"]) == (400, "address"), answer.text
+    assert [row["id"] for row in story.rig.api.get("hosts/")] == [row["id"] for row in before[0]]
+    assert len(story.rig.api.get("power-controllers/")) == len(before[1])
 
 
 def test_swapped_bmcs_contradict_and_restart_nothing(story: Story) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hosts.domain.uri import BadHostUri, Endpoint, endpoint, parse_uri
+from hosts.domain.uri import BadHostUri, Endpoint, canonical_host, endpoint, parse_uri
 
 REAL = ("qemu+tls", "qemu+tcp", "qemu+ssh")
 DEMO = (*REAL, "test+tcp")
@@ -156,6 +156,33 @@ def test_canonical_means_short_and_lower_case() -> None:
     assert parse_uri("qemu+tcp://[2001:DB8:0:0::1]:7/system", REAL) == (
         "qemu+tcp://[2001:db8::1]:7/system"
     )
+
+
+@pytest.mark.parametrize(
+    ("host", "kept"),
+    [
+        ("localhost", "127.0.0.1"),
+        ("LocalHost.", "127.0.0.1"),
+        ("a.localhost", "127.0.0.1"),
+        ("node1.", "node1"),
+        ("[::ffff:192.0.2.1]", "192.0.2.1"),
+        ("[::ffff:c000:201]", "192.0.2.1"),
+        ("localhost.example", "localhost.example"),
+        ("notlocalhost", "notlocalhost"),
+    ],
+)
+def test_a_machine_has_one_spelling(host: str, kept: str) -> None:
+    assert parse_uri(f"qemu+tcp://{host}/system", REAL) == f"qemu+tcp://{kept}/system"
+    assert endpoint(f"qemu+tcp://{host}/system").host == kept
+    assert canonical_host(host) == kept
+
+
+def test_an_address_outside_a_uri_may_leave_the_brackets_out() -> None:
+    for text in ("[2001:DB8:0::1]", "2001:db8::1", "[2001:db8::1]"):
+        assert canonical_host(text) == "2001:db8::1"
+    for text in ("[[[", "[]", "", ".", "a..b", "node1..", "node1:623", "[node1]", "a b", "127.1"):
+        with pytest.raises(BadHostUri):
+            canonical_host(text)
 
 
 @given(st.sampled_from(REAL), hosts, ports)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from fencing.domain import decision, guards, restarts
+from fencing.domain import decision, evidence, guards, restarts
 from portal.sim import pure_runs
-from portal.sim.scenario import Cluster, EventSpec, HostSpec, Scenario, VmSpec
+from portal.sim.scenario import EventSpec, HostSpec, Scenario, VmSpec
 from portal.sim.schedules import schedule
 from vms.domain import proofs, restart
 
@@ -53,14 +53,13 @@ def _weighted(**weights: int) -> Make:
     return lambda seed: schedule(seed, weights=words)
 
 
-def _three(seed: int, events: list[EventSpec], **policy: Any) -> Scenario:
+def _three(seed: int, events: list[EventSpec], *, until: float = 90) -> Scenario:
     return Scenario(
         name=f"seed {seed}",
         hosts=(HostSpec("node1"), HostSpec("node2"), HostSpec("node3")),
         vms=(VmSpec("vm1", "node1"), VmSpec("vm2", "node2")),
         events=tuple(sorted(events, key=lambda event: event.at)),
-        until=90,
-        cluster=Cluster(policy=policy),
+        until=until,
     )
 
 
@@ -94,6 +93,24 @@ def _stranger_meets_restart(seed: int) -> Scenario:
             EventSpec(at, "libvirt.external_start", {"vm": "vm1", "host": "node3"}),
             EventSpec(asked, "admin.start", {"vm": "vm1"}),
         ],
+    )
+
+
+def _swapped_while_dead(seed: int) -> Scenario:
+    """The engine dies inside a fence; cables are swapped before it lives again."""
+    random = Random(seed)  # noqa: S311 - repeatable luck, no secret
+    start = round(30 + random.random(), 1)
+    dead = round(start + random.uniform(7.5, 11.5), 1)
+    swapped = round(dead + 20 + random.random(), 1)
+    return _three(
+        seed,
+        [
+            EventSpec(start, "host.panic", {"host": "node1"}),
+            EventSpec(dead, "engine.crash", {"after": random.randint(0, 6)}),
+            EventSpec(swapped, "bmc.swap", {"host": "node1", "with": "node2"}),
+            EventSpec(round(dead + 65 + random.random(), 1), "engine.start"),
+        ],
+        until=130,
     )
 
 
@@ -171,6 +188,18 @@ RULES = (
         ),
         _weighted(vm__guest_shutdown=3),
         "I4",
+    ),
+    Rule(
+        "only an ending that libvirt has seen itself ends a run",
+        _patch((proofs, "reason_proves_end", _always(True))),
+        _weighted(host__libvirtd_restart=3, vm__crash=1),
+        "I2",
+    ),
+    Rule(
+        "an old answer of a BMC is no answer",
+        _patch((evidence, "is_fresh", lambda asked_at, now: asked_at is not None)),
+        _swapped_while_dead,
+        "I7",
     ),
 )
 

@@ -59,11 +59,12 @@ def test_a_folder_without_a_scenario_is_refused(tmp_path: Path) -> None:
 
 def test_the_fault_words_of_the_skeleton_are_all_there() -> None:
     wanted = """
-        host.power_off host.power_on host.panic host.hang host.thaw host.isolate host.rejoin
-        host.reboot power.cut power.restore bmc.fail bmc.repair bmc.auth_fail bmc.slow_off bmc.lie
-        bmc.swap vm.crash vm.guest_shutdown vm.start_fails vm.start_hangs libvirt.external_start
-        libvirt.external_destroy admin.confirm_rebooted admin.start admin.stop admin.shutdown
-        admin.maintenance admin.activate admin.observe admin.arm admin.set_policy engine.crash
-        engine.start task.delay task.duplicate
+        host.power_off host.power_on host.panic host.hang host.thaw host.isolate
+        host.rejoin host.reboot host.libvirtd_restart power.cut power.restore bmc.fail
+        bmc.repair bmc.auth_fail bmc.slow_off bmc.lie bmc.swap vm.crash vm.guest_shutdown
+        vm.start_fails vm.start_hangs libvirt.external_start libvirt.external_destroy
+        admin.confirm_rebooted admin.start admin.stop admin.shutdown admin.maintenance
+        admin.activate admin.observe admin.arm admin.set_policy engine.crash engine.start
+        task.delay task.duplicate
     """
     assert set(wanted.split()) <= set(WORDS)

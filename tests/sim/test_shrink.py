@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import yaml
 
 from portal.sim.scenario import EventSpec, Scenario, parse
@@ -28,8 +29,9 @@ def test_what_does_not_fail_smaller_stays_whole() -> None:
     assert shrink(whole, lambda item: item == whole) == whole
 
 
-def test_a_shrunk_schedule_is_printed_as_a_scenario_that_can_be_read_again() -> None:
-    scenario = schedule(5)
+@pytest.mark.parametrize("seed", range(30))
+def test_a_shrunk_schedule_is_printed_as_a_scenario_that_can_be_read_again(seed: int) -> None:
+    scenario = schedule(seed)
     again = parse(scenario.name, yaml.safe_load(as_yaml(scenario)))
     assert again.events == scenario.events
     assert [vm.host for vm in again.vms] == [vm.host for vm in scenario.vms]

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 
@@ -15,10 +14,9 @@ from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import Identity
 from fencing.domain.power import PowerProblem, PowerState
 from fencing.models import Incident
-from fencing.services.confirmations import MAX_AGE
 from fencing.services.incidents import close_incident, open_incident, raise_alert
 from hosts.domain.states import HostStatus
-from portal.core.models import ApiToken, Role, RoleBinding
+from portal.core.models import Role
 from portal.core.services import record_event
 from portal.lib import clock
 from portal.lib.ha.states import HaState
@@ -268,34 +266,6 @@ def test_metrics_count_states(centre: Centre, client: Client) -> None:
     text = client.get("/metrics").content.decode()
     assert 'holdfast_hosts{status="up"} 2' in text
     assert "holdfast_incidents_open 0" in text
-
-
-def test_access_is_reset_on_the_command_line(centre: Centre, client: Client, capsys: Any) -> None:
-    user = add_person("ann", Role.VIEWER)
-    ApiToken.objects.create(user=user)
-    call_command("reset-access", "ann")
-    password = capsys.readouterr().out.split("with   ")[1].split()[0]
-    old, new = ({"username": "ann", "password": word} for word in ("a long pass phrase", password))
-    assert client.post("/sign-in/", old).status_code == 200
-    assert client.post("/sign-in/", new).status_code == 302
-    assert "Choose your own" in client.get("/").content.decode()
-    assert not ApiToken.objects.exists()
-    with pytest.raises(CommandError, match="known are"):
-        call_command("reset-access", "anna")
-
-
-def test_a_host_is_confirmed_on_the_command_line(centre: Centre, capsys: Any) -> None:
-    boss = add_person("boss", Role.ADMIN)
-    RoleBinding.objects.filter(user=boss).update(role=Role.ADMIN)
-    words = {"reason": "I looked", "user": "boss"}
-    with pytest.raises(CommandError, match="host_name"):
-        call_command("confirm-rebooted", "node2", typed="node1", **words)
-    assert MAX_AGE.total_seconds() == 10
-    centre.node2.controllers.all().delete()
-    call_command("confirm-rebooted", "node2", typed="node2", **words)
-    said = capsys.readouterr().out
-    assert "web1 may start elsewhere" in said
-    assert centre.node2.fences.get().kind == "confirm"
 
 
 @pytest.mark.parametrize("path", ["/", "/api/v1/hosts/", "/api/v1/power-controllers/"])

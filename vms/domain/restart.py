@@ -43,6 +43,7 @@ class VmFacts:
     refused_at: datetime | None = None
     waiting_since: datetime | None = None
     refused_by: int | None = None
+    settling_since: datetime | None = None  # its host has lost sight of it
     run: OpenRun | None = None
     last: LastRun | None = None
 

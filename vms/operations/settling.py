@@ -84,4 +84,6 @@ def _everywhere(op: VmOperation, run: Run) -> None:
 def _answered_since(host: Host, since: datetime) -> bool:
     if host.status in (HostStatus.DOWN, HostStatus.PENDING):
         return True  # proven off, or never part of the cluster
+    if host.status == HostStatus.REBOOTING and host.first_contact:
+        return True  # proven off; what boots there now is compared before it is used
     return host.last_seen is not None and host.last_seen > since

@@ -136,6 +136,8 @@ def _vanished(finding: Finding, host: Host, asked_at: datetime, now: datetime) -
     if finding.run is not None:
         run = Run.objects.get(pk=finding.run.pk)
         requests.ask("settle", finding.vm, host.pk, now=now, run=run, why=finding.why)
+        text = f"{host.name} has lost sight of it: {finding.why}"
+        runs.set_state(finding.vm, VmState.UNKNOWN, text, now)
 
 
 def _adopt(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:

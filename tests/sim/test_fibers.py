@@ -1,0 +1,51 @@
+"""Tasks that wait in virtual time: each for as long as it asked, and none after its death."""
+
+from collections.abc import Callable, Generator
+
+from portal.sim.fibers import Fibers
+from portal.sim.timeline import Timeline
+
+
+def _task(fibers: Fibers, seconds: float, told: list[float]) -> Callable[[], None]:
+    def wait() -> Generator[float, None, None]:
+        yield seconds
+
+    def work() -> None:
+        fibers.drive(wait())
+        told.append(fibers.line.seconds)
+
+    return work
+
+
+def test_tasks_wait_side_by_side_in_virtual_time() -> None:
+    line, told = Timeline(), list[float]()
+    fibers = Fibers(line)
+    for seconds in (5.0, 2.0):
+        fibers.spawn(_task(fibers, seconds, told))
+    line.run_until(10)
+    fibers.close()
+    assert told == [2.0, 5.0]
+
+
+def test_a_task_waits_its_whole_time_although_a_killed_one_waited_in_its_thread() -> None:
+    line, told = Timeline(), list[float]()
+    fibers = Fibers(line)
+    fibers.spawn(_task(fibers, 2.0, told))
+    line.run_until(1)
+    fibers.kill_waiting()
+    fibers.spawn(_task(fibers, 5.0, told))
+    line.run_until(10)
+    fibers.close()
+    assert told == [6.0]
+    assert fibers.errors == []
+
+
+def test_what_a_task_raises_is_kept() -> None:
+    fibers = Fibers(Timeline())
+
+    def fail() -> None:
+        raise ValueError("broken")
+
+    fibers.spawn(fail)
+    fibers.close()
+    assert [str(error) for error in fibers.errors] == ["broken"]
