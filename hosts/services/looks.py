@@ -16,7 +16,7 @@ from portal.core.services import record_event
 from portal.lib.live import announce_on_commit
 
 #: Hosts of which no answer is expected are asked this often.
-SLOW_POLL = timedelta(seconds=30)
+SLOW_POLL = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)

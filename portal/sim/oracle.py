@@ -18,8 +18,8 @@ from vms.domain.states import HOST_PROOFS, ProofKind
 RESTART_BOUND_S = 60
 #: What the worst paused worker, lost wake-ups and a boot may add to it in random schedules.
 SLACK_S = 30
-#: A host in maintenance or down is looked at every 30 s; then a copy must be found.
-FOUND_WITHIN_MS = 45_000
+#: A host in maintenance or down is looked at every 10 s; then a copy must be found.
+FOUND_WITHIN_MS = 25_000
 _SAYS_NOTHING = (AlertKind.HOST_NOT_RESPONDING,)
 
 
