@@ -68,9 +68,11 @@ def _want_vm(book: Book, pk: int, *, up: bool) -> None:
 
 def _stop(book: Book, vm: str, kind: str = "stop") -> None:
     pk = _vm(book, vm)
-    run = book.runs.get(pk)
+    run, row = book.runs.get(pk), book.vms[pk]
+    if run is None and (row.last is None or not row.wanted_up):
+        return
+    _want_vm(book, pk, up=False)
     if run is not None:
-        _want_vm(book, pk, up=False)
         ask(book, "vms", kind, run.host, pk, run=run.pk)
 
 

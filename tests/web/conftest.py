@@ -4,9 +4,9 @@ import pytest
 from django.test import Client
 
 from portal.core.models import Role
-from tests.api.conftest import Centre, Speaks, add_person, centre, speaks
+from tests.api.conftest import Centre, Speaks, add_person, centre, hardware, speaks
 
-__all__ = ["Centre", "Speaks", "centre", "speaks"]
+__all__ = ["Centre", "Speaks", "centre", "hardware", "speaks"]
 
 
 @pytest.fixture
