@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from fencing.permissions import TABLES, find, visible
-from portal.core.filtering import GREATEST
+from portal.core.filtering import GREATEST, refuse_unknown
 from portal.core.models import OPEN_STATES, Operation, OperationState, Role
 from portal.core.pagination import Pages
 from portal.core.permissions import Scopes, scopes_of
@@ -94,6 +94,7 @@ class OperationViewSet(Door, viewsets.ViewSet):
     )
     def list(self, request: Request) -> Response:
         """Return operations of all three tables, newest first."""
+        refuse_unknown(request, [item.name for item in _FILTERS])
         scopes = self._scopes()
         lists = [
             _filtered(visible(prefix, scopes), TABLES[prefix][0], request.query_params)

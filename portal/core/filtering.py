@@ -1,5 +1,6 @@
 """How lists are narrowed, searched and ordered: a parameter that says nothing is refused."""
 
+from collections.abc import Iterable
 from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -73,6 +74,15 @@ class Filters(filters.FilterSet):  # type: ignore[misc]  # as above
     """Filters whose every wrong value is a 400 that names it."""
 
     FILTER_DEFAULTS: ClassVar = _DEFAULTS
+
+
+def refuse_unknown(request: Request, known: Iterable[str]) -> None:
+    """Raise when the query has a name that means nothing: a typing error would widen a list."""
+    offered = sorted(known)
+    wrong = [name for name in request.query_params if name not in offered]
+    if wrong:
+        text = f"is no parameter of this list; there are {', '.join(offered)}"
+        raise ValidationError({name[:100]: text for name in wrong})
 
 
 class Search(SearchFilter):

@@ -13,6 +13,8 @@ from portal.core.filtering import GREATEST
 from portal.core.problems import Problem
 
 MOST = 200
+#: The parameters that choose a page.
+PAGING = frozenset({"page", "page_size", "cursor"})
 
 
 def _size(request: Request, name: str, usual: int) -> int:

@@ -18,9 +18,10 @@ from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from portal.core.edits import Stale, edit
-from portal.core.filtering import Ordering, Search
+from portal.core.filtering import Ordering, Search, refuse_unknown
 from portal.core.idempotency import once
 from portal.core.models import ApiToken, Operation, Role, User
+from portal.core.pagination import PAGING
 from portal.core.parsing import Json
 from portal.core.permissions import Scopes, scopes_of
 from portal.core.problems import Problem
@@ -120,6 +121,14 @@ class Resource(Door, viewsets.GenericViewSet[Any]):
         if getattr(self, "swagger_fake_view", False):
             return found
         return found.filter(self.within(scopes_of(self.request.user, Role.VIEWER)))
+
+    def filter_queryset(self, queryset: models.QuerySet[Any]) -> models.QuerySet[Any]:
+        """Narrow a list by its parameters, all of which must mean something."""
+        if self.action == "list":
+            named = getattr(self, "filterset_class", None)
+            own = set(named.base_filters) if named else set()
+            refuse_unknown(self.request, own | PAGING | {"ordering", "search"})
+        return super().filter_queryset(queryset)
 
     def examine(self, row: Any, changes: dict[str, Any]) -> None:
         """Try what is to be entered (``row`` None) or changed; raise a :class:`Problem`.

@@ -1,5 +1,6 @@
 """The JSON shape of an operation, whichever of the three tables holds it."""
 
+from datetime import datetime
 from typing import Any
 
 from rest_framework import serializers
@@ -67,7 +68,7 @@ def as_operation(op: Operation) -> dict[str, Any]:
         "target": {"type": kind, "id": target.pk, "name": target.name},
         "state": op.state,
         "step": op.step,
-        "steps": op.steps,
+        "steps": [step | {"at": datetime.fromisoformat(step["at"])} for step in op.steps],
         "attempt": op.attempt,
         "owner": op.owner,
         "epoch": op.epoch,

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from django.core.management import call_command
 from rest_framework.test import APIClient
 
@@ -204,6 +205,20 @@ def test_lists_are_filtered_searched_and_ordered(centre: Centre, admin: APIClien
 
 def test_times_are_utc_with_a_z(centre: Centre, admin: APIClient) -> None:
     assert admin.get(f"{API}/hosts/{centre.node1.pk}/").json()["last_seen"].endswith("Z")
+    asked = admin.post(f"{API}/hosts/{centre.node1.pk}/actions/maintenance/", {}, format="json")
+    assert asked.json()["steps"][0]["at"].endswith("Z")
+
+
+@pytest.mark.parametrize(
+    "resource",
+    ["clusters", "hosts", "vms", "runs", "proofs", "incidents", "alerts", "events", "operations",
+     "power-controllers"],
+)  # fmt: skip
+def test_a_parameter_that_means_nothing_widens_no_list(
+    resource: str, centre: Centre, admin: APIClient
+) -> None:
+    told = problem(admin.get(f"{API}/{resource}/?stauts=up"), 400, "stauts")
+    assert "page_size" in told["detail"] or "cursor" in told["detail"]
 
 
 def test_a_list_costs_the_same_for_few_and_for_many(
