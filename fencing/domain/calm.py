@@ -23,7 +23,7 @@ from fencing.domain.intentions import (
     Release,
 )
 from fencing.domain.policy import Policy
-from fencing.domain.power import PowerProblem
+from fencing.domain.power import PowerProblem, PowerState
 from hosts.domain.states import HostStatus, Wanted
 from portal.lib.ha.states import HaEvent, HaState
 
@@ -78,6 +78,10 @@ _WHILE_WRONG = timedelta(seconds=30)
 def _patience(host: HostFacts) -> timedelta:
     if host.slow_since is not None and host.status in _ANSWERING:
         return EVIDENCE_MAX_AGE / 2
+    forgotten = any(item.state is PowerState.UNKNOWN for item in host.controllers)
+    if forgotten and host.status in _ANSWERING:
+        # It was switched on since.  Not before it answers: a slow relay would look like a lie.
+        return EVIDENCE_MAX_AGE
     wrong = any(item.problem is not None for item in host.controllers)
     return _WHILE_WRONG if wrong or host.status is HostStatus.DOWN else _ROUTINE
 

@@ -11,6 +11,7 @@ from fencing.domain import intentions as wish
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ControllerFacts
 from fencing.domain.policy import layered
+from fencing.domain.power import PowerState
 from hosts.domain.states import HostEvent, HostStatus
 from portal.lib.ha.states import HaEvent, HaState
 from portal.sim import pure_admin, pure_guests, pure_looks, pure_power, pure_readings, pure_runs
@@ -132,7 +133,10 @@ class PurePortal:
     def _nothing_ripens(self) -> bool:
         """Whether time alone cannot make a plan out of these facts."""
         calm = (HostStatus.UP, HostStatus.MAINTENANCE, HostStatus.PENDING)
-        return all(host.status in calm for host in self.book.hosts.values())
+        asked = (PowerState.ON, PowerState.OFF, PowerState.TURNING_OFF)
+        ways = self.book.controllers.values()
+        settled = all(way.problem is None and way.state in asked for way in ways)
+        return settled and all(host.status in calm for host in self.book.hosts.values())
 
     def _split_brain_alerts(self) -> None:
         kind, book = AlertKind.SPLIT_BRAIN, self.book

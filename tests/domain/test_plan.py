@@ -21,7 +21,7 @@ from fencing.domain.intentions import (
     Start,
     UseProof,
 )
-from fencing.domain.power import PowerProblem
+from fencing.domain.power import PowerProblem, PowerState
 from hosts.domain.looks import KernelSign
 from hosts.domain.states import HostStatus, Wanted
 from portal.lib.ha.states import HaEvent, HaState
@@ -50,6 +50,14 @@ def test_a_silent_host_is_suspected_checked_and_shown() -> None:
 def test_the_bmc_is_asked_while_the_first_look_is_overdue() -> None:
     slow = host(1, slow_since=ago(0.3), controllers=(bmc(asked_at=ago(600)),))
     assert [wish.host for wish in _wishes(cluster(slow, host(2)), AskBmc)] == [1]
+
+
+def test_a_bmc_whose_last_word_is_forgotten_is_asked_again_soon() -> None:
+    for state, asked in ((PowerState.UNKNOWN, True), (PowerState.ON, False)):
+        known = bmc(state=state, asked_at=ago(10))
+        assert bool(_wishes(cluster(host(1, controllers=(known,))), AskBmc)) is asked
+        boots = host(1, status=HostStatus.REBOOTING, controllers=(known,), status_since=ago(10))
+        assert not _wishes(cluster(boots), AskBmc)
 
 
 def test_wrong_passwords_are_not_tried_every_few_seconds() -> None:
