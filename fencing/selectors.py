@@ -120,6 +120,7 @@ def _host_facts(row: Host, states: _States, engine_since: datetime) -> HostFacts
         vcpus=row.vcpus,
         controllers=tuple(states.controllers.get(row.pk, ())),
         first_contact=row.first_contact,
+        back_at=row.back_at,
         disproved=row.disproved,
         fence_open=fence is not None,
         fence_acting=fence is not None and _may_act(fence),

@@ -78,6 +78,7 @@ class Host(models.Model):
     )
     kernel_at = models.DateTimeField(null=True)
     first_contact = models.BooleanField(default=False)
+    back_at = models.DateTimeField(null=True)  # first answer after the last proof about it
     marker_at_proof = models.CharField(max_length=60, blank=True)
     disproved = models.BooleanField(default=False)  # came back as if it had never been off
 

@@ -6,6 +6,7 @@ anything else closes the line with a code that says why, and never raises.
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -76,13 +77,18 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # as above
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Answer a ping; close on anything else."""
         if bytes_data is not None:
-            await self.close(BAD_KIND)
+            await self._refuse(BAD_KIND, "frame: send text, not bytes")
         elif text_data is not None and len(text_data) > LONGEST_FRAME:
-            await self.close(TOO_BIG)
+            await self._refuse(TOO_BIG, f"frame: send at most {LONGEST_FRAME} characters")
         elif not _is_ping(text_data or ""):
-            await self.close(BAD_TEXT)
+            await self._refuse(BAD_TEXT, 'type: send {"type": "ping"} or nothing')
         else:
             await self.send(text_data='{"type": "pong"}')
+
+    async def _refuse(self, code: int, reason: str) -> None:
+        """Close with what was wrong and the cure; a line that broke by itself is closed already."""
+        with suppress(RuntimeError):
+            await self.close(code=code, reason=reason)
 
     async def live_changed(self, event: dict[str, Any]) -> None:
         """Gather a change; the first one of a batch sends it off a moment later."""

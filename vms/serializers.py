@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from hosts.domain.looks import Stamp
-from hosts.hypervisor.domain_xml import BadXml, stamped
+from hosts.hypervisor.domain_xml import BadXml, disks_of, stamped
 from hosts.models import Cluster
 from portal.core.names import plain
 from portal.core.rest import Strict
@@ -119,9 +119,21 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
             name = attrs.get("name") or (row.name if row else "")
             try:
                 stamped(attrs["xml"], uuid=uuid, name=name, stamp=_ANY)
+                attrs["disks"] = disks_of(attrs["xml"])
             except BadXml as error:
                 raise serializers.ValidationError({"xml": str(error)}) from None
+            self._disks_are_free(attrs["disks"], row)
         return attrs
+
+    @staticmethod
+    def _disks_are_free(disks: dict[str, bool], row: Vm | None) -> None:
+        """Two VMs that write to one disk destroy it, wherever they run."""
+        others = Disk.objects.filter(path__in=disks, writable=True).select_related("vm")
+        for disk in others.exclude(vm=row) if row else others:
+            if not (disk.shareable and disks[disk.path]):
+                text = f"its disk {disk.path} is written to by {disk.vm.name}"
+                cure = "give it a disk of its own, or mark it <shareable/> in both"
+                raise serializers.ValidationError({"xml": f"{text}: {cure}"})
 
     @staticmethod
     def _name_is_free(attrs: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ class AlertKind(StrEnum):
     PROOF_DISPROVED = "proof_disproved"
     NO_ROOM = "no_room"
     START_FAILED = "start_failed"
+    ONLY_OBSERVING = "only_observing"  # it would be started if the cluster were armed
     VM_DESTROYED = "vm_destroyed"
     VM_PAUSED = "vm_paused"
     VM_OUT_OF_SIGHT = "vm_out_of_sight"  # neither running nor provably off
@@ -66,6 +67,7 @@ CURE: dict[AlertKind, str] = {
         "said so; its old copies are suspended."
     ),
     AlertKind.NO_ROOM: "Make room on a host, add one, or lower what the VM needs.",
+    AlertKind.ONLY_OBSERVING: "Arm HA in its cluster, or start it by hand.",
     AlertKind.START_FAILED: "Read the host's own error in the operation, and repair its cause.",
     AlertKind.VM_DESTROYED: "Somebody stopped it on the host itself. Start it if that was wrong.",
     AlertKind.VM_PAUSED: (

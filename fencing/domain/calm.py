@@ -78,8 +78,8 @@ _WHILE_WRONG = timedelta(seconds=30)
 def _patience(host: HostFacts) -> timedelta:
     if host.slow_since is not None and host.status in _ANSWERING:
         return EVIDENCE_MAX_AGE / 2
-    forgotten = any(item.state is PowerState.UNKNOWN for item in host.controllers)
-    if forgotten and host.status in _ANSWERING:
+    not_on = any(item.trusted and item.state is not PowerState.ON for item in host.controllers)
+    if not_on and host.status in _ANSWERING:
         # It was switched on since.  Not before it answers: a slow relay would look like a lie.
         return EVIDENCE_MAX_AGE
     wrong = any(item.problem is not None for item in host.controllers)
@@ -90,7 +90,7 @@ def _being_fenced(host: HostFacts) -> Iterator[Intention]:
     if not host.fence_open:
         yield MoveHa(host.pk, HaEvent.RELEASED, 0, "it answers, and no fence is under way")
     elif not host.fence_acting:
-        yield Release(host.pk, "it answers again, and its power command was not yet claimed")
+        yield Release(host.pk, "it answers again, and no power command is under way")
 
 
 #: HA states that a good look ends, and what the transition's history then says.

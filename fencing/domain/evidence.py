@@ -94,14 +94,16 @@ def contradiction(host: HostFacts) -> ControllerFacts | None:
     """Return the trusted controller that said off before libvirt answered again, if any.
 
     Decision row 1.  The look's question must have been sent after the reading's
-    answer had arrived.  At first contact after a proof the old readings are
-    about the time before, and contradict nothing.
+    answer had arrived.  Readings from before a host came back after a proof are
+    about the time before, and contradict nothing: somebody has switched it on.
     """
     if host.status not in _ANSWERING or host.first_contact or host.last_seen is None:
         return None
     for item in host.controllers:
-        said_off = item.trusted and item.state is PowerState.OFF and item.answered_at is not None
-        if said_off and item.answered_at and host.last_seen > item.answered_at:
+        if not item.trusted or item.state is not PowerState.OFF:
+            continue
+        old = host.back_at is not None and item.asked_at and item.asked_at <= host.back_at
+        if item.answered_at is not None and not old and host.last_seen > item.answered_at:
             return item
     return None
 

@@ -59,6 +59,7 @@ class HostFacts:
     vcpus: int = 0
     controllers: tuple[ControllerFacts, ...] = ()
     first_contact: bool = False  # its list must be compared before it is used again
+    back_at: datetime | None = None  # it answered again then, after a proof
     disproved: bool = False  # it came back as if it had never been off
     fence_open: bool = False
     fence_acting: bool = False  # its power command may be on its way

@@ -127,6 +127,11 @@ _REFUSALS_TOLD = 2
 
 
 def _standing_alerts(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> Iterator[Intention]:
+    if not cluster.armed and wants_start(vm, cluster.hosts_lost):
+        text = "it is down and would be started, but its cluster only observes"
+        yield Raise(AlertKind.ONLY_OBSERVING, 0, vm.pk, text)
+    else:
+        yield Clear(AlertKind.ONLY_OBSERVING, 0, vm.pk)
     yield from _out_of_sight(cluster, vm, now)
     yield from _failed_start(cluster, vm)
     yield from _paused(cluster, vm)

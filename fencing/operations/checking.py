@@ -1,6 +1,7 @@
 """Reading a host's power: once when it is on, as often as a proof needs when it is off."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from fencing.domain.alerts import CURE, AlertKind
 from fencing.domain.evidence import read_off_enough
@@ -9,12 +10,18 @@ from fencing.domain.power import PowerState
 from fencing.models import FenceOperation
 from fencing.operations.reading import Answer, gap_left, levels, read_all
 from fencing.selectors import controller_facts, policy_of
+from fencing.services import trust
 from fencing.services.power import ROUND
+from hosts.domain.states import HostStatus
 from hosts.models import Host
 from hosts.services import work
 from portal.core.models import OperationState
 from portal.lib import clock
 from portal.lib.queue import wake
+
+_ANSWERING = (HostStatus.UP, HostStatus.NON_OPERATIONAL, HostStatus.PREPARING)
+#: A host that answered so long ago counts as one that answers.
+_LATELY = timedelta(seconds=10)
 
 
 def advance_check(op: FenceOperation) -> None:
@@ -34,11 +41,26 @@ def advance_check(op: FenceOperation) -> None:
         if item.reading and item.reading.state is PowerState.OFF
     ]
     now = clock.now()
-    if not all(read_off_enough(item, policy) for item in off):
+    host.refresh_from_db()
+    answers_now = host.status in _ANSWERING and host.slow_since is None
+    if not answers_now and not all(read_off_enough(item, policy) for item in off):
         work.wait(op, now, gap_left(answers, policy, now), "off, to be read again")
     else:
+        _believe_again(op, answers)
         _finish(op, answers)
     wake(ROUND, host.cluster_id)
+
+
+def _believe_again(op: FenceOperation, answers: Sequence[Answer]) -> None:
+    """A person's test lifts distrust where the answer is *on* and the host answers as well."""
+    asked = min(item.asked_at for item in answers)
+    host = Host.objects.filter(pk=op.host_id, status__in=_ANSWERING, missed=0)
+    if op.requested_by == "portal" or not host.filter(last_seen__gt=asked - _LATELY).exists():
+        return
+    for item in answers:
+        says_on = item.reading is not None and item.reading.state is PowerState.ON
+        if says_on and item.controller.identity == Identity.PROVEN:
+            trust.trust(item.controller.pk, op.requested_by, clock.now())
 
 
 def _finish(op: FenceOperation, answers: Sequence[Answer]) -> None:

@@ -11,19 +11,22 @@ from hosts.models import Host
 from portal.core.models import Event
 from portal.core.services import record_event
 from portal.lib.live import announce_on_commit
-from vms.models import Vm
+from vms.models import Run, Vm
 
 
 @transaction.atomic
-def open_incident(host_id: int, now: datetime) -> Incident:
-    """Return the host's open incident, opened at the start of its silence if there is none."""
+def open_incident(host_id: int, now: datetime, *, title: str = "") -> Incident:
+    """Return the host's open incident, opened at the start of its silence if there is none.
+
+    ``title`` says what it is about when it is not a silence, and opens it now.
+    """
     host = Host.objects.get(pk=host_id)
     incident, new = Incident.objects.get_or_create(
         host_id=host_id,
         closed_at__isnull=True,
         defaults={
-            "title": f"{host.name} does not answer",
-            "opened_at": host.missed_since or host.slow_since or now,
+            "title": title or f"{host.name} does not answer",
+            "opened_at": now if title else host.missed_since or host.slow_since or now,
         },
     )
     if not new:
@@ -31,7 +34,7 @@ def open_incident(host_id: int, now: datetime) -> Incident:
     seen = f"{host.last_seen:%H:%M:%S} UTC" if host.last_seen else "never"
     record_event(
         "incident.opened",
-        f"{host.name} does not answer; last good answer {seen}",
+        title or f"{host.name} does not answer; last good answer {seen}",
         now=now,
         host=host_id,
         cluster=host.cluster_id,
@@ -49,11 +52,15 @@ def open_vm_incident(vm_id: int, host_id: int, now: datetime) -> Incident:
     if of_host or own:
         return of_host or own  # type: ignore[return-value]  # one of them is there
     vm = Vm.objects.get(pk=vm_id)
+    last = Run.objects.filter(vm=vm_id, ended_at__isnull=False).order_by("-generation").first()
     incident, _ = Incident.objects.get_or_create(
         vm=vm_id,
         host=None,
         closed_at__isnull=True,
-        defaults={"title": f"{vm.name} died", "opened_at": now},
+        defaults={
+            "title": f"{vm.name} died",
+            "opened_at": (last.ended_at if last else None) or now,
+        },
     )
     announce_on_commit("incident", incident.pk, "opened")
     return incident

@@ -8,6 +8,7 @@ from django.db import transaction
 from fencing.models import FenceOperation, HaResource, PowerController
 from fencing.services import power
 from fencing.services.ha import move_ha
+from fencing.services.incidents import open_incident
 from hosts.domain.states import HostStatus
 from hosts.models import Host, HostOperation
 from hosts.services.inventory import note_done
@@ -101,6 +102,8 @@ def switch_power(host: Host, wish: str, *, actor: str, now: datetime) -> FenceOp
     if wish == "on" and host.status in _ANSWERING:
         raise NotAllowed(f"{host.name} is {host.status}: its power is on", "Nothing to do.")
     kind = "fence" if wish == "off" else "power_on"
+    if kind == "fence":
+        open_incident(host.pk, now, title=f"{host.name} is fenced at the word of {actor}")
     record_event(
         f"power.{wish}_asked",
         f"{actor} asks to switch {host.name} {wish}",

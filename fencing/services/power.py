@@ -137,17 +137,6 @@ def record_problem(
         _tell(row, "bmc.problem", f"BMC of {row.host.name}: {text}", evidence, now)
 
 
-@transaction.atomic
-def distrust(controller_id: int, why: str, now: datetime) -> None:
-    """Stop believing a controller until it has been tested again."""
-    row = _locked(controller_id)
-    if PowerController.objects.filter(pk=controller_id, trusted=True).update(
-        trusted=False, distrust_reason=why, first_off_at=None, off_reads=0
-    ):
-        text = f"the BMC of {row.host.name} is distrusted until it is tested again: {why}"
-        record_event("bmc.distrusted", text, now=now, host=row.host_id, rule="row 1")
-
-
 def forget_readings(host_id: int) -> None:
     """What was read about the time before a power-on says nothing about the time after."""
     PowerController.objects.filter(host_id=host_id).update(

@@ -13,7 +13,7 @@ from fencing.domain.facts import ClusterFacts
 from fencing.domain.failover import plan
 from fencing.domain.steps import FenceStep
 from fencing.models import FenceOperation
-from fencing.services import incidents, power
+from fencing.services import incidents, power, trust
 from fencing.services.ha import move_ha
 from fencing.services.wrapping_up import close_finished
 from hosts.domain.states import HostEvent
@@ -60,7 +60,7 @@ def _ask_bmc(item: wish.AskBmc, facts: ClusterFacts, now: datetime) -> None:
 
 
 def _distrust(item: wish.Distrust, facts: ClusterFacts, now: datetime) -> None:
-    power.distrust(item.controller, item.why, now)
+    trust.distrust(item.controller, item.why, now)
 
 
 def _use_proof(item: wish.UseProof, facts: ClusterFacts, now: datetime) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ClusterFacts
-from fencing.models import Alert, HaResource, Incident
+from fencing.models import Alert, FenceOperation, HaResource, Incident
 from fencing.services.incidents import clear_alert, close_incident, raise_alert
 from hosts.domain.states import HostStatus
 from hosts.models import Host
@@ -54,7 +54,7 @@ def _close_host_incident(incident: Incident, host: Host, waiting: set[int], now:
     if silent or (ha is not None and ha.state in _TROUBLED):
         return
     touched = _touched(incident, host)
-    if touched & waiting or _is_being_settled(host):
+    if touched & waiting or _is_under_work(host):
         return
     if touched:
         whole, told = _what_became_of(touched)
@@ -75,9 +75,13 @@ def _touched(incident: Incident, host: Host) -> set[int]:
     return set(named) | set(lost.values_list("vm_id", flat=True))
 
 
-def _is_being_settled(host: Host) -> bool:
-    """Whether it is still open what became of a run there: the host's list does not tell it."""
-    return VmOperation.objects.filter(host=host, kind="settle", state__in=OPEN_STATES).exists()
+def _is_under_work(host: Host) -> bool:
+    """Whether a fence, or the question what became of a run there, is still open."""
+    open_here = {"host": host, "state__in": OPEN_STATES}
+    return (
+        FenceOperation.objects.filter(kind="fence", **open_here).exists()
+        or VmOperation.objects.filter(kind="settle", **open_here).exists()
+    )
 
 
 def _what_became_of(vms: set[int]) -> tuple[bool, str]:

@@ -119,15 +119,25 @@ def _memory_mib(root: ET.Element) -> int:
     return int((memory.text or "0").strip()) * _UNITS[memory.get("unit", "KiB")] // 2**20
 
 
+def disks_of(text: str) -> dict[str, bool]:
+    """Return what the domain's disks write to, and whether each is meant to be shared."""
+    return dict(_written(_parse(text)))
+
+
 def _writable(root: ET.Element) -> Iterator[str]:
-    """Yield what the domain's disks write to; a block copy's destination is written too."""
+    for path, _ in _written(root):
+        yield path
+
+
+def _written(root: ET.Element) -> Iterator[tuple[str, bool]]:
+    """Yield what is written to; a block copy's destination is written too."""
     for disk in root.findall("devices/disk"):
         if disk.get("device") == "cdrom" or disk.find("readonly") is not None:
             continue
         for source in (*disk.findall("source"), *disk.findall("mirror/source")):
             path = _place(source)
             if path:
-                yield path
+                yield path, disk.find("shareable") is not None
 
 
 def _place(source: ET.Element) -> str | None:

@@ -124,6 +124,8 @@ def record_look(claim: LookClaim, look: Look, *, now: datetime) -> LookEffect | 
     disproved = bool(host.marker_at_proof) and look.boot_marker == host.marker_at_proof
     changes = _learned(look) | _answered(claim.asked_at)
     changes["disproved"] = disproved or (host.disproved and not has_rebooted)
+    if host.first_contact and not disproved:
+        changes["back_at"] = claim.asked_at
     if not _take(claim, claim.asked_at + timedelta(seconds=claim.pace.poll_s), **changes):
         return None
     if look.boot_marker != (host.boot_marker or None) or host.slow_since:

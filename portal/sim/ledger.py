@@ -46,6 +46,7 @@ class HostRow:
     kernel: KernelSign = KernelSign.UNKNOWN
     kernel_at: datetime | None = None
     first_contact: bool = False
+    back_at: datetime | None = None
     marker_at_proof: str = ""
     disproved: bool = False
 
@@ -261,6 +262,7 @@ class Book:
             vcpus=row.vcpus,
             controllers=(self.controllers[row.pk],) if row.pk in self.controllers else (),
             first_contact=row.first_contact,
+            back_at=row.back_at,
             disproved=row.disproved,
             fence_open=fence is not None,
             fence_acting=fence is not None and (fence.state == "acting" or fence.step == "read"),

@@ -117,6 +117,8 @@ def _record(
         book.emit("host.answers", row.pk)
     if disproved and not row.disproved:
         book.emit("host.disproved", row.pk)
+    if row.first_contact and not disproved:
+        book.set_host(row.pk, back_at=asked_at)
     asked = Asked(row.pk, asked_at, INSTALLATION, has_rebooted, row.first_contact)
     findings = judge(look, asked, known, vms)
     for finding in findings:

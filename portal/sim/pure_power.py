@@ -46,7 +46,9 @@ def _check(book: Book, wire: Wire, op: Op) -> Step:
     policy = book.policy
     answer = yield from read(book, wire, op.host, policy.bmc_deadline)
     off = isinstance(answer, Reading) and answer.state is PowerState.OFF
-    if off and not read_off_enough(book.controllers[op.host], policy):
+    host = book.hosts[op.host]
+    answers = host.status in _ANSWERING and host.slow_since is None
+    if off and not answers and not read_off_enough(book.controllers[op.host], policy):
         wait(book, op, gap_left(book, op.host))
     else:
         record(book, op, state="failed" if isinstance(answer, PowerError) else "done")

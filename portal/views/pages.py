@@ -1,5 +1,6 @@
 """Whole pages: the overview, an incident, a host to be confirmed; and errors."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -60,20 +61,23 @@ def _line(event: Event, found: Incident) -> dict[str, Any]:
 
 
 def _moves(found: Incident, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return where each VM was, what proved it over, and where it went."""
+    """Return where each VM was, what proved it over, and where it went, as of the incident."""
     ids = {line["event"].vm for line in lines if line["event"].vm}
     runs = Run.objects.filter(vm__in=ids).select_related("vm", "host", "proof")
+    if found.closed_at is not None:
+        runs = runs.filter(started_at__lte=found.closed_at)  # later ones are another story
     by_vm: dict[int, list[Run]] = {}
     for run in runs.order_by("vm__name", "generation"):
         by_vm.setdefault(run.vm_id, []).append(run)
     moves = []
     for mine in by_vm.values():
-        ended = [run for run in mine if run.ended_at and run.ended_at >= found.opened_at]
-        if not ended:
+        end = found.closed_at or datetime.max.replace(tzinfo=UTC)
+        over = [run for run in mine if run.ended_at and found.opened_at <= run.ended_at <= end]
+        if not over:
             continue
-        old = ended[0]
+        old = over[0]
         new = next(
-            (run for run in mine if run.generation > old.generation and not run.ended_at), None
+            (run for run in mine if run not in over and run.generation > old.generation), None
         )
         up = new.running_at if new else None
         down_s = (up - found.opened_at).total_seconds() if up else None

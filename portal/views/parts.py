@@ -99,7 +99,12 @@ def _alert(
 
 
 #: Whoever has repaired the cause of one of these wants it tried at once.
-_ABOUT_BMC = (AlertKind.BMC_AUTH, AlertKind.BMC_UNREACHABLE, AlertKind.BMC_FOREIGN)
+_ABOUT_BMC = (
+    AlertKind.BMC_AUTH,
+    AlertKind.BMC_UNREACHABLE,
+    AlertKind.BMC_FOREIGN,
+    AlertKind.CONTRADICTION,
+)
 
 #: Each of these says more than that a host does not respond.
 _SAYS_MORE = (AlertKind.CONFIRM_REBOOT, AlertKind.HOST_DEGRADED, AlertKind.FENCE_HELD)

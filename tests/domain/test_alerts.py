@@ -84,3 +84,12 @@ def test_a_vm_that_is_long_out_of_sight_is_told_with_the_hosts_that_must_answer(
     assert not _told(cluster(host(1), silent(2), vms=(quick,)), AlertKind.VM_OUT_OF_SIGHT)
     seen = _with_open_alert(AlertKind.VM_OUT_OF_SIGHT, host(1), vm_pk=1, vms=(vm(run=run()),))
     assert _ended(seen, AlertKind.VM_OUT_OF_SIGHT)
+
+
+def test_a_vm_that_stays_down_because_its_cluster_only_observes_is_told() -> None:
+    facts = cluster(host(1), vms=(vm(1), vm(2, wanted_up=False)), armed=False)
+    assert "only observes" in _told(facts, AlertKind.ONLY_OBSERVING)
+    told = [wish.vm for wish in plan(facts, NOW) if isinstance(wish, Raise)]
+    assert told == [1]
+    armed = _with_open_alert(AlertKind.ONLY_OBSERVING, host(1), vm_pk=1, vms=(vm(1),))
+    assert _ended(armed, AlertKind.ONLY_OBSERVING)

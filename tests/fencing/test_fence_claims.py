@@ -7,7 +7,7 @@ from django.db import connection
 
 from fencing import operations
 from fencing.models import FenceOperation, PowerController
-from fencing.services import power
+from fencing.services import power, trust
 from hosts.models import Host
 from hosts.services import engines
 from tests.fencing.fencing_steps import again, ask_fence, step
@@ -136,7 +136,7 @@ def test_a_fence_whose_proof_is_not_accepted_stays_open(world: World) -> None:
     vm = world.started("web1")
     there = world.copies(vm)[0]
     op = ask_fence(world, there)
-    power.distrust(world.bmc(there).pk, "it lied", world.clock.time)
+    trust.distrust(world.bmc(there).pk, "it lied", world.clock.time)
     for _ in range(8):
         op = step(world, op)
     assert op.is_open

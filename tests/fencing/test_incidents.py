@@ -2,7 +2,7 @@
 
 from fencing.domain.power import PowerState
 from fencing.models import Incident
-from fencing.services import incidents, starts
+from fencing.services import incidents, inventory, starts
 from tests.vms.world import PORT, World
 
 
@@ -74,3 +74,28 @@ def test_a_vm_that_nobody_wants_any_more_was_not_restarted(world: World) -> None
     world.round()
     told = Incident.objects.get(vm=vm.pk)
     assert (told.outcome, told.summary) == ("incomplete", "web1 is down")
+
+
+def test_a_fence_by_hand_is_an_incident_of_its_own_name_with_all_its_steps(world: World) -> None:
+    vm = world.started("web1")
+    there = world.copies(vm)[0]
+    world.clock.forward(1)
+    inventory.switch_power(world.host(there), "off", actor="ann", now=world.clock.time)
+    world.until(lambda: world.copies(vm) and _closed(world, there), 120)
+    told = _the_incident(world, there)
+    assert told.title == f"{there} is fenced at the word of ann"
+    texts = [event.text for event in incidents.timeline(told)]
+    for words in ("ann asks to switch", "off accepted by the BMC", "web1: runs on"):
+        assert any(words in text for text in texts), (words, texts)
+
+
+def test_a_crashed_vm_shows_the_proof_of_its_end(world: World) -> None:
+    vm = world.started("web1")
+    run = world.open_run(vm)
+    assert run is not None
+    world.hosts[run.host.name].crash_guest(vm.uuid)
+    world.until(lambda: world.runs(vm)[-1][2] == "open" and len(world.runs(vm)) == 2, 20)
+    world.run(4)
+    told = Incident.objects.get(vm=vm.pk)
+    assert told.outcome == "restarted"
+    assert "run.proof" in [event.kind for event in incidents.timeline(told)]

@@ -8,12 +8,12 @@ from django.apps import apps
 from fencing.domain.alerts import AlertKind
 from fencing.domain.power import PowerState
 from fencing.models import Alert, FenceOperation, Incident
-from fencing.services import incidents, power
+from fencing.services import incidents, power, trust
 from hosts.domain.states import Wanted
 from hosts.models import Host
 from hosts.services import inventory as hosts
 from hosts.services import looks
-from tests.vms.world import World, a_world
+from tests.vms.world import PORT, World, a_world
 from vms.models import VmOperation
 from vms.services import inventory, requests
 
@@ -226,3 +226,37 @@ def test_a_host_goes_into_maintenance_when_it_is_empty_and_comes_back(world: Wor
     world.until(lambda: world.ha(there) == "ineligible", 5)
     hosts.want_host(world.host(there), Wanted.ACTIVE, actor="ann", now=world.clock.time)
     world.until(lambda: (world.host(there).status, world.ha(there)) == ("up", "available"), 10)
+
+
+def test_a_host_switched_on_at_its_own_button_makes_no_liar_of_its_bmc(both: World) -> None:
+    type(both.cluster).objects.update(policy={"after_fence": "stay_off"})
+    vm = both.started("web1")
+    there = both.copies(vm)[0]
+    both.pull_cord(there)
+    both.until(lambda: both.host(there).status == "down" and both.copies(vm), 60)
+    both.run(35)
+    both.bmcs[there].on = True
+    both.power_moved(there, PORT, PowerState.ON)
+    both.until(lambda: (both.host(there).status, both.ha(there)) == ("up", "available"), 60)
+    both.run(12)
+    assert both.bmc(there).trusted
+    assert both.bmc(there).state == "on", "its old word was about the time before"
+    assert AlertKind.CONTRADICTION not in open_alerts()
+
+
+def test_a_distrusted_bmc_is_believed_again_once_a_person_has_tested_it(both: World) -> None:
+    row = both.bmc("node1")
+    both.clock.forward(1)
+    trust.distrust(row.pk, "it lied", both.clock.time)
+    both.bmcs["node1"].lie = PowerState.OFF
+    power.ask("check", row.host_id, now=both.clock.time, by="ann")
+    both.run(8)
+    assert not both.bmc("node1").trusted, "it says off of a host that answers"
+    both.bmcs["node1"].lie = None
+    power.ask("check", row.host_id, now=both.clock.time)
+    both.run(4)
+    assert not both.bmc("node1").trusted, "only a person's test counts"
+    power.ask("check", row.host_id, now=both.clock.time, by="ann")
+    both.run(4)
+    assert both.bmc("node1").trusted
+    assert "tested by ann" in both.events("bmc.trusted")[0].text

@@ -37,3 +37,11 @@ def test_a_host_is_confirmed_on_the_command_line(centre: Centre, capsys: Any) ->
     said = capsys.readouterr().out
     assert "web1 may start elsewhere" in said
     assert centre.node2.fences.get().kind == "confirm"
+
+
+def test_whoever_may_only_look_confirms_nothing_on_the_command_line(centre: Centre) -> None:
+    add_person("vera", Role.VIEWER)
+    with pytest.raises(CommandError, match="vera lacks the role operator"):
+        call_command(
+            "confirm-rebooted", "node2", "--typed", "node2", "--reason", "seen", "--user", "vera"
+        )

@@ -11,7 +11,7 @@ from portal.core.services import record_event
 from portal.lib.live import announce_on_commit
 from portal.lib.queue import wake_on_commit
 from vms.domain.states import VmState
-from vms.models import Run, Vm, VmOperation
+from vms.models import Disk, Run, Vm, VmOperation
 from vms.services.requests import ask
 
 ROUND = "fencing.round"
@@ -27,8 +27,10 @@ class NotNow(Exception):
 
 @transaction.atomic
 def add_vm(fields: dict[str, Any], *, actor: str, now: datetime) -> Vm:
-    """Enter a VM that is down."""
-    vm = Vm.objects.create(state_since=now, **fields)
+    """Enter a VM that is down; ``disks`` are what its XML writes to: path to shareable."""
+    columns = {name: value for name, value in fields.items() if name != "disks"}
+    vm = Vm.objects.create(state_since=now, **columns)
+    _keep_disks(vm, fields.get("disks", {}))
     text = f"{vm.name} was added to cluster {vm.cluster.name}"
     record_event("vm.added", text, now=now, actor=actor, vm=vm.pk, cluster=vm.cluster_id)
     announce_on_commit("vm", vm.pk, "added")
@@ -38,7 +40,11 @@ def add_vm(fields: dict[str, Any], *, actor: str, now: datetime) -> Vm:
 @transaction.atomic
 def edit(vm: Vm, changes: dict[str, Any], *, actor: str, now: datetime) -> None:
     """Change a VM as it was read; raises ``portal.core.edits.Stale``."""
+    changes = dict(changes)
+    disks = changes.pop("disks", None)
     edits.edit(vm, "vm", changes)
+    if disks is not None:
+        _keep_disks(vm, disks)
     told = {name: str(value) for name, value in changes.items() if name != "xml"}
     record_event(
         "vm.edited",
@@ -50,6 +56,16 @@ def edit(vm: Vm, changes: dict[str, Any], *, actor: str, now: datetime) -> None:
         evidence=told,
     )
     wake_on_commit(ROUND, vm.cluster_id)
+
+
+def _keep_disks(vm: Vm, disks: dict[str, bool]) -> None:
+    """Write down what a VM writes to; a copy that runs still writes to what it had."""
+    if not vm.runs.filter(ended_at__isnull=True).exists():
+        vm.disks.exclude(path__in=disks).delete()
+    for path, shareable in disks.items():
+        Disk.objects.update_or_create(
+            vm=vm, path=path, defaults={"writable": True, "shareable": shareable}
+        )
 
 
 @transaction.atomic

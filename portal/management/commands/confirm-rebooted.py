@@ -10,7 +10,8 @@ from fencing.operations import advance
 from fencing.services import confirmations
 from hosts.models import Host
 from portal.cli import checks
-from portal.core.models import User
+from portal.core.models import Role, User
+from portal.core.permissions import scopes_of
 from portal.core.shapes import slug_of
 from portal.lib import clock
 from portal.lib.starting import CannotStart
@@ -53,6 +54,8 @@ class Command(BaseCommand):
             known = ", ".join(Host.objects.values_list("name", flat=True)) or "none"
             raise CommandError(f"there is no host {options['host']}; known are {known}")
         self._refuse(confirmations.wrong_with(host, typed_name=host.name, reason="not asked yet"))
+        user = self._user(options["user"])
+        self._require(user, Role.ADMIN if options["override"] else Role.OPERATOR, host)
         self._tell(host)
         typed = options["typed"] or _ask(f"Type {host.name} to confirm that it is off: ")
         reason = options["reason"] or _ask("How do you know? ")
@@ -60,7 +63,7 @@ class Command(BaseCommand):
         now = clock.now()
         op = confirmations.request(
             host,
-            self._user(options["user"]),
+            user,
             typed_name=typed,
             reason=f"{reason} (on the command line, as {getpass.getuser()})",
             override=options["override"],
@@ -87,6 +90,14 @@ class Command(BaseCommand):
         if first is None:
             raise CommandError("there is no such user: give --user NAME of one that is there")
         return first
+
+    def _require(self, user: User, role: Role, host: Host) -> None:
+        scopes = scopes_of(user, role)
+        covered = host.cluster_id in scopes.clusters or host.pk in scopes.hosts
+        if not (scopes.everything or covered):
+            raise CommandError(
+                f"{user} lacks the role {role} over {host.name}: give another --user"
+            )
 
     def _tell(self, host: Host) -> None:
         seen = f"{host.last_seen:%Y-%m-%d %H:%M:%S} UTC" if host.last_seen else "never"
