@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import Max
 
+from fencing.domain.evidence import is_fresh
 from fencing.domain.facts import ClusterFacts, ControllerFacts, HostFacts, Identity
 from fencing.domain.policy import Policy, layered
 from fencing.domain.power import PowerProblem, PowerState
@@ -22,6 +23,11 @@ from vms.models import Proof, VmOperation
 from vms.selectors import vm_facts
 
 
+def witness_name(engine: str, cluster_id: int) -> str:
+    """Return the setting that says when an engine last saw a witness of a cluster."""
+    return f"witness.{cluster_id}.{engine}"[:60]
+
+
 def global_policy() -> dict[str, object]:
     """Return the overrides that hold for every cluster."""
     row = Setting.objects.filter(name="policy").first()
@@ -31,6 +37,19 @@ def global_policy() -> dict[str, object]:
 def policy_of(host: Host) -> Policy:
     """Return the policy in force for a host (its cluster loaded)."""
     return layered(global_policy(), host.cluster.policy, host.policy)
+
+
+def cluster_policy(cluster_id: int) -> Policy:
+    """Return the policy in force for a cluster."""
+    return layered(global_policy(), Cluster.objects.get(pk=cluster_id).policy)
+
+
+def _witness_seen(cluster_id: int, policy: Policy, now: datetime) -> bool:
+    """Whether this engine has seen a witness lately; without witnesses nobody can tell."""
+    row = Setting.objects.filter(name=witness_name(settings.ENGINE_NAME, cluster_id)).first()
+    if not policy.witness:
+        return True
+    return row is not None and is_fresh(datetime.fromisoformat(str(row.value)), now)
 
 
 def cluster_facts(cluster_id: int, now: datetime) -> ClusterFacts:
@@ -53,6 +72,7 @@ def cluster_facts(cluster_id: int, now: datetime) -> ClusterFacts:
         hosts_lost=_hosts_lost(cluster_id),
         starts_on=_starts_on(cluster_id),
         engine_since=since,
+        witness_seen=_witness_seen(cluster_id, layered(top, cluster.policy), now),
         distrust=str(forgetful.value) if forgetful else "",
         alerts=_open_alerts(),
     )

@@ -3,6 +3,7 @@
 from celery import shared_task
 
 from fencing import operations
+from fencing.operations.witness import ask_witnesses
 from fencing.selectors import policy_of
 from fencing.services.rounds import run_round
 from hosts.domain.liveness import Pace
@@ -20,7 +21,8 @@ def advance(op_id: int) -> None:
 
 @shared_task(name="fencing.round", ignore_result=True)
 def plan_round(cluster_id: int) -> None:
-    """Plan once for a cluster."""
+    """Plan once for a cluster, knowing whether this engine still has a network."""
+    ask_witnesses(cluster_id)
     run_round(cluster_id, clock.now())
 
 

@@ -4,6 +4,7 @@ The one source for the database's overrides, the API, the editor and the
 documentation.  Layers: global < cluster < host; rows hold validated overrides.
 """
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -86,11 +87,12 @@ class Policy:
 FIELDS = {setting.name: setting for setting in fields(Policy)}
 
 
+MOST_WITNESSES = 5
 #: Settings that nothing reads yet: a change of one would promise what is not done.
 NOT_YET = frozenset(
     {
         "activity_check", "activity_samples", "activity_interval", "activity_ratio",
-        "storage_silence", "witness", "shutdown_policy", "soft_recovery", "kdump_wait",
+        "storage_silence", "shutdown_policy", "soft_recovery", "kdump_wait",
         "spare_hosts", "admission",
     }
 )  # fmt: skip
@@ -101,8 +103,11 @@ def _checked(name: str, value: object) -> object:
     if setting is None:
         raise PolicyError(name, f"no such setting; known are {', '.join(FIELDS)}")
     if name == "witness":
-        if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
-            raise PolicyError(name, 'must be a list of addresses such as ["192.0.2.1"]')
+        if not isinstance(value, list | tuple) or not all(map(_is_witness, value)):
+            text = 'must be a list of IP:PORT such as ["192.0.2.1:53"]; at most 5, best outside'
+            raise PolicyError(name, f"{text} the rack: a refused connection counts as seen")
+        if len(value) > MOST_WITNESSES:
+            raise PolicyError(name, f"must name at most {MOST_WITNESSES} addresses")
         return tuple(value)
     choices = setting.metadata.get("choices")
     if choices:
@@ -110,6 +115,18 @@ def _checked(name: str, value: object) -> object:
             raise PolicyError(name, f"must be one of {', '.join(choices)}")
         return value
     return _checked_number(name, value, whole=isinstance(setting.default, int))
+
+
+def _is_witness(item: object) -> bool:
+    """Whether it is IP:PORT; a name would hang where the network is gone."""
+    host, colon, port = item.rpartition(":") if isinstance(item, str) else ("", "", "")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    try:
+        address = ipaddress.ip_address(bare)
+    except ValueError:
+        return False
+    whole = colon and port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535
+    return bool(whole) and (address.version == 4 or bare != host)
 
 
 def _checked_number(name: str, value: object, *, whole: bool) -> float:
