@@ -44,18 +44,17 @@ def cluster_policy(cluster_id: int) -> Policy:
     return layered(global_policy(), Cluster.objects.get(pk=cluster_id).policy)
 
 
-def _witness_seen(cluster_id: int, policy: Policy, now: datetime) -> bool:
-    """Whether this engine has seen a witness lately; without witnesses nobody can tell."""
+def witness_seen_at(cluster_id: int) -> datetime | None:
+    """Return when this engine sent the question that a witness of the cluster answered last."""
     row = Setting.objects.filter(name=witness_name(settings.ENGINE_NAME, cluster_id)).first()
-    if not policy.witness:
-        return True
-    return row is not None and is_fresh(datetime.fromisoformat(str(row.value)), now)
+    return datetime.fromisoformat(str(row.value)) if row else None
 
 
 def cluster_facts(cluster_id: int, now: datetime) -> ClusterFacts:
     """Return the facts of one round about one cluster."""
     cluster = Cluster.objects.get(pk=cluster_id)
     top = global_policy()
+    policy = layered(top, cluster.policy)
     rows = list(Host.objects.filter(cluster_id=cluster_id).order_by("name"))
     engine = Engine.objects.filter(name=settings.ENGINE_NAME).first()
     since = engine.started_at if engine else now
@@ -68,11 +67,12 @@ def cluster_facts(cluster_id: int, now: datetime) -> ClusterFacts:
         hosts=tuple(_host_facts(row, states, since) for row in rows),
         vms=vm_facts(cluster_id),
         policies={row.pk: layered(top, cluster.policy, row.policy) for row in rows},
-        policy=layered(top, cluster.policy),
+        policy=policy,
         hosts_lost=_hosts_lost(cluster_id),
         starts_on=_starts_on(cluster_id),
         engine_since=since,
-        witness_seen=_witness_seen(cluster_id, layered(top, cluster.policy), now),
+        # Without witnesses nobody can tell.
+        witness_seen=not policy.witness or is_fresh(witness_seen_at(cluster_id), now),
         distrust=str(forgetful.value) if forgetful else "",
         alerts=_open_alerts(),
     )

@@ -24,10 +24,8 @@ from fencing.domain.intentions import (
 )
 from fencing.domain.policy import Policy
 from fencing.domain.power import PowerProblem, PowerState
-from hosts.domain.states import HostStatus, Wanted
+from hosts.domain.states import ANSWERING, HostStatus, Wanted
 from portal.lib.ha.states import HaEvent, HaState
-
-_ANSWERING = (HostStatus.UP, HostStatus.NON_OPERATIONAL, HostStatus.PREPARING)
 
 #: What a host that answers puts an end to.
 _QUIET = (
@@ -49,7 +47,7 @@ def calm(
         yield Clear(kind, host.pk, 0)
     yield from ask_if_stale(host, now, _patience(host))
     overdue = now - host.status_since >= timedelta(seconds=policy.boot_wait)
-    if host.status in _ANSWERING:
+    if host.status in ANSWERING:
         yield Clear(AlertKind.BOOT_OVERDUE, host.pk, 0)
         yield Clear(AlertKind.STAYS_OFF, host.pk, 0)
         yield from _being_fenced(host) if host.ha is HaState.FENCING else _answers(host)
@@ -76,10 +74,10 @@ _WHILE_WRONG = timedelta(seconds=30)
 
 
 def _patience(host: HostFacts) -> timedelta:
-    if host.slow_since is not None and host.status in _ANSWERING:
+    if host.slow_since is not None and host.status in ANSWERING:
         return EVIDENCE_MAX_AGE / 2
     not_on = any(item.trusted and item.state is not PowerState.ON for item in host.controllers)
-    if not_on and host.status in _ANSWERING:
+    if not_on and host.status in ANSWERING:
         # It was switched on since.  Not before it answers: a slow relay would look like a lie.
         return EVIDENCE_MAX_AGE
     wrong = any(item.problem is not None for item in host.controllers)

@@ -8,10 +8,8 @@ from fencing.domain.facts import EVIDENCE_MAX_AGE, ControllerFacts, HostFacts, I
 from fencing.domain.policy import Policy
 from fencing.domain.power import PowerState
 from hosts.domain.looks import KernelSign
-from hosts.domain.states import HostStatus
+from hosts.domain.states import ANSWERING
 from vms.domain import proofs
-
-_ANSWERING = (HostStatus.UP, HostStatus.NON_OPERATIONAL, HostStatus.PREPARING)
 
 
 class Bmc(StrEnum):
@@ -97,7 +95,7 @@ def contradiction(host: HostFacts) -> ControllerFacts | None:
     answer had arrived.  Readings from before a host came back after a proof are
     about the time before, and contradict nothing: somebody has switched it on.
     """
-    if host.status not in _ANSWERING or host.first_contact or host.last_seen is None:
+    if host.status not in ANSWERING or host.first_contact or host.last_seen is None:
         return None
     for item in host.controllers:
         if not item.trusted or item.state is not PowerState.OFF:

@@ -1,27 +1,22 @@
 """Reading a host's power: once when it is on, as often as a proof needs when it is off."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from fencing.domain.alerts import CURE, AlertKind
 from fencing.domain.evidence import read_off_enough
-from fencing.domain.facts import Identity
+from fencing.domain.facts import EVIDENCE_MAX_AGE, Identity
 from fencing.domain.power import PowerState
 from fencing.models import FenceOperation
 from fencing.operations.reading import Answer, gap_left, levels, read_all
 from fencing.selectors import controller_facts, policy_of
 from fencing.services import trust
 from fencing.services.power import ROUND
-from hosts.domain.states import HostStatus
+from hosts.domain.states import ANSWERING
 from hosts.models import Host
 from hosts.services import work
 from portal.core.models import OperationState
 from portal.lib import clock
 from portal.lib.queue import wake
-
-_ANSWERING = (HostStatus.UP, HostStatus.NON_OPERATIONAL, HostStatus.PREPARING)
-#: A host that answered so long ago counts as one that answers.
-_LATELY = timedelta(seconds=10)
 
 
 def advance_check(op: FenceOperation) -> None:
@@ -42,20 +37,21 @@ def advance_check(op: FenceOperation) -> None:
     ]
     now = clock.now()
     host.refresh_from_db()
-    answers_now = host.status in _ANSWERING and host.slow_since is None
+    answers_now = host.status in ANSWERING and host.slow_since is None
     if not answers_now and not all(read_off_enough(item, policy) for item in off):
         work.wait(op, now, gap_left(answers, policy, now), "off, to be read again")
     else:
-        _believe_again(op, answers)
+        _believe_again(op, host, answers)
         _finish(op, answers)
     wake(ROUND, host.cluster_id)
 
 
-def _believe_again(op: FenceOperation, answers: Sequence[Answer]) -> None:
+def _believe_again(op: FenceOperation, host: Host, answers: Sequence[Answer]) -> None:
     """A person's test lifts distrust where the answer is *on* and the host answers as well."""
-    asked = min(item.asked_at for item in answers)
-    host = Host.objects.filter(pk=op.host_id, status__in=_ANSWERING, missed=0)
-    if op.requested_by == "portal" or not host.filter(last_seen__gt=asked - _LATELY).exists():
+    lately = min(item.asked_at for item in answers) - EVIDENCE_MAX_AGE
+    answered = host.last_seen is not None and host.last_seen > lately
+    answers_now = answered and host.status in ANSWERING and not host.missed
+    if op.requested_by == "portal" or not answers_now:
         return
     for item in answers:
         says_on = item.reading is not None and item.reading.state is PowerState.ON

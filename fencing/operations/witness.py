@@ -10,8 +10,8 @@ from datetime import timedelta
 
 from django.conf import settings
 
-from fencing.selectors import cluster_policy
-from fencing.services.witness import record_seen, seen_at
+from fencing.selectors import cluster_policy, witness_seen_at
+from fencing.services.witness import record_seen
 from hosts.domain.states import HostStatus
 from hosts.models import Host
 from portal.lib import clock
@@ -25,11 +25,13 @@ _IN_DOUBT = (HostStatus.CONNECTING, HostStatus.NON_RESPONSIVE, HostStatus.KDUMPI
 
 def ask_witnesses(cluster_id: int) -> None:
     """Ask the witnesses of a cluster with a silent host, if it has any and it is time."""
+    if not Host.objects.filter(cluster=cluster_id, status__in=_IN_DOUBT).exists():
+        return
     addresses = cluster_policy(cluster_id).witness
-    if not addresses or not Host.objects.filter(cluster=cluster_id, status__in=_IN_DOUBT).exists():
+    if not addresses:
         return
     asked_at = clock.now()
-    last = seen_at(settings.ENGINE_NAME, cluster_id)
+    last = witness_seen_at(cluster_id)
     if last is not None and asked_at - last < _EVERY:
         return
     with ThreadPoolExecutor(max_workers=len(addresses)) as pool:

@@ -11,7 +11,7 @@ from fencing.domain.facts import HostFacts
 from fencing.models import FenceOperation, HaResource, ManualConfirmation
 from fencing.selectors import cluster_facts
 from fencing.services import power
-from hosts.domain.states import HostStatus
+from hosts.domain.states import ANSWERING, HostStatus
 from hosts.models import Host
 from hosts.services import work
 from portal.core.models import OPEN_STATES, OperationState, User
@@ -21,7 +21,6 @@ from vms.domain.states import EndReason, ProofKind
 from vms.services.runs import Evidence
 
 _STATUSES = (HostStatus.NON_RESPONSIVE, HostStatus.REBOOTING, HostStatus.KDUMPING)
-_ANSWERING = (HostStatus.UP, HostStatus.NON_OPERATIONAL, HostStatus.PREPARING)
 _HA_STATES = (HaState.RECOVERING, HaState.FENCING, HaState.DEGRADED)
 
 #: Evidence older than this is asked for again before the word is weighed.
@@ -42,7 +41,7 @@ def wrong_with(host: Host, *, typed_name: str, reason: str) -> Wrong | None:
     if host.status not in _STATUSES and (ha is None or ha.state not in _HA_STATES):
         text = f"{host.name} is {host.status}: there is nothing to confirm"
         return Wrong("host", text)
-    if host.status in _ANSWERING:
+    if host.status in ANSWERING:
         return Wrong("host", f"{host.name} answers: it is on, whatever anybody says")
     if host.is_self:
         return Wrong("host", "this portal runs on that host: it cannot have been off")

@@ -9,15 +9,13 @@ from fencing.models import FenceOperation, HaResource, PowerController
 from fencing.services import power
 from fencing.services.ha import move_ha
 from fencing.services.incidents import open_incident
-from hosts.domain.states import HostStatus
+from hosts.domain.states import ANSWERING
 from hosts.models import Host, HostOperation
 from hosts.services.inventory import note_done
 from portal.core.edits import Stale
 from portal.core.services import record_event
 from portal.lib.ha.states import HaEvent, HaState
 from portal.lib.live import announce_on_commit
-
-_ANSWERING = (HostStatus.UP, HostStatus.NON_OPERATIONAL, HostStatus.PREPARING)
 
 
 class NotAllowed(Exception):
@@ -99,7 +97,7 @@ def switch_power(host: Host, wish: str, *, actor: str, now: datetime) -> FenceOp
         return power.ask("check", host.pk, now=now, by=actor, why=f"asked by {actor}")
     if wish == "off" and host.is_self:
         raise NotAllowed("this portal runs on that host", "Use another engine, or the machine.")
-    if wish == "on" and host.status in _ANSWERING:
+    if wish == "on" and host.status in ANSWERING:
         raise NotAllowed(f"{host.name} is {host.status}: its power is on", "Nothing to do.")
     kind = "fence" if wish == "off" else "power_on"
     if kind == "fence":

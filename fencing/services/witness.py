@@ -6,12 +6,6 @@ from fencing.selectors import witness_name
 from portal.core.models import Setting
 
 
-def seen_at(engine: str, cluster_id: int) -> datetime | None:
-    """Return when the question was sent that a witness answered last."""
-    row = Setting.objects.filter(name=witness_name(engine, cluster_id)).first()
-    return datetime.fromisoformat(str(row.value)) if row else None
-
-
 def record_seen(engine: str, cluster_id: int, asked_at: datetime) -> None:
     """Write down that a witness answered a question sent at ``asked_at``."""
     Setting.objects.update_or_create(

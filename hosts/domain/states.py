@@ -126,6 +126,9 @@ TRANSITIONS: Mapping[HostStatus, Mapping[HostEvent, HostStatus]] = {
 #: Statuses in which silence was expected or is already being dealt with.
 SILENCE_EXPECTED = frozenset({S.PENDING, S.MAINTENANCE, S.REBOOTING, S.KDUMPING, S.DOWN})
 
+#: Statuses of a host that answers, fit or not, and is not in maintenance.
+ANSWERING = frozenset({S.UP, S.NON_OPERATIONAL, S.PREPARING})
+
 #: Statuses in which the host answers nobody: looked at more slowly.
 SLOW_LOOK = frozenset({S.MAINTENANCE, S.DOWN, S.PENDING})
 

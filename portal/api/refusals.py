@@ -15,7 +15,4 @@ def bad_request(request: HttpRequest, exception: Any = None) -> HttpResponse:
         return defaults.bad_request(request, exception)
     given = exception if isinstance(exception, SuspiciousOperation) else SuspiciousOperation()
     found = problems.suspicious(given)
-    told = problems.body(
-        found.status_code, found.code, found.text, cure=found.cure, field=found.field
-    )
-    return JsonResponse(told, status=found.status_code, content_type=problems.MEDIA_TYPE)
+    return JsonResponse(found.told(), status=found.status_code, content_type=problems.MEDIA_TYPE)

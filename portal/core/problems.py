@@ -48,6 +48,10 @@ class Problem(exceptions.APIException):
         self.cure = cure
         self.field = field
 
+    def told(self) -> dict[str, Any]:
+        """Return its JSON."""
+        return body(self.status_code, self.code, self.text, cure=self.cure, field=self.field)
+
 
 def body(
     status: int, code: str, text: str, *, cure: str = "", field: str = "", **more: Any
@@ -125,7 +129,7 @@ def _taken(text: str) -> str:
 
 def _of(error: exceptions.APIException) -> dict[str, Any]:
     if isinstance(error, Problem):
-        return body(error.status_code, error.code, error.text, cure=error.cure, field=error.field)
+        return error.told()
     if isinstance(error, exceptions.ValidationError):
         errors = list(itertools.islice(_flat(error.detail), MOST_ERRORS))
         first = errors[0]

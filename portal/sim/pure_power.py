@@ -9,8 +9,8 @@ from fencing.domain.power import PowerState
 from fencing.operations.confirming import DEADLINE_S
 from fencing.operations.switching import TRIES
 from fencing.power.port import PowerError, Reading
-from fencing.services.confirmations import _ANSWERING, _HA_STATES, _STATUSES, MAX_AGE
-from hosts.domain.states import HostEvent
+from fencing.services.confirmations import _HA_STATES, _STATUSES, MAX_AGE
+from hosts.domain.states import ANSWERING, HostEvent
 from portal.sim.ledger import Book, Evidence, Op
 from portal.sim.pure_fence import fence
 from portal.sim.pure_guests import Step
@@ -47,7 +47,7 @@ def _check(book: Book, wire: Wire, op: Op) -> Step:
     answer = yield from read(book, wire, op.host, policy.bmc_deadline)
     off = isinstance(answer, Reading) and answer.state is PowerState.OFF
     host = book.hosts[op.host]
-    answers = host.status in _ANSWERING and host.slow_since is None
+    answers = host.status in ANSWERING and host.slow_since is None
     if off and not answers and not read_off_enough(book.controllers[op.host], policy):
         wait(book, op, gap_left(book, op.host))
     else:
@@ -92,7 +92,7 @@ def _confirm(book: Book, wire: Wire, op: Op) -> Step:
 def _decide(book: Book, op: Op) -> None:
     row, override = book.hosts[op.host], bool(op.data.get("override"))
     pointless = row.status not in _STATUSES and row.ha not in _HA_STATES
-    pointless = pointless or row.status in _ANSWERING
+    pointless = pointless or row.status in ANSWERING
     if pointless or (known_against(book.host_facts(op.host)) and not override):
         record(book, op, state="refused")
         book.emit("confirm.refused", op.host)
