@@ -5,12 +5,44 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 
 from portal.api import refusals
-from portal.views import confirm, health, pages, parts
+from portal.views import (
+    cluster,
+    clusters,
+    confirm,
+    events,
+    health,
+    host,
+    hosts,
+    incidents,
+    operations,
+    pages,
+    parts,
+    power,
+    search,
+    vm,
+    vms,
+)
 
 urlpatterns = [
     path("", pages.overview, name="overview"),
-    path("parts/operation/<slug:slug>/", pages.operation, name="part-operation"),
     path("parts/<slug:name>/", parts.part, name="part"),
+    path("search/", search.search, name="search"),
+    path("clusters/", clusters.ClusterList.as_view(), name="clusters"),
+    path("clusters/add/", cluster.add, name="cluster-add"),
+    path("clusters/<int:pk>/", cluster.cluster, name="cluster"),
+    path("hosts/", hosts.HostList.as_view(), name="hosts"),
+    path("hosts/<int:pk>/", host.host, name="host"),
+    path("hosts/<int:pk>/power-controllers/add/", power.add, name="power-controller-add"),
+    path("vms/", vms.VmList.as_view(), name="vms"),
+    path("vms/bulk/", vm.bulk, name="vms-bulk"),
+    path("vms/<int:pk>/", vm.vm, name="vm"),
+    path("power-controllers/", power.ControllerList.as_view(), name="power-controllers"),
+    path("power-controllers/<int:pk>/", power.controller, name="power-controller"),
+    path("operations/", operations.operations, name="operations"),
+    path("operations/<slug:slug>/", operations.operation, name="operation"),
+    path("events/", events.events, name="events"),
+    path("events/<int:pk>/", events.event, name="event"),
+    path("incidents/", incidents.IncidentList.as_view(), name="incidents"),
     path("incidents/<int:pk>/", pages.incident, name="incident"),
     path("incidents/<int:pk>/part/", pages.incident_part, name="incident-part"),
     path("hosts/<int:pk>/confirm-rebooted/", confirm.confirm_rebooted, name="confirm-rebooted"),

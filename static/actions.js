@@ -4,8 +4,20 @@
   const toasts = document.getElementById("toasts");
   let opener = null;
 
+  // The cookie is fresh even where this page is older than the sign-in.
   function token() {
-    return document.querySelector('meta[name="csrf"]')?.content || "";
+    const kept = /(?:^|; )csrftoken=([^;]+)/.exec(document.cookie);
+    return kept ? kept[1] : document.querySelector('meta[name="csrf"]')?.content || "";
+  }
+
+  // Sends JSON; returns the answer and what it told.  Throws where there is no answer at all.
+  async function call(method, url, body, headers = {}) {
+    const given = { "X-CSRFToken": token(), ...headers };
+    if (body !== undefined) given["Content-Type"] = "application/json";
+    if (method === "POST") given["Idempotency-Key"] = newKey();
+    const sent = body === undefined ? undefined : JSON.stringify(body);
+    const answer = await fetch(url, { method, headers: given, body: sent });
+    return { answer, told: await answer.json().catch(() => ({})) };
   }
 
   // ---- messages: good ones go by themselves, errors stay until they are read -----------
@@ -40,16 +52,9 @@
     button.closest("details.menu")?.removeAttribute("open");
     button.disabled = true;
     try {
-      const answer = await fetch(button.dataset.action, {
-        method: "POST",
-        headers: {
-          "Content-Type": "application/json",
-          "X-CSRFToken": token(),
-          "Idempotency-Key": newKey(),
-        },
-        body: button.dataset.fields || "{}",
-      });
-      const told = await answer.json().catch(() => ({}));
+      const fields = JSON.parse(button.dataset.fields || "{}");
+      const method = button.dataset.method || "POST";
+      const { answer, told } = await call(method, button.dataset.action, method === "POST" ? fields : undefined);
       if (!answer.ok) {
         toast("bad", `${label}: ${told.detail || answer.statusText}`, told.cure);
       } else if (answer.status === 202 && told.state !== "done") {
@@ -57,6 +62,7 @@
         follow(answer.headers.get("Location"), label);
       } else {
         toast("good", `${label}: done`);
+        if (button.dataset.next) location.assign(button.dataset.next);
       }
     } catch {
       toast("bad", `${label}: the portal gives no answer`, "Check the connection and try again.");
@@ -161,4 +167,6 @@
     menu?.removeAttribute("open");
     menu?.querySelector("summary")?.focus();
   });
+
+  window.holdfast = Object.assign(window.holdfast || {}, { call, toast, follow });
 })();

@@ -86,15 +86,21 @@
     const scrolled = [...part.querySelectorAll("[id]")]
       .filter((item) => item.scrollTop)
       .map((item) => [item.id, item.scrollTop]);
+    const ticked = [...part.querySelectorAll("[data-pick]:checked")].map((item) => item.id);
     const next = new DOMParser().parseFromString(html, "text/html");
     part.replaceChildren(...next.body.childNodes);
     for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+    for (const id of ticked) {
+      const box = document.getElementById(id);
+      if (box) box.checked = true;
+    }
     for (const [id, top] of scrolled) {
       const item = document.getElementById(id);
       if (item) item.scrollTop = top;
     }
     if (path) find(part, path)?.focus({ preventScroll: true });
     part.querySelectorAll("time[data-age]").forEach(age);
+    part.dispatchEvent(new CustomEvent("part:replaced", { bubbles: true }));
   }
 
   // Where an element stands: by its id, or by its action, or by its summary's menu.
@@ -192,5 +198,8 @@
   tick();
   setInterval(tick, 1000);
   document.addEventListener("visibilitychange", refreshDue);
-  window.holdfast = { refreshAll: () => parts().forEach(refresh), tick };
+  window.holdfast = Object.assign(window.holdfast || {}, {
+    refreshAll: () => parts().forEach(refresh),
+    tick,
+  });
 })();

@@ -1,5 +1,5 @@
-// Copies what the pages load from node_modules into static/vendor: Tabler's style and
-// script, htmx, one sprite with the icons that the templates use, and the licences.
+// Copies what the pages load from node_modules into static/vendor: Tabler’s style,
+// one sprite with the icons that the templates use, and the licences.
 // Run by tools/setup.sh after `npm ci`; needs nothing but node.
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -12,28 +12,31 @@ const fresh = `${target}.new`;
 
 const files = {
   "tabler.min.css": "@tabler/core/dist/css/tabler.min.css",
-  "tabler.min.js": "@tabler/core/dist/js/tabler.min.js",
-  "htmx.min.js": "htmx.org/dist/htmx.min.js",
 };
 
 const licences = {
   "@tabler/core": "@tabler/icons/LICENSE", // same authors, same text; core ships none
-  "@popperjs/core": "@popperjs/core/LICENSE.md",
   "@tabler/icons": "@tabler/icons/LICENSE",
-  "htmx.org": "htmx.org/LICENSE",
 };
 
 // <svg class="icon"><use href="{% static 'vendor/icons.svg' %}#NAME"></use></svg>
 const icons = `
-activity alert-circle alert-octagon alert-triangle arrow-down arrow-left arrow-right arrow-up
-bell bolt brightness check chevron-down chevron-right circle circle-check circle-dashed
-circle-dot circle-x clock copy cpu dashboard database device-desktop dots download
-external-link eye eye-off filter flame flask hand-stop heartbeat help help-circle history home
-info-circle key keyboard list list-details lock lock-open login logout moon network
-network-off pencil player-pause player-play player-stop plug plug-off plus power printer
-refresh search server server-2 server-off settings shield shield-check shield-lock shield-off
-skull snowflake stack-2 sun sun-moon test-pipe tool topology-star-3 transfer trash upload
-urgent user users wifi wifi-off world x
+activity adjustments alert-circle alert-octagon alert-square alert-triangle archive arrow-down
+arrow-left arrow-right arrow-up bell bell-off bell-ringing bolt bolt-off bookmark brightness
+building calendar certificate chart-bar chart-histogram check checklist chevron-down
+chevron-left chevron-right chevron-up circle circle-check circle-dashed circle-dot circle-x
+clipboard clipboard-check clock code columns copy cpu cpu-2 dashboard database database-off
+device-desktop device-floppy device-mobile devices disc door-enter dots download external-link
+eye eye-off file-description filter fingerprint flag flame flask folder gauge hand-stop hash
+heart heartbeat help help-circle history home hourglass id info-circle key keyboard link list
+list-check list-details list-search lock lock-open login logout mail menu-2 minus moon network
+network-off note package password pencil player-pause player-play player-stop plug
+plug-connected plug-off plug-x plus power printer qrcode radar refresh refresh-alert report
+rotate route router scale search send server server-2 server-bolt server-off settings settings-2
+shield shield-check shield-lock shield-off shield-question shield-x skull snowflake
+sort-ascending square-rounded-check stack-2 stethoscope sun sun-moon table tag target terminal
+test-pipe timeline tool tools topology-star-3 transfer trash upload urgent user user-check
+user-cog user-minus user-off user-plus users wand webhook wifi wifi-off world x zoom-in
 `.trim().split(/\s+/);
 
 function read(path) {

@@ -1,6 +1,6 @@
 """One resource over the three operation tables."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 from django.db.models import Model, QuerySet
@@ -12,12 +12,12 @@ from rest_framework.response import Response
 
 from fencing.permissions import TABLES, find, visible
 from portal.core.filtering import GREATEST, refuse_unknown
-from portal.core.models import OPEN_STATES, Operation, OperationState, Role
-from portal.core.pagination import Pages
+from portal.core.models import OPEN_STATES, OperationState, Role
+from portal.core.pagination import Merged, Pages
 from portal.core.permissions import Scopes, scopes_of
 from portal.core.problems import Problem
 from portal.core.rest import Door
-from portal.core.shapes import OperationSerializer, as_operation, slug_of
+from portal.core.shapes import OperationSerializer, as_operation
 
 _FILTERS = [
     OpenApiParameter("state", str, description="A state, or “open”"),
@@ -27,22 +27,6 @@ _FILTERS = [
     OpenApiParameter("page", int),
     OpenApiParameter("page_size", int),
 ]
-
-
-class Merged(Sequence[Operation]):
-    """Several newest-first lists as one, read only as far as the page goes."""
-
-    def __init__(self, lists: Sequence[QuerySet[Any]]) -> None:
-        self._lists = lists
-
-    def __len__(self) -> int:
-        return sum(rows.count() for rows in self._lists)
-
-    def __getitem__(self, index: Any) -> Any:
-        end = index.stop if isinstance(index, slice) else index + 1
-        rows = [row for rows in self._lists for row in rows[:end]]
-        rows.sort(key=lambda row: (row.requested_at, slug_of(row)), reverse=True)
-        return rows[index]
 
 
 def _id(name: str, given: str) -> int:

@@ -1,7 +1,9 @@
 """How long lists are handed out: by page, or by cursor where rows only ever grow."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from django.db.models import QuerySet
 from rest_framework.exceptions import NotFound
 from rest_framework.pagination import (
     CursorPagination,
@@ -10,7 +12,9 @@ from rest_framework.pagination import (
 from rest_framework.request import Request
 
 from portal.core.filtering import GREATEST
+from portal.core.models import Operation
 from portal.core.problems import Problem
+from portal.core.shapes import slug_of
 
 MOST = 200
 #: The parameters that choose a page.
@@ -81,3 +85,19 @@ def _lost() -> Problem:
     text = "cursor: this is no place in the list"
     cure = "Leave it out to begin with the newest, then follow “next” as it is given."
     return Problem(404, "not_found", text, cure=cure, field="cursor")
+
+
+class Merged(Sequence[Operation]):
+    """Several newest-first lists as one, read only as far as the page goes."""
+
+    def __init__(self, lists: Sequence[QuerySet[Any]]) -> None:
+        self._lists = lists
+
+    def __len__(self) -> int:
+        return sum(rows.count() for rows in self._lists)
+
+    def __getitem__(self, index: Any) -> Any:
+        end = index.stop if isinstance(index, slice) else index + 1
+        rows = [row for rows in self._lists for row in rows[:end]]
+        rows.sort(key=lambda row: (row.requested_at, slug_of(row)), reverse=True)
+        return rows[index]

@@ -1,5 +1,6 @@
 """How values look on pages: one table of icon, colour and words for every state."""
 
+import json
 import re
 from datetime import datetime
 from typing import Any
@@ -59,6 +60,19 @@ LOOKS: dict[str, dict[str, tuple[str, str, str]]] = {
         "unknown": ("help", "warn", "unknown"),
         "quarantined": ("hand-stop", "bad", "quarantined"),
         "waiting": ("clock", "warn", "waits for its restart"),
+    },
+    "vm_ha": {
+        "on": ("shield-check", "good", "HA"),
+        "off": ("shield-off", "calm", "no HA"),
+    },
+    "run": {
+        "starting": ("refresh", "info", "starting"),
+        "running": ("player-play", "good", "open"),
+    },
+    "identity": {
+        "proven": ("shield-check", "good", "this host's"),
+        "unproven": ("help", "warn", "not proven"),
+        "foreign": ("alert-octagon", "bad", "another machine's"),
     },
     "mode": {
         "armed": ("shield-check", "good", "HA armed"),
@@ -192,6 +206,36 @@ def span(seconds: float | None) -> str:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min"
+
+
+@register.filter
+def mib(size: int) -> str:
+    """Return a size in MiB as a person reads it: ``512 MiB``, ``16 GiB``, ``1.5 TiB``."""
+    for unit in ("MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.4g} {unit}"
+        size /= 1024  # type: ignore[assignment]  # whole MiB become parts of a larger unit
+    return f"{size:.4g} TiB"
+
+
+@register.filter
+def as_json(value: Any) -> str:
+    """Return a value as a person edits it."""
+    return json.dumps(value)
+
+
+@register.filter
+def said(value: object) -> str:
+    """Return a setting's value in words: yes and no instead of True and False."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
+
+
+@register.filter
+def named(names: dict[int, str], pk: int) -> str:
+    """Return the name of something by its number; the empty text where it is gone."""
+    return names.get(pk, "")
 
 
 @register.filter

@@ -14,7 +14,6 @@ from portal.core.models import Role, User
 from portal.core.permissions import scopes_of
 from portal.core.shapes import as_operation
 from portal.lib import clock
-from portal.views import parts
 from portal.views.access import covers, may_see
 from vms.models import Run
 
@@ -85,5 +84,5 @@ def _render(request: HttpRequest, name: str, context: dict[str, Any], status: in
     """Return the inside of the dialog to a script, and a whole page to a plain browser."""
     if request.headers.get("X-Part"):
         return render(request, f"parts/{name}.html", context, status=status)
-    context |= parts.head(request, may_see(request), clock.now()) | {"inside": f"parts/{name}.html"}
+    context |= {"inside": f"parts/{name}.html", "dialog_title": "Confirm a reboot"}
     return render(request, "confirm.html", context, status=status)

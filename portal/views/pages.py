@@ -11,11 +11,10 @@ from django.shortcuts import get_object_or_404, render
 
 from fencing.api.incidents import alerts_of
 from fencing.models import Incident
-from fencing.permissions import find, incidents_in
+from fencing.permissions import incidents_in
 from fencing.services.incidents import timeline
 from portal.core import problems
 from portal.core.models import Event, User
-from portal.core.shapes import as_operation
 from portal.lib import clock
 from portal.views import parts
 from portal.views.access import may_see
@@ -48,7 +47,7 @@ def incident(request: HttpRequest, pk: int, *, part: bool = False) -> HttpRespon
     }
     if part:
         return render(request, "parts/incident.html", context)
-    return render(request, "incident.html", context | parts.head(request, scopes, now))
+    return render(request, "incident.html", context)
 
 
 def incident_part(request: HttpRequest, pk: int) -> HttpResponse:
@@ -83,12 +82,6 @@ def _moves(found: Incident, lines: list[dict[str, Any]]) -> list[dict[str, Any]]
         down_s = (up - found.opened_at).total_seconds() if up else None
         moves.append({"vm": old.vm, "old": old, "new": new, "down_s": down_s})
     return moves
-
-
-def operation(request: HttpRequest, slug: str) -> HttpResponse:
-    """Return an operation's steps as a part of a page."""
-    op = find(slug, may_see(request))
-    return render(request, "parts/operation.html", {"op": as_operation(op), "now": clock.now()})
 
 
 class NewPassword(PasswordChangeView):

@@ -1,57 +1,42 @@
 """The live parts of the overview: each is fetched again when what it shows has changed."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Prefetch, Q
+from django.db.models import Case, Q, QuerySet, When
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from fencing.domain.alerts import CURE, AlertKind
-from fencing.domain.power import PowerState
-from fencing.models import Alert, Incident, PowerController
+from fencing.models import Alert, Incident
 from fencing.permissions import by_numbers, events_in, incidents_in
-from hosts.domain.states import SILENCE_EXPECTED, HostStatus, Wanted
-from hosts.models import Cluster, Engine, Host
-from hosts.permissions import hosts_in
+from hosts.domain.states import HostStatus
+from hosts.models import Host
 from portal.core.models import Event, Role
 from portal.core.permissions import Scopes, scopes_of
 from portal.lib import clock
-from portal.lib.ha.states import HaState
+from portal.views import chrome, summary
+from portal.views import hosts as host_pages
+from portal.views import vms as vm_pages
 from portal.views.access import covers, may_see
-from vms.models import Run, Vm
-from vms.permissions import vms_in
+from portal.views.hosts import confirmable
+from vms.domain.states import VmState
+from vms.models import Vm
 
-#: How silent an engine may be before the header says so.
-ENGINE_SILENT = timedelta(seconds=10)
-
-#: What a person may confirm (fencing/services/confirmations.py has the last word).
-_STATUSES = (HostStatus.NON_RESPONSIVE, HostStatus.REBOOTING, HostStatus.KDUMPING)
-_HA_STATES = (HaState.RECOVERING, HaState.FENCING, HaState.DEGRADED)
+#: More rows than these are on the lists' own pages.
+MOST_HOSTS, MOST_VMS = 12, 20
+HOST_COLUMNS = ("name", "status", "ha", "power", "guests", "seen")
+VM_COLUMNS = ("name", "state", "host", "ha", "generation", "since")
 
 #: Events that repeat what the tables beside the feed show already.
 _NOISE = ("bmc.reading", "incident.vm")
 
 
-def confirmable(host: Host) -> bool:
-    """Whether the button is shown; the service decides when it is pressed."""
-    ha = getattr(host, "ha", None)
-    return not host.is_self and (
-        host.status in _STATUSES or (ha is not None and ha.state in _HA_STATES)
-    )
-
-
 def head(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, Any]:
-    """Return the strip that is always in view: is HA armed, does an engine live."""
-    administrates = scopes_of(request.user, Role.ADMIN)
-    clusters = list(Cluster.objects.order_by("name"))
-    for cluster in clusters:
-        cluster.may_change = covers(administrates, cluster=cluster.pk)  # type: ignore[attr-defined]  # for the template
-    engine = Engine.objects.order_by("-beat_at").first()
-    silent = engine is None or now - engine.beat_at > ENGINE_SILENT
-    return {"clusters": clusters, "engine": engine, "engine_silent": silent}
+    """Return the strip that is always in view."""
+    return chrome.state(request, now)
 
 
 def attention(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, Any]:
@@ -119,51 +104,26 @@ _URGENT = (
 
 
 def hosts(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, Any]:
-    """Return the table of hosts."""
-    operates = scopes_of(request.user, Role.OPERATOR)
-    ways = PowerController.objects.defer("password").order_by("level", "pk")
-    rows = list(
-        Host.objects.filter(hosts_in(scopes))
-        .select_related("cluster", "ha")
-        .prefetch_related(Prefetch("controllers", queryset=ways, to_attr="ways"))
-        .annotate(guests=Count("runs", filter=Q(runs__ended_at__isnull=True)))
-    )
-    for host in rows:
-        host.power = [_power(way) for way in host.ways]  # type: ignore[attr-defined]  # for the template
-        host.may_act = covers(operates, cluster=host.cluster_id, host=host.pk)  # type: ignore[attr-defined]  # as above
-        host.watched = host.status not in SILENCE_EXPECTED  # type: ignore[attr-defined]  # as above
-        at_stake = host.guests > 0 or host.status == HostStatus.NON_RESPONSIVE
-        host.confirmable = at_stake and confirmable(host)  # type: ignore[attr-defined]  # as above
-        host.wants_out = host.wanted == Wanted.MAINTENANCE  # type: ignore[attr-defined]  # as above
-    return {"hosts": rows}
-
-
-def _power(way: PowerController) -> dict[str, Any]:
-    """Return what a BMC says, as a look of the table in portal/templatetags/look.py."""
-    at = way.answered_at or way.asked_at
-    if not way.problem and way.state == PowerState.UNKNOWN:
-        at = None  # what was read before it was switched on is forgotten
-    return {"look": way.problem or way.state, "at": at, "way": way}
+    """Return the hosts of the overview: those that are not well first."""
+    unwell = Case(When(status=HostStatus.UP, then=1), default=0)
+    found = host_pages.whole_rows(scopes).order_by(unwell, "name")
+    rows, count = _first(found, MOST_HOSTS)
+    host_pages.dress(rows, request.user)
+    return {"hosts": {"rows": rows, "count": count, "shown": HOST_COLUMNS}}
 
 
 def vms(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, Any]:
-    """Return the table of VMs."""
-    operates = scopes_of(request.user, Role.OPERATOR)
-    open_now = Run.objects.filter(ended_at__isnull=True).select_related("host")
-    rows = list(
-        Vm.objects.filter(vms_in(scopes))
-        .select_related("cluster")
-        .prefetch_related(Prefetch("runs", queryset=open_now, to_attr="open_runs"))
-    )
-    for vm in rows:
-        run = vm.open_runs[0] if vm.open_runs else None
-        host_id = run.host_id if run else 0
-        waits = bool(vm.waiting_for) and run is None and vm.wanted_up
-        vm.run = run  # type: ignore[attr-defined]  # for the template
-        vm.look = "waiting" if waits and vm.state == "down" else vm.state  # type: ignore[attr-defined]  # as above
-        vm.waits = waits  # type: ignore[attr-defined]  # as above
-        vm.may_act = covers(operates, cluster=vm.cluster_id, host=host_id, vm=vm.pk)  # type: ignore[attr-defined]  # as above
-    return {"vms": rows}
+    """Return the VMs of the overview: those that are not well first."""
+    unwell = Case(When(Q(state=VmState.UP) | Q(wanted_up=False), then=1), default=0)
+    found = vm_pages.whole_rows(scopes).order_by(unwell, "name")
+    rows, count = _first(found, MOST_VMS)
+    vm_pages.dress(rows, request.user)
+    return {"vms": {"rows": rows, "count": count, "shown": VM_COLUMNS}}
+
+
+def _first(found: QuerySet[Any], most: int) -> tuple[list[Any], int]:
+    """Return the first rows, and how many there are in all."""
+    return list(found[:most]), found.order_by().count()
 
 
 def incidents(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, Any]:
@@ -182,9 +142,21 @@ def events(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, Any
     return {"events": list(found.order_by("-pk")[:25])}
 
 
+def health(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, Any]:
+    """Return how each cluster is."""
+    return summary.clusters(scopes)
+
+
+def chart(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, Any]:
+    """Return the failovers of the last days."""
+    return summary.failovers(scopes, now)
+
+
 PARTS: dict[str, Callable[[HttpRequest, Scopes, datetime], dict[str, Any]]] = {
     "head": head,
     "attention": attention,
+    "health": health,
+    "chart": chart,
     "hosts": hosts,
     "vms": vms,
     "incidents": incidents,

@@ -64,9 +64,9 @@ def test_a_good_word_becomes_an_operation_that_is_followed(
     answer = operator.post(address(centre), word, headers=PART)
     op = FenceOperation.objects.get()
     assert answer.status_code == 202
-    assert f"/parts/operation/fence-{op.pk}/" in answer.content.decode()
+    assert f"/operations/fence-{op.pk}/" in answer.content.decode()
     assert (op.kind, op.requested_by, op.data["override"]) == ("confirm", "otto", False)
-    followed = operator.get(f"/parts/operation/fence-{op.pk}/").content.decode()
+    followed = operator.get(f"/operations/fence-{op.pk}/").content.decode()
     assert "asked for" in followed
 
 

@@ -1,0 +1,94 @@
+"""What stands around every page: the state of HA, the ways to go, who is signed in."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+
+from hosts.models import Cluster, ClusterMode, Engine
+from portal.core.models import Role
+from portal.core.permissions import Scopes, scopes_of
+from portal.lib import clock
+from portal.views.access import covers
+
+#: How silent an engine may be before the header says so.
+ENGINE_SILENT = timedelta(seconds=10)
+#: More clusters than this are counted in the header instead of named.
+NAMED_CLUSTERS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One entry of the navigation: the name of its page, icon, words, who is shown it."""
+
+    page: str
+    icon: str
+    words: str
+    role: Role | None = None  # needed over everything; None: whoever sees anything
+
+
+WAYS: dict[str, tuple[Way, ...]] = {
+    "Watch": (
+        Way("overview", "dashboard", "Overview"),
+        Way("incidents", "flame", "Incidents"),
+        Way("operations", "activity", "Operations"),
+        Way("events", "list", "Events"),
+    ),
+    "Machines": (
+        Way("clusters", "stack-2", "Clusters"),
+        Way("hosts", "server-2", "Hosts"),
+        Way("vms", "device-desktop", "Virtual machines"),
+        Way("power-controllers", "plug", "Power controllers"),
+    ),
+    "Administration": (Way("docs", "code", "API"),),
+}
+
+
+def chrome(request: HttpRequest) -> dict[str, Any]:
+    """Return, for every template, the frame of the page; nothing for parts and strangers."""
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated or "X-Part" in request.headers:
+        return {}
+    now = clock.now()
+    context = {"now": now, "demo": bool(settings.DEMO_DIR), "nav": ways(request)}
+    return context | state(request, now)
+
+
+def ways(request: HttpRequest) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Return the navigation for this person, the present page marked."""
+    everywhere = {
+        role for role in Role if scopes_of(request.user, role).everything
+    }  # one query a role; the roles are three
+    groups = []
+    for title, entries in WAYS.items():
+        shown = [_way(way, request.path) for way in entries if way.role in (None, *everywhere)]
+        groups.append((title, shown))
+    return [(title, shown) for title, shown in groups if shown]
+
+
+def _way(way: Way, path: str) -> dict[str, Any]:
+    url = reverse(way.page)
+    here = path == url or (url != "/" and path.startswith(url))
+    return {"url": url, "icon": way.icon, "words": way.words, "here": here}
+
+
+def state(request: HttpRequest, now: datetime) -> dict[str, Any]:
+    """Return what is always in view: is HA armed, does an engine live."""
+    modes = dict(Cluster.objects.values_list("pk", "mode"))
+    armed = sum(mode == ClusterMode.ARMED for mode in modes.values())
+    context: dict[str, Any] = {"clusters_armed": armed, "clusters_all": len(modes)}
+    if len(modes) <= NAMED_CLUSTERS:
+        context["clusters"] = _named(scopes_of(request.user, Role.ADMIN))
+    engine = Engine.objects.order_by("-beat_at").first()
+    silent = engine is None or now - engine.beat_at > ENGINE_SILENT
+    return context | {"engine": engine, "engine_silent": silent}
+
+
+def _named(administrates: Scopes) -> list[Cluster]:
+    rows = list(Cluster.objects.order_by("name"))
+    for row in rows:
+        row.may_change = covers(administrates, cluster=row.pk)  # type: ignore[attr-defined]  # for the template
+    return rows

@@ -1,0 +1,116 @@
+"""Hosts: their list, and what their rows show wherever they are shown."""
+
+from typing import Any
+
+from django.db.models import Count, Prefetch, Q, QuerySet
+
+from fencing.domain.power import PowerState
+from fencing.models import PowerController
+from hosts.domain.states import SILENCE_EXPECTED, HostStatus, Wanted
+from hosts.filters import HostFilter
+from hosts.models import Cluster, Host
+from hosts.permissions import clusters_in, hosts_in
+from portal.core.models import Role
+from portal.core.permissions import Scopes, scopes_of
+from portal.lib.ha.states import HaState
+from portal.views.access import covers
+from portal.views.listing import Column, Facet, Listing, words_of
+
+#: What a person may confirm (fencing/services/confirmations.py has the last word).
+_STATUSES = (HostStatus.NON_RESPONSIVE, HostStatus.REBOOTING, HostStatus.KDUMPING)
+_HA_STATES = (HaState.RECOVERING, HaState.FENCING, HaState.DEGRADED)
+
+
+def confirmable(host: Host) -> bool:
+    """Whether the button is shown; the service decides when it is pressed."""
+    ha = getattr(host, "ha", None)
+    return not host.is_self and (
+        host.status in _STATUSES or (ha is not None and ha.state in _HA_STATES)
+    )
+
+
+def whole_rows(scopes: Scopes) -> QuerySet[Host]:
+    """Return the hosts that ``scopes`` cover with all that a row shows, in two queries."""
+    ways = PowerController.objects.defer("password").order_by("level", "pk")
+    return (
+        Host.objects.filter(hosts_in(scopes))
+        .select_related("cluster", "ha")
+        .prefetch_related(Prefetch("controllers", queryset=ways, to_attr="ways"))
+        .annotate(guests=Count("runs", filter=Q(runs__ended_at__isnull=True)))
+    )
+
+
+def dress(rows: list[Any], user: Any) -> None:
+    """Give host rows what their templates show: power, what the person may do, what is due."""
+    operates, administrates = scopes_of(user, Role.OPERATOR), scopes_of(user, Role.ADMIN)
+    for host in rows:
+        host.power = [power_of(way) for way in host.ways]
+        host.may_act = covers(operates, cluster=host.cluster_id, host=host.pk)
+        host.may_edit = covers(administrates, cluster=host.cluster_id, host=host.pk)
+        host.watched = host.status not in SILENCE_EXPECTED
+        at_stake = host.guests > 0 or host.status == HostStatus.NON_RESPONSIVE
+        host.confirmable = at_stake and confirmable(host)
+        host.wants_out = host.wanted == Wanted.MAINTENANCE
+
+
+def power_of(way: PowerController) -> dict[str, Any]:
+    """Return what a BMC says, as a look of the table in portal/templatetags/look.py."""
+    at = way.answered_at or way.asked_at
+    if not way.problem and way.state == PowerState.UNKNOWN:
+        at = None  # what was read before it was switched on is forgotten
+    return {"look": way.problem or way.state, "at": at, "way": way}
+
+
+def cluster_choices(scopes: Scopes) -> list[tuple[str, str]]:
+    """Return the clusters that a person may narrow a list to."""
+    mine = clusters_in(scopes) | Q(hosts__in=scopes.hosts) | Q(vms__in=scopes.vms)
+    rows = Cluster.objects.all() if scopes.everything else Cluster.objects.filter(mine).distinct()
+    return [(str(pk), name) for pk, name in rows.order_by("name").values_list("pk", "name")]
+
+
+class HostList(Listing):
+    """All hosts."""
+
+    title, icon = "Hosts", "server-2"
+    row_template = "rows/hosts.html"
+    live_types, live_every = "host vm", 5
+    filters = HostFilter
+    columns = (
+        Column("name", "Host", "name"),
+        Column("status", "Status", "status"),
+        Column("ha", "HA", "ha__state"),
+        Column("power", "Power, says its BMC"),
+        Column("guests", "VMs", "guests", number=True),
+        Column("seen", "Last look", "last_seen"),
+        Column("cluster", "Cluster", "cluster__name", usual=False),
+        Column("memory", "Memory", "memory_mib", usual=False, number=True),
+        Column("vcpus", "CPUs", "vcpus", usual=False, number=True),
+        Column("uri", "Address", "uri", usual=False),
+        Column("since", "In this status", "status_since", usual=False),
+    )
+    facets = (
+        Facet("cluster", "Cluster", cluster_choices),
+        Facet("status", "Status", words_of(HostStatus)),
+        Facet("wanted", "Wanted", words_of(Wanted)),
+    )
+    search_in = ("name", "uri", "hostname")
+    usual_order = "name"
+    nothing = "No hosts yet. The first one takes a few minutes: its address, its BMC, its VMs."
+    actions_template = "actions/hosts.html"
+
+    def rows(self, scopes: Scopes) -> QuerySet[Host]:
+        """Return the hosts that a person may see."""
+        return whole_rows(scopes)
+
+    def dress(self, rows: list[Any]) -> None:
+        """Add what the person may do."""
+        dress(rows, self.request.user)
+
+    def more(self, scopes: Scopes) -> dict[str, Any]:
+        """Return whether the person may add hosts anywhere."""
+        return {"may_add": bool(_clusters_of(self.request.user))}
+
+
+def _clusters_of(user: Any) -> bool:
+    scopes = scopes_of(user, Role.ADMIN)
+    return scopes.everything or bool(scopes.clusters)
