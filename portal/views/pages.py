@@ -14,16 +14,22 @@ from fencing.models import Incident
 from fencing.permissions import incidents_in
 from fencing.services.incidents import timeline
 from portal.core import problems
-from portal.core.models import Event, User
+from portal.core.models import Event, Role, User
+from portal.core.permissions import scopes_of
 from portal.lib import clock
 from portal.views import parts
 from portal.views.access import may_see
+from portal.views.first_steps import first_steps
 from vms.models import Run
 
 
 def overview(request: HttpRequest) -> HttpResponse:
     """Return the page that says what needs a person, and how everything is."""
-    return render(request, "overview.html", parts.everything(request))
+    context = parts.everything(request)
+    user = request.user
+    if isinstance(user, User) and scopes_of(user, Role.ADMIN).everything:
+        context["steps"] = first_steps(user)
+    return render(request, "overview.html", context)
 
 
 def incident(request: HttpRequest, pk: int, *, part: bool = False) -> HttpResponse:

@@ -24,7 +24,8 @@ from portal.views.listing import Column, Facet, Listing, words_of
 HISTORY = 8
 
 
-def _drivers(scopes: Scopes) -> list[tuple[str, str]]:
+def driver_choices(scopes: Scopes) -> list[tuple[str, str]]:
+    """Return the drivers that this installation has."""
     return [(name, name) for name in settings.POWER_DRIVERS]
 
 
@@ -46,7 +47,7 @@ class ControllerList(Listing):
     )
     facets = (
         Facet("state", "Power", words_of(PowerState)),
-        Facet("driver", "Driver", _drivers),
+        Facet("driver", "Driver", driver_choices),
     )
     search_in = ("address", "host__name")
     usual_order = "host__name"
@@ -80,7 +81,7 @@ def controller(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "way": way,
         "operations": [{"op": op, "slug": slug_of(op)} for op in asked],
-        "drivers": _drivers(may_see(request)),
+        "drivers": driver_choices(may_see(request)),
     }
     whole = "X-Part" not in request.headers
     return render(request, "controller.html" if whole else "parts/controller.html", context)
@@ -92,5 +93,5 @@ def add(request: HttpRequest, pk: int) -> HttpResponse:
     host = get_object_or_404(Host.objects.filter(hosts_in(may_see(request))), pk=pk)
     if not covers(edits, cluster=host.cluster_id, host=host.pk):
         raise PermissionDenied
-    drivers = _drivers(may_see(request))
+    drivers = driver_choices(may_see(request))
     return render(request, "controller_add.html", {"host": host, "drivers": drivers})
