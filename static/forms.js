@@ -192,6 +192,7 @@
     form.dataset.etag = answer.headers.get("ETag") || form.dataset.etag || "";
     for (const field of fields(form)) settle(field);
     form.dispatchEvent(new CustomEvent("rest:done", { bubbles: true, detail: { answer, told } }));
+    if (form.dataset.secret) return reveal(form, told);
     const next = form.dataset.next;
     if (next) return location.assign(next.replace("{id}", told.id));
     toast("good", form.dataset.done || "Saved");
@@ -199,6 +200,16 @@
     form.closest("dialog")?.close();
     window.holdfast.refreshAll?.();
     return undefined;
+  }
+
+  // A secret is shown once: the page goes on only when the person says so.
+  function reveal(form, told) {
+    const box = form.parentElement.querySelector("[data-secret-box]");
+    box.querySelector("[data-secret-text]").textContent = told[form.dataset.secret];
+    box.querySelector("[data-secret-on]").href = form.dataset.secretNext.replace("{id}", told.id);
+    form.hidden = true;
+    box.hidden = false;
+    box.querySelector("[data-copy]").focus();
   }
 
   // What was sent is the new starting point: a second save sends only what changed since.
@@ -220,6 +231,15 @@
     const forms = [...document.querySelectorAll("form[data-rest]")];
     if (forms.some((form) => !form.matches("[data-careless]") && fields(form).some(isChanged))) {
       event.preventDefault();
+    }
+  });
+
+  // A role over a cluster needs to know which: one choice for each kind, one of them in use.
+  document.addEventListener("change", (event) => {
+    if (!event.target.matches("[data-scope-type]")) return;
+    for (const choice of event.target.form.querySelectorAll("[data-scope]")) {
+      choice.hidden = choice.dataset.scope !== event.target.value;
+      choice.querySelector("select").disabled = choice.hidden;
     }
   });
 

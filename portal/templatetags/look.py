@@ -65,6 +65,15 @@ LOOKS: dict[str, dict[str, tuple[str, str, str]]] = {
         "on": ("shield-check", "good", "HA"),
         "off": ("shield-off", "calm", "no HA"),
     },
+    "door": {
+        "open": ("user-check", "good", "may sign in"),
+        "shut": ("user-off", "bad", "shut out"),
+    },
+    "check": {
+        "ok": ("circle-check", "good", "good"),
+        "warn": ("alert-triangle", "warn", "look at it"),
+        "bad": ("alert-octagon", "bad", "wrong"),
+    },
     "run": {
         "starting": ("refresh", "info", "starting"),
         "running": ("player-play", "good", "open"),
