@@ -226,6 +226,14 @@
       show(3);
     }
   });
+  document.addEventListener("click", (event) => {
+    const fill = event.target.closest("[data-fill]");
+    if (!fill) return;
+    for (const [name, value] of Object.entries(JSON.parse(fill.dataset.fill))) {
+      wizard.querySelectorAll(`[name="${name}"]`).forEach((field) => { field.value = value; });
+    }
+    keep();
+  });
   wizard.addEventListener("input", keep);
   wizard.addEventListener("change", (event) => {
     if (event.target.name === "cluster") one("[data-new-cluster]").hidden = event.target.value !== "new";

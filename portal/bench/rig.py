@@ -117,7 +117,7 @@ class Rig:
 
     def machine(self, name: str) -> BoxHost:
         """Return what the box knows of a host."""
-        return next(host for host in self.box.hosts if host.name == name)
+        return next(host for host in self.box.machines if host.name == name)
 
     def start(self, *, deadline: float = 90.0) -> None:
         """Start the demo and wait until ``/readyz`` is content."""

@@ -29,6 +29,8 @@ _GUESTS = (
     ("files1", 2048, 2, 50),
     ("ci1", 1024, 2, 30),
 )
+#: What runs on the spare host, which the portal does not know: for whoever tries to add one.
+_STRANGERS = (("wiki1", 1024, 1), ("git1", 2048, 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,14 @@ class Box:
     hosts: tuple[BoxHost, ...]
     vms: tuple[BoxVm, ...]
     run_dir: str
+    #: A host that stands beside, not entered, with VMs that no portal looks after.
+    spare: BoxHost | None = None
+    spare_vms: tuple[BoxVm, ...] = ()
+
+    @property
+    def machines(self) -> tuple[BoxHost, ...]:
+        """All hosts, the spare one last."""
+        return (*self.hosts, self.spare) if self.spare else self.hosts
 
     @property
     def control_socket(self) -> str:
@@ -88,28 +98,24 @@ class Box:
         return f"{self.run_dir}/control.sock"
 
     @classmethod
-    def create(cls, hosts: int = 3) -> Self:
+    def create(cls, hosts: int = 3, *, spare: bool = False) -> Self:
         """Draw a new box: free ports, one BMC password, and a fresh run folder name."""
         # One password for all, as in many a rack: else a swapped BMC would be
         # betrayed by its password, not by its GUID.
         ports, password = _draw_ports(), secrets.token_hex(8)
-        machines = tuple(
-            BoxHost(
-                name=f"node{number}",
-                uuid=str(uuid.uuid4()),
-                libvirt_port=next(ports),
-                daemon_port=next(ports),
-                bmc_port=next(ports),
-                bmc_user="admin",
-                bmc_password=password,
-            )
-            for number in range(1, hosts + 1)
-        )
+        numbers = range(1, hosts + 1 + spare)
+        machines = tuple(_draw_host(number, ports, password) for number in numbers)
         guests = tuple(
             BoxVm(name, str(uuid.uuid4()), machines[n % hosts].name, memory, vcpus, True, priority)
             for n, (name, memory, vcpus, priority) in enumerate(_GUESTS)
         )
-        return cls(machines, guests, _draw_run_dir())
+        if not spare:
+            return cls(machines, guests, _draw_run_dir())
+        strangers = tuple(
+            BoxVm(name, str(uuid.uuid4()), machines[-1].name, memory, vcpus)
+            for name, memory, vcpus in _STRANGERS
+        )
+        return cls(machines[:-1], guests, _draw_run_dir(), machines[-1], strangers)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -119,13 +125,15 @@ class Box:
             tuple(BoxHost(**host) for host in raw["hosts"]),
             tuple(BoxVm(**vm) for vm in raw["vms"]),
             raw["run_dir"],
+            BoxHost(**raw["spare"]) if raw["spare"] else None,
+            tuple(BoxVm(**vm) for vm in raw["spare_vms"]),
         )
 
     @classmethod
-    def read_or_create(cls, folder: Path) -> Self:
+    def read_or_create(cls, folder: Path, *, spare: bool = False) -> Self:
         """Return the box of ``folder``, made now when there is none."""
         if not (folder / FILE).is_file():
-            cls.create().write(folder)
+            cls.create(spare=spare).write(folder)
         return cls.read(folder)
 
     def write(self, folder: Path) -> None:
@@ -135,42 +143,51 @@ class Box:
 
     def host(self, name: str) -> BoxHost | None:
         """Return the host called ``name``."""
-        return next((host for host in self.hosts if host.name == name), None)
+        return next((host for host in self.machines if host.name == name), None)
 
     def host_at(self, port: int) -> BoxHost | None:
         """Return the host whose portal-side libvirt port is ``port``."""
-        return next((host for host in self.hosts if host.libvirt_port == port), None)
+        return next((host for host in self.machines if host.libvirt_port == port), None)
 
     def vm(self, name: str) -> BoxVm | None:
         """Return the VM called ``name``."""
-        return next((vm for vm in self.vms if vm.name == name), None)
+        return next((vm for vm in (*self.vms, *self.spare_vms) if vm.name == name), None)
 
     def taken_ports(self) -> list[int]:
         """Return those of the box's ports that somebody uses now."""
-        ports = [port for host in self.hosts for port in (host.libvirt_port, host.daemon_port)]
+        ports = [port for host in self.machines for port in (host.libvirt_port, host.daemon_port)]
         taken = [port for port in ports if not _free(port, socket.SOCK_STREAM)]
-        bmcs = [host.bmc_port for host in self.hosts]
+        bmcs = [host.bmc_port for host in self.machines]
         return taken + [port for port in bmcs if not _free(port, socket.SOCK_DGRAM)]
 
     def redrawn(self) -> Self:
         """Return the same box on other ports."""
         ports = _draw_ports()
-        return replace(
-            self,
-            hosts=tuple(
-                replace(
-                    host,
-                    libvirt_port=next(ports),
-                    daemon_port=next(ports),
-                    bmc_port=next(ports),
-                )
-                for host in self.hosts
-            ),
-        )
+        moved = tuple(_moved(host, ports) for host in self.machines)
+        if self.spare is None:
+            return replace(self, hosts=moved)
+        return replace(self, hosts=moved[:-1], spare=moved[-1])
 
     def with_new_run_dir(self) -> Self:
         """Return the same box with a run folder of another name."""
         return replace(self, run_dir=_draw_run_dir())
+
+
+def _draw_host(number: int, ports: Iterator[int], password: str) -> BoxHost:
+    return BoxHost(
+        name=f"node{number}",
+        uuid=str(uuid.uuid4()),
+        libvirt_port=next(ports),
+        daemon_port=next(ports),
+        bmc_port=next(ports),
+        bmc_user="admin",
+        bmc_password=password,
+    )
+
+
+def _moved(host: BoxHost, ports: Iterator[int]) -> BoxHost:
+    """Return a host on other ports."""
+    return replace(host, libvirt_port=next(ports), daemon_port=next(ports), bmc_port=next(ports))
 
 
 def write_private(path: Path, text: str) -> None:

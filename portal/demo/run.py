@@ -35,6 +35,7 @@ def run_demo(write: Callable[[str], object]) -> None:
     # A new demo has empty hosts: definitions of the last one would name runs
     # that this database has forgotten.
     (folder / "state.json").unlink(missing_ok=True)
+    Box.read_or_create(folder, spare=True)
     supervisor.add("box", [sys.executable, "-m", "portal.demo.supervisor", str(folder)])
     supervisor.start("box")
     prepare.static_files()
@@ -42,7 +43,10 @@ def run_demo(write: Callable[[str], object]) -> None:
     # Nobody listens yet: the sweep finds the rows, and no page is open.
     queue.install(queue.MemoryQueue())
     live.install(live.MemoryLive())
-    seed(Box.read(folder), clock.now())
+    box = Box.read(folder)
+    for vm in box.spare_vms:
+        Control(folder).do("libvirt.external_start", host=vm.host, vm=vm.name)
+    seed(box, clock.now())
     queue.install(None)
     live.install(None)
     supervisor.add_portal(with_redis=settings.REDIS_URL == settings.OWN_REDIS)

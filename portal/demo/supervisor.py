@@ -45,7 +45,7 @@ class DataCentre:
         self._tasks: set[asyncio.Task[None]] = set()
         run = Path(box.run_dir)
         self.bmcs = {
-            host.name: Bmc(host, run / f"{host.name}-bmc", self._wish) for host in box.hosts
+            host.name: Bmc(host, run / f"{host.name}-bmc", self._wish) for host in box.machines
         }
         self.machines = {
             host.name: Machine(
@@ -54,7 +54,7 @@ class DataCentre:
                 boot_s=boot_s,
                 on_power=self.bmcs[host.name].show,
             )
-            for host in box.hosts
+            for host in box.machines
         }
 
     async def open(self) -> None:

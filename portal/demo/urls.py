@@ -5,5 +5,6 @@ from django.urls import path
 from portal.demo import views
 
 urlpatterns = [
+    path("spare/", views.spare, name="demo-spare"),
     path("faults/", views.faults, name="demo-faults"),
 ]

@@ -10,11 +10,13 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
+from hosts.models import Host
 from portal.core import problems
 from portal.core.models import Role
 from portal.core.permissions import scopes_of
 from portal.core.services import record_event
 from portal.demo.control import BoxDown, Control, ControlError
+from portal.demo.layout import Box
 from portal.demo.words import WORDS
 from portal.lib import clock
 
@@ -117,8 +119,27 @@ def faults(request: HttpRequest) -> HttpResponse:
         seen, down = control.status(deadline=3.0), ""
     except ControlError as error:
         seen, down = {}, str(error)
-    rows = [_row(name, seen[name]) for name in sorted(seen)]
+    known = Host.objects.filter(name__in=seen).values_list("name", flat=True)
+    rows = [_row(name, seen[name]) for name in sorted(known)]
     return render(request, "parts/faults.html", {"rows": rows, "down": down})
+
+
+def spare(request: HttpRequest) -> HttpResponse:
+    """Return where the spare host stands, for whoever tries to add one; nothing once it is in."""
+    if not scopes_of(request.user, Role.ADMIN):
+        raise PermissionDenied
+    found = Box.read(Path(settings.DEMO_DIR)).spare
+    if found is None or Host.objects.filter(uri=found.uri).exists():
+        return HttpResponse("")
+    fill = {
+        "uri": found.uri,
+        "driver": "ipmi",
+        "address": "127.0.0.1",
+        "port": found.bmc_port,
+        "username": found.bmc_user,
+        "password": found.bmc_password,
+    }
+    return render(request, "parts/spare.html", {"spare": found, "fill": json.dumps(fill)})
 
 
 def _do(request: HttpRequest, control: Control) -> JsonResponse:
