@@ -8,8 +8,10 @@ from rest_framework.routers import SimpleRouter
 from fencing.api.hosts import ClusterViewSet, HostViewSet, VmViewSet
 from fencing.api.incidents import AlertViewSet, EventViewSet, IncidentViewSet
 from fencing.api.power import ControllerViewSet
+from portal.api.bindings import BindingViewSet
 from portal.api.operations import OperationViewSet
 from portal.api.tokens import TokenViewSet
+from portal.api.users import UserViewSet
 from vms.api import ProofViewSet, RunViewSet
 
 router = SimpleRouter()
@@ -23,6 +25,8 @@ router.register("incidents", IncidentViewSet, basename="incident")
 router.register("alerts", AlertViewSet, basename="alert")
 router.register("events", EventViewSet, basename="event")
 router.register("operations", OperationViewSet, basename="operation")
+router.register("users", UserViewSet, basename="user")
+router.register("role-bindings", BindingViewSet, basename="role-binding")
 router.register("tokens", TokenViewSet, basename="token")
 
 # The one page that needs inline style: the documentation's own.
