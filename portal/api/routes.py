@@ -7,6 +7,7 @@ from rest_framework.routers import SimpleRouter
 
 from fencing.api.hosts import ClusterViewSet, HostViewSet, VmViewSet
 from fencing.api.incidents import AlertViewSet, EventViewSet, IncidentViewSet
+from fencing.api.policy import GlobalPolicyView, PolicyView
 from fencing.api.power import ControllerViewSet
 from portal.api.bindings import BindingViewSet
 from portal.api.operations import OperationViewSet
@@ -34,8 +35,13 @@ _docs = csp_update({"style-src": ["'unsafe-inline'"]})(
     SpectacularSwaggerSplitView.as_view(url_name="schema")
 )
 
+_others = [
+    path("policy/", PolicyView.as_view(), name="policy"),
+    path("settings/policy/", GlobalPolicyView.as_view(), name="settings-policy"),
+]
+
 urlpatterns = [
-    path("v1/", include(router.urls)),
+    path("v1/", include(router.urls + _others)),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", _docs, name="docs"),
 ]
