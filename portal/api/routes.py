@@ -10,6 +10,7 @@ from fencing.api.incidents import AlertViewSet, EventViewSet, IncidentViewSet
 from fencing.api.policy import GlobalPolicyView, PolicyView
 from fencing.api.power import ControllerViewSet
 from portal.api.bindings import BindingViewSet
+from portal.api.engines import EngineViewSet
 from portal.api.operations import OperationViewSet
 from portal.api.tokens import TokenViewSet
 from portal.api.users import UserViewSet
@@ -26,6 +27,7 @@ router.register("incidents", IncidentViewSet, basename="incident")
 router.register("alerts", AlertViewSet, basename="alert")
 router.register("events", EventViewSet, basename="event")
 router.register("operations", OperationViewSet, basename="operation")
+router.register("engines", EngineViewSet, basename="engine")
 router.register("users", UserViewSet, basename="user")
 router.register("role-bindings", BindingViewSet, basename="role-binding")
 router.register("tokens", TokenViewSet, basename="token")

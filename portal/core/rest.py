@@ -124,11 +124,15 @@ class Resource(Door, viewsets.GenericViewSet[Any]):
 
     def filter_queryset(self, queryset: models.QuerySet[Any]) -> models.QuerySet[Any]:
         """Narrow a list by its parameters, all of which must mean something."""
-        if self.action == "list":
+        if not self.detail:
             named = getattr(self, "filterset_class", None)
             own = set(named.base_filters) if named else set()
-            refuse_unknown(self.request, own | PAGING | {"ordering", "search"})
+            refuse_unknown(self.request, own | self.more_parameters() | {"ordering", "search"})
         return super().filter_queryset(queryset)
+
+    def more_parameters(self) -> frozenset[str]:
+        """Return the names, besides filters, that a list takes."""
+        return PAGING
 
     def examine(self, row: Any, changes: dict[str, Any]) -> None:
         """Try what is to be entered (``row`` None) or changed; raise a :class:`Problem`.

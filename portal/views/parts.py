@@ -1,7 +1,7 @@
 """The live parts of the overview: each is fetched again when what it shows has changed."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +16,7 @@ from fencing.permissions import by_numbers, events_in, incidents_in
 from hosts.domain.states import SILENCE_EXPECTED, HostStatus, Wanted
 from hosts.models import Cluster, Engine, Host
 from hosts.permissions import hosts_in
+from hosts.services import engines
 from portal.core.models import Event, Role
 from portal.core.permissions import Scopes, scopes_of
 from portal.lib import clock
@@ -23,9 +24,6 @@ from portal.lib.ha.states import HaState
 from portal.views.access import covers, may_see
 from vms.models import Run, Vm
 from vms.permissions import vms_in
-
-#: How silent an engine may be before the header says so.
-ENGINE_SILENT = timedelta(seconds=10)
 
 #: What a person may confirm (fencing/services/confirmations.py has the last word).
 _STATUSES = (HostStatus.NON_RESPONSIVE, HostStatus.REBOOTING, HostStatus.KDUMPING)
@@ -50,7 +48,7 @@ def head(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, Any]:
     for cluster in clusters:
         cluster.may_change = covers(administrates, cluster=cluster.pk)  # type: ignore[attr-defined]  # for the template
     engine = Engine.objects.order_by("-beat_at").first()
-    silent = engine is None or now - engine.beat_at > ENGINE_SILENT
+    silent = engine is None or now - engine.beat_at > engines.SILENT
     return {"clusters": clusters, "engine": engine, "engine_silent": silent}
 
 
