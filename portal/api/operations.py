@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import viewsets
 from rest_framework.exceptions import PermissionDenied
@@ -40,7 +39,9 @@ _FILTERS = [
     OpenApiParameter("page", int),
     OpenApiParameter("page_size", int),
 ]
-_ID = OpenApiParameter("id", OpenApiTypes.STR, OpenApiParameter.PATH)
+_ID = OpenApiParameter(
+    "id", {"type": "string", "pattern": "^(host|vm|fence)-[0-9]{1,18}$"}, OpenApiParameter.PATH
+)
 
 
 class Merged(Sequence[Operation]):
@@ -131,6 +132,7 @@ class OperationViewSet(Door, viewsets.ViewSet):
     """Operations: all work asked for, whoever asked, with its steps and how it ended."""
 
     role: ClassVar[Role] = Role.VIEWER
+    pagination_class = Pages
     filter_backends = ()  # it filters by itself: its rows are of three tables
     lookup_value_regex = r"[a-z]+-[0-9]{1,18}"
 

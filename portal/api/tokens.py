@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, serializers, status
 from rest_framework.request import Request
@@ -116,7 +115,13 @@ class TokenViewSet(mixins.ListModelMixin, mixins.DestroyModelMixin, Resource):
         token.token = secret
         return Response(MintedSerializer(token).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(parameters=[OpenApiParameter("id", OpenApiTypes.STR, OpenApiParameter.PATH)])
+    @extend_schema(
+        parameters=[
+            OpenApiParameter(
+                "id", {"type": "string", "pattern": "^[0-9A-Za-z]{1,40}$"}, OpenApiParameter.PATH
+            )
+        ]
+    )
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Revoke a token.  A token cannot revoke one that may do more than itself."""
         return super().destroy(request, *args, **kwargs)
