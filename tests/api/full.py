@@ -8,10 +8,10 @@ import pytest
 from fencing.models import Alert, FenceOperation, Incident, PowerController
 from hosts.models import Engine, EngineLease, HostOperation
 from hosts.services import engines
-from portal.core.models import ApiToken, Operation, RoleBinding
+from portal.core.models import ApiToken, Operation, RoleBinding, User
 from portal.core.services import record_event
 from portal.lib import clock
-from tests.api.conftest import Centre, add_person
+from tests.api.conftest import Centre
 from vms.models import Proof, Run, VmOperation
 
 
@@ -50,15 +50,15 @@ def _ended(state: str = "failed") -> dict[str, Any]:
 
 
 def _past(centre: Centre) -> tuple[Run, Proof]:
-    """Return an earlier life of idle1 on node1, and why it is over."""
+    """Return an earlier life of db1 on node1, and why it is over."""
     now = clock.now()
     proof = Proof.objects.create(
         kind="observed_off", at=now, recorded_at=now, host=centre.node1, text="not there any more"
     )
     run = Run.objects.create(
-        vm=centre.idle1,
+        vm=centre.db1,
         host=centre.node1,
-        generation=1,
+        generation=2,
         state="running",
         started_at=now,
         ended_at=now,
@@ -74,7 +74,7 @@ def fill(centre: Centre) -> Full:
         host=host, title="node1 does not answer", opened_at=now, summary="", outcome=""
     )
     run, proof = _past(centre)
-    ann = add_person("ann")
+    ann = User.objects.create(username="ann")
     name = "engine1"
     EngineLease.objects.create(
         name=engines.BEAT, holder=engines.holder(name, 7, "here"), expires_at=now + engines.SILENT
