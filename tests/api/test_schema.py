@@ -5,6 +5,7 @@ operation and role.  Three of each are drawn here; to look further:
 ``FUZZ_EXAMPLES=200 make test ARGS="tests/api/test_schema.py"``.
 """
 
+import copy
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,9 +67,8 @@ def one_transaction() -> Iterator[None]:
         signal.connect(close_old_connections)
 
 
-@pytest.fixture
-def document(schema: dict[str, Any]) -> Any:
-    """Return the API's document as schemathesis reads it; keys are ours, not drawn."""
+def read(schema: dict[str, Any]) -> Any:
+    """Return a document as schemathesis reads it; keys are ours, not drawn."""
     made = GenerationConfig(with_security_parameters=False)
     config = SchemathesisConfig(projects=ProjectsConfig(default=ProjectConfig(generation=made)))
     loaded = schemathesis.openapi.from_dict(schema, config=config)
@@ -108,13 +108,13 @@ def ask(case: Any, secret: str) -> None:
 
 @pytest.mark.parametrize("role", ["viewer", "operator", "admin"])
 def test_every_answer_is_one_that_the_document_knows(
-    role: str, document: Any, full: Full, speaks: Speaks, settings: Any
+    role: str, schema: dict[str, Any], full: Full, speaks: Speaks, settings: Any
 ) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast
     client = speaks(role)
     _, secret = ApiToken.objects.create(user=User.objects.get(username=f"{role}-all-0"), scope=role)
     faults = []
-    for operation in operations(document):
+    for operation in operations(read(schema)):
         for mode, requests in drawn(operation, client):
             try:
                 DRAWN(given(requests)(lambda case: ask(case, secret)))()
@@ -125,3 +125,17 @@ def test_every_answer_is_one_that_the_document_knows(
             except FailureGroup as error:
                 faults.append(f"{operation.label} {mode}: {error}")
     assert not faults, "\n".join(faults)
+
+
+def test_an_answer_that_the_document_does_not_know_is_noticed(
+    schema: dict[str, Any], full: Full, speaks: Speaks
+) -> None:
+    lie = copy.deepcopy(schema)
+    shape = lie["components"]["schemas"]["Engine"]
+    shape["properties"]["epoch"] = {"type": "string"}
+    speaks("viewer")
+    user = User.objects.get(username="viewer-all-0")
+    _, secret = ApiToken.objects.create(user=user, scope="viewer")
+    operation = read(lie)["/api/v1/engines/"]["GET"]
+    with pytest.raises(FailureGroup, match="violates schema"):
+        DRAWN(given(operation.as_strategy())(lambda case: ask(case, secret)))()
