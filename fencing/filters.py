@@ -16,9 +16,12 @@ class ControllerFilter(Filters):
 
 
 class IncidentFilter(Filters):
-    """``?open=true&host=2``."""
+    """``?open=true&host=2``; ``?acknowledged=false`` are those that nobody has seen."""
 
     open = YesOrNo(field_name="closed_at", lookup_expr="isnull", label="not closed")
+    acknowledged = YesOrNo(
+        field_name="acknowledged_at", lookup_expr="isnull", exclude=True, label="somebody saw it"
+    )
 
     class Meta:
         model = Incident

@@ -76,6 +76,9 @@ class Incident(models.Model):
     closed_at = models.DateTimeField(null=True)
     outcome = models.CharField(max_length=40, blank=True)
     summary = models.TextField(blank=True)
+    acknowledged_at = models.DateTimeField(null=True)
+    acknowledged_by = models.CharField(max_length=150, blank=True)
+    acknowledged_text = models.TextField(blank=True)
 
     class Meta:
         constraints: ClassVar = [

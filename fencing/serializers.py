@@ -203,6 +203,9 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
             "closed_at",
             "outcome",
             "summary",
+            "acknowledged_at",
+            "acknowledged_by",
+            "acknowledged_text",
         )
 
 
@@ -232,6 +235,12 @@ class FenceSerializer(Strict):
     """What to do with a host's power."""
 
     action = serializers.ChoiceField(choices=["status", "off", "on"])
+
+
+class AcknowledgeSerializer(Strict):
+    """What somebody who has seen an incident has to say about it."""
+
+    text = serializers.CharField(max_length=2000, required=False, allow_blank=True, default="")
 
 
 class StartSerializer(Strict):

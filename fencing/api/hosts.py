@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from fencing.api.refused import refused
+from fencing.api.shapes import WholeClusterSerializer, WholeHostSerializer
 from fencing.models import PowerController
 from fencing.serializers import (
     ConfirmSerializer,
@@ -32,12 +33,19 @@ from vms.models import Vm
 from vms.operations import entering
 from vms.services.inventory import NotNow
 
+#: What answers with the policy in force as well.
+WHOLE = ("retrieve", "partial_update")
+
 
 @extend_schema(tags=["clusters"])
 class ClusterViewSet(PlainClusterViewSet):
     """Clusters: hosts that share policy and storage."""
 
     serializer_class = PolicyClusterSerializer
+
+    def get_serializer_class(self) -> type[Any]:
+        """Return the whole form where one cluster is read or changed."""
+        return WholeClusterSerializer if self.action in WHOLE else PolicyClusterSerializer
 
 
 @extend_schema(tags=["hosts"])
@@ -50,6 +58,10 @@ class HostViewSet(PlainHostViewSet):
         .order_by("name")
     )
     serializer_class = ProtectedHostSerializer
+
+    def get_serializer_class(self) -> type[Any]:
+        """Return the whole form where one host is read or changed."""
+        return WholeHostSerializer if self.action in WHOLE else ProtectedHostSerializer
 
     def examine(self, row: Host | None, changes: dict[str, Any]) -> None:
         """Look at the machine first: a host that cannot be used is not entered."""

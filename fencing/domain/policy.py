@@ -114,7 +114,7 @@ def _checked(name: str, value: object) -> object:
         if value not in choices:
             raise PolicyError(name, f"must be one of {', '.join(choices)}")
         return value
-    return _checked_number(name, value, whole=isinstance(setting.default, int))
+    return _checked_number(name, value)
 
 
 def _is_witness(item: object) -> bool:
@@ -129,11 +129,11 @@ def _is_witness(item: object) -> bool:
     return bool(whole) and (address.version == 4 or bare != host)
 
 
-def _checked_number(name: str, value: object, *, whole: bool) -> float:
+def _checked_number(name: str, value: object) -> float:
     meta = FIELDS[name].metadata
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise PolicyError(name, f"must be a number of {meta['unit']}")
-    if meta["unit"] not in ("s", "%", "share") and whole and value != int(value):
+    if kind_of(name) == "whole_number" and value != int(value):
         raise PolicyError(name, "must be a whole number")
     if not meta["low"] <= value <= meta["high"]:
         raise PolicyError(
@@ -149,6 +149,49 @@ def validate(overrides: Mapping[str, object]) -> dict[str, object]:
         if checked[name] != FIELDS[name].default:
             raise PolicyError(name, "has no effect in this version yet: leave it out")
     return checked
+
+
+def kind_of(name: str) -> str:
+    """Return what a setting holds: number, whole_number, choice or addresses."""
+    setting = FIELDS[name]
+    if "choices" in setting.metadata:
+        return "choice"
+    if name == "witness":
+        return "addresses"
+    whole = setting.metadata["unit"] not in ("s", "%", "share") and isinstance(setting.default, int)
+    return "whole_number" if whole else "number"
+
+
+def describe() -> list[dict[str, Any]]:
+    """Return every setting with all that an editor of the policy has to know."""
+    return [
+        {
+            "name": setting.name,
+            "kind": kind_of(setting.name),
+            "unit": setting.metadata["unit"],
+            "default": setting.default,
+            "low": setting.metadata.get("low"),
+            "high": setting.metadata.get("high"),
+            "choices": list(setting.metadata.get("choices", ())),
+            "help": setting.metadata["help"],
+            "implemented": setting.name not in NOT_YET,
+        }
+        for setting in FIELDS.values()
+    ]
+
+
+def traced(layers: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, Any]]:
+    """Return each setting's value in force and the layer that it comes from.
+
+    ``layers``: from the outermost inwards, by name; what none overrides is of ``default``.
+    """
+    found: dict[str, dict[str, Any]] = {
+        name: {"value": setting.default, "layer": "default"} for name, setting in FIELDS.items()
+    }
+    for layer, overrides in layers.items():
+        for name, value in validate(overrides).items():
+            found[name] = {"value": value, "layer": layer}
+    return found
 
 
 def layered(*layers: Mapping[str, object]) -> Policy:

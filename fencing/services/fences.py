@@ -52,6 +52,7 @@ def _next_step(op: FenceOperation, host: Host, following: Next, now: datetime) -
     if following.step is FenceStep.OFF:
         # From here on the command may be on its way: the fence cannot be taken back.
         attempt += 1
+        data = data | {"commanded": True}
     if op.step in ("", FenceStep.IDENTIFY, FenceStep.OFF) and following.step is FenceStep.READ:
         data = data | {"commanded_at": now.isoformat()}
     if not work.wait(

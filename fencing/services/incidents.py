@@ -86,6 +86,26 @@ def close_incident(incident: Incident, outcome: str, summary: str, now: datetime
 
 
 @transaction.atomic
+def acknowledge(incident: Incident, text: str, *, actor: str, now: datetime) -> None:
+    """Note who has seen an incident; the latest word stands, the events keep all of them."""
+    Incident.objects.filter(pk=incident.pk).update(
+        acknowledged_at=now, acknowledged_by=actor, acknowledged_text=text
+    )
+    host = incident.host
+    record_event(
+        "incident.acknowledged",
+        f"{actor} has seen this incident" + (f": {text}" if text else ""),
+        now=now,
+        actor=actor,
+        incident=incident.pk,
+        host=host.pk if host else 0,
+        cluster=host.cluster_id if host else 0,
+        vm=incident.vm,
+    )
+    announce_on_commit("incident", incident.pk, "acknowledged")
+
+
+@transaction.atomic
 def raise_alert(kind: AlertKind, host_id: int, vm_id: int, text: str, now: datetime) -> bool:
     """Open an alert, or renew the text of the open one; True only when it is new."""
     subject = {"kind": kind, "host": host_id, "vm": vm_id}

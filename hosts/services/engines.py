@@ -2,13 +2,18 @@
 
 import os
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
-from hosts.models import Engine
+from hosts.models import Engine, EngineLease
+
+#: How silent an engine may be before it counts as dead.
+SILENT = timedelta(seconds=10)
+#: The lease of the one engine that sweeps.
+BEAT = "beat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,16 @@ def me() -> Tag:
         return Tag(settings.ENGINE_NAME, int(given))
     row = Engine.objects.filter(name=settings.ENGINE_NAME).first()
     return Tag(settings.ENGINE_NAME, row.epoch if row else 0)
+
+
+def holder(name: str, process: int, machine: str) -> str:
+    """Return the name under which a process of an engine holds leases."""
+    return f"{name}:{process}:{machine}"[:120]
+
+
+def is_held_by(lease: EngineLease, name: str) -> bool:
+    """Whether a process of that engine holds the lease."""
+    return lease.holder.startswith(f"{name}:")
 
 
 def is_current(tag: Tag) -> bool:

@@ -7,9 +7,13 @@ from rest_framework.routers import SimpleRouter
 
 from fencing.api.hosts import ClusterViewSet, HostViewSet, VmViewSet
 from fencing.api.incidents import AlertViewSet, EventViewSet, IncidentViewSet
+from fencing.api.policy import GlobalPolicyView, PolicyView
 from fencing.api.power import ControllerViewSet
+from portal.api.bindings import BindingViewSet
+from portal.api.engines import EngineViewSet
 from portal.api.operations import OperationViewSet
 from portal.api.tokens import TokenViewSet
+from portal.api.users import UserViewSet
 from vms.api import ProofViewSet, RunViewSet
 
 router = SimpleRouter()
@@ -23,6 +27,9 @@ router.register("incidents", IncidentViewSet, basename="incident")
 router.register("alerts", AlertViewSet, basename="alert")
 router.register("events", EventViewSet, basename="event")
 router.register("operations", OperationViewSet, basename="operation")
+router.register("engines", EngineViewSet, basename="engine")
+router.register("users", UserViewSet, basename="user")
+router.register("role-bindings", BindingViewSet, basename="role-binding")
 router.register("tokens", TokenViewSet, basename="token")
 
 # The one page that needs inline style: the documentation's own.
@@ -30,8 +37,13 @@ _docs = csp_update({"style-src": ["'unsafe-inline'"]})(
     SpectacularSwaggerSplitView.as_view(url_name="schema")
 )
 
+_others = [
+    path("policy/", PolicyView.as_view(), name="policy"),
+    path("settings/policy/", GlobalPolicyView.as_view(), name="settings-policy"),
+]
+
 urlpatterns = [
-    path("v1/", include(router.urls)),
+    path("v1/", include(router.urls + _others)),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", _docs, name="docs"),
 ]

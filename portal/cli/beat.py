@@ -10,12 +10,12 @@ import socket
 from typing import Any
 
 from celery.beat import ScheduleEntry, Scheduler
+from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 
-from hosts.services import leases
+from hosts.services import engines, leases
 from portal.lib import clock
 
-NAME = "beat"
 TTL_S = 4.0
 PAUSE_S = 1.0
 
@@ -24,13 +24,13 @@ class LeasedScheduler(Scheduler):
     """Beats only while it holds the lease."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._holder = f"{socket.gethostname()}:{os.getpid()}"
+        self._holder = engines.holder(settings.ENGINE_NAME, os.getpid(), socket.gethostname())
         super().__init__(*args, **kwargs)
 
     def _leads(self) -> bool:
         close_old_connections()
         try:
-            return leases.take(NAME, self._holder, ttl_s=TTL_S, now=clock.now())
+            return leases.take(engines.BEAT, self._holder, ttl_s=TTL_S, now=clock.now())
         except DatabaseError:
             return False  # no database, no decision: somebody else may lead
 

@@ -1,4 +1,7 @@
-"""One answer for each Idempotency-Key: a request that was sent twice acts once."""
+"""One answer for each Idempotency-Key: a request that was sent twice acts once.
+
+An answer that shows a secret is not kept: the database would hold it in clear.
+"""
 
 import json
 from collections.abc import Callable
@@ -24,10 +27,12 @@ def once(
     work: Callable[[], Response],
     *,
     before: Callable[[], None] = lambda: None,
+    secret: bool = False,
 ) -> Response:
     """Do ``work``, or repeat its answer when the same Idempotency-Key did it before.
 
     ``before`` is done first, outside the transaction, unless the answer is there already.
+    ``secret``: the answer shows what is shown once only; a repeat is a 409.
     """
     key = request.headers.get("Idempotency-Key", "")
     if not key:
@@ -51,7 +56,7 @@ def once(
         if answer.status_code >= status.HTTP_400_BAD_REQUEST:
             row.delete()  # what did not happen may be asked for again
             return answer
-        row.answer = {"status": answer.status_code, "body": answer.data}
+        row.answer = {} if secret else {"status": answer.status_code, "body": answer.data}
         row.location = answer.headers.get("Location", "")
         row.save()
         return answer
@@ -74,6 +79,10 @@ def _repeated(row: IdempotencyKey, fingerprint: str) -> Response:
         text = "this Idempotency-Key was used for another request; nothing was done"
         cure = "Take a new key for a new request."
         raise Problem(422, "key_reused", text, cure=cure, field="Idempotency-Key")
+    if not row.answer:
+        text = "this was done already under this Idempotency-Key, and its secret shown then"
+        cure = "If you never saw it, remove what was made and make another under a new key."
+        raise Problem(409, "already_done", text, cure=cure, field="Idempotency-Key")
     headers = {"Idempotency-Replayed": "true"}
     if row.location:
         headers["Location"] = row.location

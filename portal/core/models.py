@@ -11,6 +11,7 @@ class User(AbstractUser):
     """A person or a program that may sign in."""
 
     must_change_password = models.BooleanField(default=False)
+    version = models.IntegerField(default=1)
 
 
 class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox ships no types
@@ -80,6 +81,7 @@ class Setting(models.Model):
 
     name = models.CharField(max_length=60, primary_key=True)
     value = models.JSONField()
+    version = models.IntegerField(default=1)
 
     def __str__(self) -> str:
         return self.name

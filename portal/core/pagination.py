@@ -88,10 +88,11 @@ def _lost() -> Problem:
 
 
 class Merged(Sequence[Operation]):
-    """Several newest-first lists as one, read only as far as the page goes."""
+    """Several lists ordered by time as one, read only as far as the page goes."""
 
-    def __init__(self, lists: Sequence[QuerySet[Any]]) -> None:
-        self._lists = lists
+    def __init__(self, lists: Sequence[QuerySet[Any]], *, newest_first: bool) -> None:
+        self._newest_first = newest_first
+        self._lists = lists if newest_first else [rows.reverse() for rows in lists]
 
     def __len__(self) -> int:
         return sum(rows.count() for rows in self._lists)
@@ -99,5 +100,5 @@ class Merged(Sequence[Operation]):
     def __getitem__(self, index: Any) -> Any:
         end = index.stop if isinstance(index, slice) else index + 1
         rows = [row for rows in self._lists for row in rows[:end]]
-        rows.sort(key=lambda row: (row.requested_at, slug_of(row)), reverse=True)
+        rows.sort(key=lambda row: (row.requested_at, slug_of(row)), reverse=self._newest_first)
         return rows[index]

@@ -63,7 +63,10 @@ def role_needed(view: "APIView", request: Request) -> Role:
 
 
 class ByRole(BasePermission):
-    """Whoever has the role somewhere may call; on what, the object's scope decides."""
+    """Whoever has the role somewhere may call; on what, the object's scope decides.
+
+    ``everywhere`` on a view: only the role over everything opens it.
+    """
 
     message = "Your role does not allow this. Ask an administrator for a higher one."
 
@@ -71,7 +74,8 @@ class ByRole(BasePermission):
         """Whether the caller has the needed role over anything at all."""
         if request.user is None:
             return False
-        return bool(scopes_of(request.user, role_needed(view, request), request.auth))
+        scopes = scopes_of(request.user, role_needed(view, request), request.auth)
+        return scopes.everything if getattr(view, "everywhere", False) else bool(scopes)
 
     def has_object_permission(self, request: Request, view: "APIView", obj: Any) -> bool:
         """Whether the caller's scopes for this call cover ``obj``."""

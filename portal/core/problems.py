@@ -40,17 +40,22 @@ _CURES = {
 class Problem(exceptions.APIException):
     """An error with everything that a caller needs to put it right."""
 
-    def __init__(self, status: int, code: str, text: str, *, cure: str, field: str = "") -> None:
+    def __init__(
+        self, status: int, code: str, text: str, *, cure: str, field: str = "", **more: Any
+    ) -> None:
         super().__init__(text, code)
         self.status_code = status
         self.code = code
         self.text = text
         self.cure = cure
         self.field = field
+        self.more = more
 
     def told(self) -> dict[str, Any]:
         """Return its JSON."""
-        return body(self.status_code, self.code, self.text, cure=self.cure, field=self.field)
+        return body(
+            self.status_code, self.code, self.text, cure=self.cure, field=self.field, **self.more
+        )
 
 
 def body(
@@ -157,6 +162,8 @@ def _flat(detail: Any, path: str = "") -> Any:
 
 def _headers(error: exceptions.APIException) -> dict[str, str]:
     headers = {}
+    if isinstance(error, Problem) and "etag" in error.more:
+        headers["ETag"] = error.more["etag"]
     if getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = str(error.auth_header)  # type: ignore[attr-defined]  # DRF sets it on the instance
     if getattr(error, "wait", None):

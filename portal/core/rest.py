@@ -30,10 +30,10 @@ from portal.lib import clock
 
 #: How exactly the last use of a token is known: a write for each call would be dear.
 USE_NOTED = timedelta(minutes=1)
-_KEY = OpenApiParameter(
+KEY = OpenApiParameter(
     "Idempotency-Key", str, OpenApiParameter.HEADER, description="Kept 24 h: repeats do nothing."
 )
-_MATCH = OpenApiParameter(
+MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, required=True, description="The ETag as last read."
 )
 
@@ -124,11 +124,15 @@ class Resource(Door, viewsets.GenericViewSet[Any]):
 
     def filter_queryset(self, queryset: models.QuerySet[Any]) -> models.QuerySet[Any]:
         """Narrow a list by its parameters, all of which must mean something."""
-        if self.action == "list":
+        if not self.detail:
             named = getattr(self, "filterset_class", None)
             own = set(named.base_filters) if named else set()
-            refuse_unknown(self.request, own | PAGING | {"ordering", "search"})
+            refuse_unknown(self.request, own | self.more_parameters() | {"ordering", "search"})
         return super().filter_queryset(queryset)
+
+    def more_parameters(self) -> frozenset[str]:
+        """Return the names, besides filters, that a list takes."""
+        return PAGING
 
     def examine(self, row: Any, changes: dict[str, Any]) -> None:
         """Try what is to be entered (``row`` None) or changed; raise a :class:`Problem`.
@@ -142,10 +146,33 @@ def etag_of(row: Any) -> str:
     return f'"{row.version}"'
 
 
+def matches(request: Request, etag: str) -> bool:
+    """Whether If-Match names this version; a :class:`Problem` 428 where it is missing."""
+    given = request.headers.get("If-Match", "")
+    if not given:
+        text = "the If-Match header is missing"
+        cure = "Read the object first and send its ETag as If-Match."
+        raise Problem(428, "precondition_required", text, cure=cure, field="If-Match")
+    return given.strip() in (etag, "*")
+
+
+def stale(current: Any, etag: str) -> Problem:
+    """Return the 412 of somebody who changes what has been changed meanwhile.
+
+    ``current`` is the object as it is now, ``etag`` what to send to write over it.
+    """
+    text = "it was changed since you read it; nothing was written"
+    cure = "Compare yours with “current”, and repeat your change with “etag” as If-Match."
+    return Problem(412, "stale", text, cure=cure, field="If-Match", current=current, etag=etag)
+
+
 class Creatable(mixins.CreateModelMixin, Resource):
     """POST to a list enters a new row, once for each Idempotency-Key."""
 
-    @extend_schema(parameters=[_KEY])
+    #: Whether the answer shows a secret, once: it is then not kept under the key.
+    shows_secret: ClassVar[bool] = False
+
+    @extend_schema(parameters=[KEY])
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Enter a new object."""
 
@@ -159,6 +186,7 @@ class Creatable(mixins.CreateModelMixin, Resource):
             caller(request),
             lambda: super(Creatable, self).create(request, *args, **kwargs),
             before=examine,
+            secret=self.shows_secret,
         )
 
 
@@ -173,7 +201,7 @@ class Editable(Resource):
         row = self.get_object()
         return Response(self.get_serializer(row).data, headers={"ETag": etag_of(row)})
 
-    @extend_schema(parameters=[_MATCH])
+    @extend_schema(parameters=[MATCH])
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Change fields of an object that nobody has changed since it was read."""
         row = self.get_object()
@@ -194,19 +222,13 @@ class Editable(Resource):
 
     def match(self, request: Request, row: Any) -> None:
         """Raise 428 or 412 unless If-Match names the row's present version."""
-        given = request.headers.get("If-Match", "")
-        if not given:
-            text = "the If-Match header is missing"
-            cure = "Read the object first and send its ETag as If-Match."
-            raise Problem(428, "precondition_required", text, cure=cure, field="If-Match")
-        if given.strip() not in (etag_of(row), "*"):
+        if not matches(request, etag_of(row)):
             raise self._stale()
 
-    @staticmethod
-    def _stale() -> Problem:
-        text = "it was changed since you read it; nothing was written"
-        cure = "Read it again, and repeat your change on what you see."
-        return Problem(412, "stale", text, cure=cure, field="If-Match")
+    def _stale(self) -> Problem:
+        """Return the problem with the object as it is now, so that both can be compared."""
+        row = self.get_object()
+        return stale(self.get_serializer(row).data, etag_of(row))
 
 
 def accepted(op: Operation, request: Request) -> Response:
@@ -221,14 +243,19 @@ def verb(
     takes: type[Strict] = Nothing,
     role: Role = Role.OPERATOR,
     answers_itself: bool = False,
+    answer: Any = empty,
+    secret: bool = False,
 ) -> Callable[[Callable[..., Response]], Any]:
-    """Make a method ``(self, target, fields, request)`` the action ``name`` of a resource."""
+    """Make a method ``(self, target, fields, request)`` the action ``name`` of a resource.
+
+    ``answers_itself``: the work is over at once; 200 with the object, or as ``answer`` says.
+    ``secret``: the answer shows what is shown once only, and is not kept for repeats.
+    """
 
     def wrap(method: Callable[..., Response]) -> Any:
-        # Work that is over at once is answered with the object itself.
-        answer = empty if answers_itself else {202: OperationSerializer}
+        shape = answer if answers_itself else {202: OperationSerializer}
 
-        @extend_schema(request=takes, responses=answer, parameters=[_KEY], filters=False)
+        @extend_schema(request=takes, responses=shape, parameters=[KEY], filters=False)
         @action(
             detail=True,
             methods=["post"],
@@ -242,7 +269,7 @@ def verb(
             fields = takes(data=request.data)
             fields.is_valid(raise_exception=True)
             work = functools.partial(method, self, target, fields.validated_data, request)
-            return once(request, caller(request), work)
+            return once(request, caller(request), work, secret=secret)
 
         return act
 

@@ -1,7 +1,7 @@
 """What stands around every page: the state of HA, the ways to go, who is signed in."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -9,13 +9,12 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from hosts.models import Cluster, ClusterMode, Engine
+from hosts.services import engines
 from portal.core.models import Role
 from portal.core.permissions import Scopes, scopes_of
 from portal.lib import clock
 from portal.views.access import covers
 
-#: How silent an engine may be before the header says so.
-ENGINE_SILENT = timedelta(seconds=10)
 #: More clusters than this are counted in the header instead of named.
 NAMED_CLUSTERS = 3
 
@@ -43,7 +42,12 @@ WAYS: dict[str, tuple[Way, ...]] = {
         Way("vms", "device-desktop", "Virtual machines"),
         Way("power-controllers", "plug", "Power controllers"),
     ),
-    "Administration": (Way("docs", "code", "API"),),
+    "Administration": (
+        Way("global-policy", "adjustments", "Policy"),
+        Way("users", "users", "Users and roles", Role.ADMIN),
+        Way("tokens", "key", "API tokens"),
+        Way("docs", "code", "API"),
+    ),
 }
 
 
@@ -83,7 +87,7 @@ def state(request: HttpRequest, now: datetime) -> dict[str, Any]:
     if len(modes) <= NAMED_CLUSTERS:
         context["clusters"] = _named(scopes_of(request.user, Role.ADMIN))
     engine = Engine.objects.order_by("-beat_at").first()
-    silent = engine is None or now - engine.beat_at > ENGINE_SILENT
+    silent = engine is None or now - engine.beat_at > engines.SILENT
     return context | {"engine": engine, "engine_silent": silent}
 
 

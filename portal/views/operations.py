@@ -28,7 +28,9 @@ def operations(request: HttpRequest) -> HttpResponse:
         lists = [rows.filter(state__in=states) for rows in lists]
     if wanted["kind"]:
         lists = [rows.filter(kind=wanted["kind"][:30].replace("\0", "")) for rows in lists]
-    page: Page[Any] = Paginator(Merged(lists), PAGE_SIZE).get_page(request.GET.get("page"))
+    page: Page[Any] = Paginator(Merged(lists, newest_first=True), PAGE_SIZE).get_page(
+        request.GET.get("page")
+    )
     context = {
         "rows": [_row(op) for op in page.object_list],
         "page": page,

@@ -16,6 +16,7 @@ from fencing.services.incidents import timeline
 from portal.core import problems
 from portal.core.models import Event, Role, User
 from portal.core.permissions import scopes_of
+from portal.core.slashes import cure_of
 from portal.lib import clock
 from portal.views import parts
 from portal.views.access import may_see
@@ -107,7 +108,8 @@ class NewPassword(PasswordChangeView):
 def _error(request: HttpRequest, status: int, code: str, text: str) -> HttpResponseBase:
     """Return an error as a problem for programs, and as a page for people."""
     if request.path.startswith("/api/"):
-        told = problems.body(status, code, text)
+        cure = cure_of(request) if status == 404 else ""
+        told = problems.body(status, code, text, cure=cure)
         return JsonResponse(told, status=status, content_type=problems.MEDIA_TYPE)
     return render(request, "error.html", {"status": status, "text": text}, status=status)
 

@@ -5,6 +5,7 @@ from django.shortcuts import render
 
 from fencing.domain.policy import Policy
 from fencing.selectors import global_policy
+from fencing.services import policy as policies
 from portal.core.models import Role
 from portal.core.permissions import scopes_of
 from portal.views.access import may_see
@@ -16,6 +17,7 @@ def policy(request: HttpRequest) -> HttpResponse:
     may_see(request)
     context = {
         "groups": editor(global_policy(), Policy()),
+        "version": policies.read().version,
         "editable": scopes_of(request.user, Role.ADMIN).everything,
     }
     return render(request, "policy.html", context)

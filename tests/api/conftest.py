@@ -1,11 +1,13 @@
 """A small data centre in the database, people with roles, and clients that speak for them."""
 
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
+from django.core.management import call_command
 from rest_framework.test import APIClient
 
 from fencing.domain.power import PowerState
@@ -162,6 +164,15 @@ def speaks(db: None) -> Speaks:
         return client
 
     return make
+
+
+@pytest.fixture(scope="session")
+def schema(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The API as it describes itself: what is added to it is tried here too."""
+    target = tmp_path_factory.mktemp("schema") / "schema.json"
+    call_command("spectacular", "--format", "openapi-json", "--file", str(target))
+    made: dict[str, Any] = json.loads(target.read_text())
+    return made
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from django.core.management import call_command
 from rest_framework.test import APIClient
 
 from tests.api.conftest import Centre, problem
@@ -50,15 +49,6 @@ GOOD = {
     "host_name": "node2", "reason": "I looked", "action": "status", "scope": "viewer", "days": 1,
     "policy": {},
 }  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def schema(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The API as it describes itself: what is added to it is tried here too."""
-    target = tmp_path_factory.mktemp("schema") / "schema.json"
-    call_command("spectacular", "--format", "openapi-json", "--file", str(target))
-    made: dict[str, Any] = json.loads(target.read_text())
-    return made
 
 
 @pytest.fixture

@@ -93,14 +93,15 @@ def act(vm: Vm, kind: str, *, actor: str, now: datetime) -> VmOperation:
     """
     run = Run.objects.filter(vm=vm, ended_at__isnull=True).first()
     last = vm.runs.order_by("-generation").first()
-    down = kind in ("shutdown", "stop")
+    down, was_wanted = kind in ("shutdown", "stop"), vm.wanted_up
     if run is None and (last is None or not down or not vm.wanted_up):
         raise NotNow(f"{vm.name} does not run", "Nothing needs to be done, or start it first.")
     if down:
         want(vm, up=False, actor=actor, now=now)
     if run is None:
         return _nothing_to_do(kind, vm, last, actor=actor, now=now)
-    return ask(kind, vm.pk, run.host_id, now=now, run=run, by=actor)
+    undo = {"was_wanted_up": True} if down and was_wanted else {}
+    return ask(kind, vm.pk, run.host_id, now=now, run=run, by=actor, **undo)
 
 
 def _nothing_to_do(

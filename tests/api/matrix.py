@@ -1,0 +1,116 @@
+"""Who may do what over the API, as one table written by hand.
+
+Columns: method, address, the least role, over what, and the answer to whoever may.
+Over what: E everything, C the cluster, H the host, V the VM that the object belongs to:
+a role there opens it, a role elsewhere does not.  ``any``: a role over anything at all.
+Names in braces are objects of ``tests/api/full.py``.  An endpoint without a row fails the build.
+"""
+
+TABLE = """
+GET    clusters/                                   viewer    EC    200
+POST   clusters/                                   admin     E     201
+GET    clusters/{cluster}/                         viewer    EC    200
+PATCH  clusters/{cluster}/                         admin     EC    200
+DELETE clusters/{cluster}/                         admin     EC    409
+POST   clusters/{cluster}/actions/arm/             admin     EC    200
+POST   clusters/{cluster}/actions/observe/         admin     EC    200
+
+GET    hosts/                                      viewer    ECH   200
+POST   hosts/                                      admin     EC    201
+GET    hosts/{node1}/                              viewer    ECH   200
+PATCH  hosts/{node1}/                              admin     ECH   200
+DELETE hosts/{node1}/                              admin     ECH   409
+POST   hosts/{node1}/actions/activate/             operator  ECH   202
+POST   hosts/{node1}/actions/maintenance/          operator  ECH   202
+POST   hosts/{node1}/actions/probe/                operator  ECH   202
+POST   hosts/{node1}/actions/enable-ha/            admin     ECH   202
+POST   hosts/{node1}/actions/disable-ha/           admin     ECH   202
+POST   hosts/{node1}/actions/fence/                operator  ECH   202
+POST   hosts/{node1}/actions/confirm-rebooted/     operator  ECH   422
+
+GET    power-controllers/                          viewer    ECH   200
+POST   power-controllers/                          admin     ECH   201
+GET    power-controllers/{controller}/             viewer    ECH   200
+PATCH  power-controllers/{controller}/             admin     ECH   200
+DELETE power-controllers/{controller}/             admin     ECH   204
+POST   power-controllers/{controller}/actions/test/ operator ECH   202
+
+GET    vms/                                        viewer    ECHV  200
+POST   vms/                                        admin     EC    201
+GET    vms/{db1}/                                  viewer    ECHV  200
+PATCH  vms/{db1}/                                  admin     ECHV  200
+POST   vms/{db1}/actions/start/                    operator  ECHV  409
+POST   vms/{db1}/actions/shutdown/                 operator  ECHV  202
+POST   vms/{db1}/actions/stop/                     operator  ECHV  202
+POST   vms/{db1}/actions/suspend/                  operator  ECHV  202
+POST   vms/{db1}/actions/resume/                   operator  ECHV  202
+POST   vms/{db1}/actions/release-quarantine/       admin     ECHV  409
+
+GET    runs/                                       viewer    ECHV  200
+GET    runs/{run}/                                 viewer    ECHV  200
+GET    proofs/                                     viewer    ECHV  200
+GET    proofs/{proof}/                             viewer    ECHV  200
+
+GET    incidents/                                  viewer    ECH   200
+GET    incidents/{incident}/                       viewer    ECH   200
+POST   incidents/{incident}/actions/acknowledge/   operator  ECH   200
+GET    alerts/                                     viewer    ECHV  200
+GET    alerts/{alert}/                             viewer    ECHV  200
+GET    events/                                     viewer    ECHV  200
+GET    events/{event}/                             viewer    ECHV  200
+GET    events/export/                              viewer    any   200
+
+GET    operations/                                 viewer    ECHV  200
+GET    operations/{vm_op}/                         viewer    ECHV  200
+GET    operations/{fence_op}/                      viewer    ECH   200
+GET    operations/{host_op}/                       viewer    ECH   200
+POST   operations/{vm_op}/actions/retry/           operator  ECHV  202
+POST   operations/{fence_op}/actions/retry/        operator  ECH   202
+POST   operations/{vm_op}/actions/cancel/          operator  ECHV  409
+POST   operations/{host_op}/actions/cancel/        operator  ECH   409
+
+GET    engines/                                    viewer    any   200
+GET    engines/{engine}/                           viewer    any   200
+GET    policy/                                     viewer    any   200
+GET    settings/policy/                            viewer    any   200
+PATCH  settings/policy/                            admin     E     200
+
+GET    users/                                      admin     E     200
+POST   users/                                      admin     E     201
+GET    users/{ann}/                                admin     E     200
+PATCH  users/{ann}/                                admin     E     200
+POST   users/{ann}/actions/reset-password/         admin     E     200
+GET    role-bindings/                              admin     E     200
+POST   role-bindings/                              admin     E     201
+GET    role-bindings/{binding}/                    admin     E     200
+DELETE role-bindings/{binding}/                    admin     E     204
+
+GET    tokens/                                     viewer    any   200
+POST   tokens/                                     viewer    any   201
+DELETE tokens/{token}/                             admin     E     204
+"""
+
+#: Method and address -> the body that whoever may sends; others send the same.
+BODIES = {
+    "POST clusters/": {"name": "new"},
+    "PATCH clusters/{cluster}/": {"policy": {"grace": 20}},
+    "POST hosts/": {"name": "new1", "uri": "qemu+tls://new1/system", "cluster": "{cluster}"},
+    "PATCH hosts/{node1}/": {"policy": {"grace": 20}},
+    "POST hosts/{node1}/actions/fence/": {"action": "status"},
+    "POST hosts/{node1}/actions/confirm-rebooted/": {"host_name": "node1", "reason": "seen"},
+    "POST power-controllers/": {
+        "host": "{node1}",
+        "address": "192.0.2.9",
+        "username": "admin",
+        "password": "secret",
+    },
+    "PATCH power-controllers/{controller}/": {"level": 2},
+    "POST vms/": {"name": "new1", "cluster": "{cluster}", "memory_mib": 1024, "vcpus": 1},
+    "PATCH vms/{db1}/": {"priority": 60},
+    "POST incidents/{incident}/actions/acknowledge/": {"text": "seen"},
+    "PATCH settings/policy/": {"policy": {"grace": 20}},
+    "POST users/": {"username": "bob"},
+    "PATCH users/{ann}/": {"is_active": False},
+    "POST role-bindings/": {"user": "{ann}", "role": "viewer"},
+    "POST tokens/": {"name": "mine"},
+}
