@@ -21,7 +21,7 @@ from portal.views import (
     people,
     power,
     search,
-    self_check,
+    upkeep,
     vm,
     vms,
 )
@@ -50,7 +50,7 @@ urlpatterns = [
     path("incidents/<int:pk>/", pages.incident, name="incident"),
     path("incidents/<int:pk>/part/", pages.incident_part, name="incident-part"),
     path("hosts/<int:pk>/confirm-rebooted/", confirm.confirm_rebooted, name="confirm-rebooted"),
-    path("policy/", self_check.policy, name="global-policy"),
+    path("policy/", upkeep.policy, name="global-policy"),
     path("users/", people.UserList.as_view(), name="users"),
     path("users/add/", people.user_add, name="user-add"),
     path("users/<int:pk>/", people.user, name="user"),
