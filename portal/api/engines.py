@@ -1,5 +1,6 @@
 """Engines over REST: which portal nodes live, and which of them holds what."""
 
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema, extend_schema_field
@@ -48,7 +49,8 @@ class EngineSerializer(serializers.ModelSerializer[Engine]):
 
     def get_beat_age_s(self, engine: Engine) -> float:
         """Return the seconds since its last beat."""
-        return round((self.context["now"] - engine.beat_at).total_seconds(), 3)
+        age: timedelta = self.context["now"] - engine.beat_at
+        return round(age.total_seconds(), 3)
 
     def get_alive(self, engine: Engine) -> bool:
         """Whether it has said so of late."""
@@ -86,4 +88,4 @@ class EngineViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Resource):
         """Read the leases and the time once for all rows."""
         now = clock.now()
         leases = list(EngineLease.objects.filter(expires_at__gte=now).order_by("name"))
-        return super().get_serializer_context() | {"leases": leases, "now": now}
+        return {**super().get_serializer_context(), "leases": leases, "now": now}

@@ -18,6 +18,7 @@ from rest_framework.response import Response
 
 from fencing.permissions import TABLES, find, visible
 from fencing.services import requests
+from fencing.services.inventory import NotAllowed
 from portal.core.filtering import GREATEST, Moment, Search, refuse_unknown
 from portal.core.models import OPEN_STATES, Operation, OperationState, Role
 from portal.core.pagination import Merged, Pages
@@ -82,7 +83,7 @@ def _refused() -> Iterator[None]:
     """Turn a refusal of the services into a problem with its cure."""
     try:
         yield
-    except (requests.NotAllowed, NotNow) as error:
+    except (NotAllowed, NotNow) as error:
         raise Problem(409, "not_allowed", str(error), cure=error.cure) from None
 
 

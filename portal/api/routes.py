@@ -43,7 +43,7 @@ _others = [
 ]
 
 urlpatterns = [
-    path("v1/", include(router.urls + _others)),
+    path("v1/", include([*router.urls, *_others])),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", _docs, name="docs"),
 ]

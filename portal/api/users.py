@@ -82,7 +82,7 @@ class UserEditSerializer(UserSerializer):
         )
         extra_kwargs: ClassVar[Any] = {"must_change_password": {"required": False}}
 
-    username = serializers.CharField(read_only=True)
+    username = serializers.CharField(read_only=True)  # type: ignore[assignment]  # it stays as it is
 
 
 class UserFilter(Filters):
@@ -118,7 +118,7 @@ class UserViewSet(mixins.ListModelMixin, Creatable, Editable):
         forms = {"create": NewUserSerializer, "partial_update": UserEditSerializer}
         return forms.get(str(self.action), UserSerializer)
 
-    def http_method_not_allowed(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def http_method_not_allowed(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         """Say how somebody is shut out: what they did stays on record under their name."""
         if request.method != "DELETE":
             raise MethodNotAllowed(str(request.method))

@@ -48,7 +48,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
     cure = serializers.CharField(allow_blank=True)
     field = serializers.CharField(required=False)
-    errors = FieldErrorSerializer(many=True, required=False)
+    errors = FieldErrorSerializer(many=True, required=False)  # type: ignore[assignment]  # DRF takes it out of the class
     current = serializers.JSONField(required=False, help_text="412 only: the object as it is now.")
     etag = serializers.CharField(required=False, help_text="412 only: the ETag of “current”.")
 
@@ -60,7 +60,10 @@ def _may_be_blank(field: Any) -> bool:
     return bool(getattr(columns.get(field.source), "blank", False))
 
 
-class Documented(AutoSchema):  # type: ignore[misc]  # drf-spectacular is not typed strictly
+_AutoSchema: Any = AutoSchema  # drf-spectacular is typed in parts only
+
+
+class Documented(_AutoSchema):  # type: ignore[misc]  # as above
     """Adds the problems that a call can be answered with to what its view declares."""
 
     def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:

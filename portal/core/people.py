@@ -98,8 +98,16 @@ def unbind(binding: RoleBinding, where: str, *, actor: str, now: datetime) -> No
 
 
 def _tell(kind: str, text: str, binding: RoleBinding, actor: str, now: datetime) -> None:
-    about = {binding.scope_type: binding.scope_id} if binding.scope_id else {}
-    record_event(kind, text, now=now, actor=actor, **about)
+    where = {binding.scope_type: binding.scope_id}
+    record_event(
+        kind,
+        text,
+        now=now,
+        actor=actor,
+        cluster=where.get("cluster", 0),
+        host=where.get("host", 0),
+        vm=where.get("vm", 0),
+    )
     announce_on_commit("user", binding.user_id, "roles")
 
 

@@ -6,6 +6,8 @@ a role there opens it, a role elsewhere does not.  ``any``: a role over anything
 Names in braces are objects of ``tests/api/full.py``.  An endpoint without a row fails the build.
 """
 
+from typing import Any
+
 TABLE = """
 GET    clusters/                                   viewer    EC    200
 POST   clusters/                                   admin     E     201
@@ -91,7 +93,7 @@ DELETE tokens/{token}/                             admin     E     204
 """
 
 #: Method and address -> the body that whoever may sends; others send the same.
-BODIES = {
+BODIES: dict[str, dict[str, Any]] = {
     "POST clusters/": {"name": "new"},
     "PATCH clusters/{cluster}/": {"policy": {"grace": 20}},
     "POST hosts/": {"name": "new1", "uri": "qemu+tls://new1/system", "cluster": "{cluster}"},

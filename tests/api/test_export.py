@@ -76,7 +76,7 @@ def test_a_long_file_is_written_as_it_is_read(
     _, secret = ApiToken.objects.create(user=add_person("ann", Role.VIEWER), scope="viewer")
 
     async def pieces() -> list[bytes]:
-        answer = await AsyncClient().get(
+        answer: Any = await AsyncClient().get(
             PATH, {"format": "jsonl"}, headers={"Authorization": f"Bearer {secret}"}
         )
         return [piece async for piece in answer.streaming_content]

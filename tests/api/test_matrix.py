@@ -70,7 +70,7 @@ def endpoints(patterns: Any = None, prefix: str = "") -> Iterator[str]:
         if isinstance(item, URLResolver):
             yield from endpoints(item.url_patterns, path)
         elif isinstance(item, URLPattern) and path.startswith("api/v1/"):
-            view = item.callback
+            view: Any = item.callback
             methods = getattr(view, "actions", None) or [
                 name for name in METHODS if hasattr(view.cls, name)
             ]
