@@ -4,7 +4,9 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
+from django.db.models.fields.json import KT
+from django.db.models.functions import Coalesce
 
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import Identity
@@ -41,8 +43,13 @@ class PowerController(models.Model):
 
     class Meta:
         constraints: ClassVar = [
+            # One address may lead to several machines: outlets, or systems in one chassis.
             models.UniqueConstraint(
-                fields=["driver", "address", "port"], name="one_controller_per_address"
+                "driver",
+                "address",
+                "port",
+                Coalesce(KT("options__plug"), KT("options__system"), Value("")),
+                name="one_controller_per_address",
             ),
             models.CheckConstraint(
                 condition=Q(port__gte=1, port__lte=65535), name="port_between_1_and_65535"

@@ -6,6 +6,7 @@ from django.conf import settings
 from rest_framework import serializers
 
 from fencing.domain.alerts import CURE, AlertKind
+from fencing.domain.drivers import BadOption, checked_options, default_port, machine_at
 from fencing.domain.policy import PolicyError, validate
 from fencing.models import Alert, HaResource, Incident, PowerController
 from hosts.domain.uri import BadHostUri, canonical_host
@@ -70,9 +71,15 @@ class ControllerSerializer(Strict, serializers.ModelSerializer[PowerController])
 
     driver = serializers.ChoiceField(choices=[], required=False)
     password = serializers.CharField(write_only=True, trim_whitespace=False, max_length=200)
-    port = serializers.IntegerField(min_value=1, max_value=65535, required=False)
+    port = serializers.IntegerField(
+        min_value=1, max_value=65535, required=False, help_text="Without it, the driver's own."
+    )
     level = serializers.IntegerField(min_value=1, max_value=9, required=False)
-    options = serializers.DictField(required=False)
+    options = serializers.DictField(
+        child=serializers.CharField(max_length=300),
+        required=False,
+        help_text="What the driver takes besides; a fence agent is named by “agent”.",
+    )
 
     class Meta:
         model = PowerController
@@ -132,15 +139,37 @@ class ControllerSerializer(Strict, serializers.ModelSerializer[PowerController])
             raise serializers.ValidationError(text) from None
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Refuse a second way to the same BMC: its answers are about one host."""
+        """Check what belongs together: a driver with its options and port, and a free place."""
         row = self.instance if isinstance(self.instance, PowerController) else PowerController()
-        place = {
-            name: attrs.get(name, getattr(row, name)) for name in ("driver", "address", "port")
-        }
-        if PowerController.objects.exclude(pk=row.pk).filter(**place).exists():
+        driver = attrs.get("driver", row.driver)
+        options = attrs.get("options", row.options)
+        if {"driver", "options"} & set(attrs) or row.pk is None:
+            try:
+                checked_options(driver, options)
+            except BadOption as error:
+                raise serializers.ValidationError({"options": {error.name: str(error)}}) from None
+        moves = row.pk is None or driver != row.driver or _agent(options) != _agent(row.options)
+        if "port" not in attrs and moves:
+            attrs["port"] = default_port(driver, options)
+        place = {"driver": driver, "address": attrs.get("address", row.address)}
+        place["port"] = attrs.get("port", row.port)
+        if _is_taken(row, place, options):
             text = "another power controller is at this address and port: correct this address"
             raise serializers.ValidationError({"address": f"{text}, or edit that controller"})
         return attrs
+
+
+def _agent(options: dict[str, Any]) -> object:
+    return options.get("agent")
+
+
+def _is_taken(row: PowerController, place: dict[str, Any], options: dict[str, Any]) -> bool:
+    """Whether another controller leads to the same machine: its answers are about one host."""
+    others = PowerController.objects.exclude(pk=row.pk).filter(**place)
+    mine = machine_at(options)
+    theirs = [machine_at(found) for found in others.values_list("options", flat=True)]
+    # Without a name it is the only machine there.
+    return any(not mine or not name or name == mine for name in theirs)
 
 
 class EventSerializer(serializers.ModelSerializer[Event]):

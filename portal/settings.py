@@ -218,7 +218,11 @@ HYPERVISORS = {
     "qemu+ssh": "hosts.hypervisor.libvirtd.Libvirtd",
 }
 #: Driver name -> power adapter.
-POWER_DRIVERS = {"ipmi": "fencing.power.ipmi.Ipmi"}
+POWER_DRIVERS = {
+    "ipmi": "fencing.power.ipmi.Ipmi",
+    "redfish": "fencing.power.redfish.Redfish",
+    "fence-agent": "fencing.power.fence_agent.FenceAgent",
+}
 if DEMO_DIR:
     HYPERVISORS["test+tcp"] = "portal.demo.hypervisor.BoxLibvirtd"
     INSTALLED_APPS.append("portal.demo")

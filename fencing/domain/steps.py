@@ -40,7 +40,10 @@ def after_identify(state: PowerState, *, proven: bool, foreign: bool) -> Next:
         text = "the BMC is another machine's: its power was not touched"
         return Next(FenceStep.IDENTIFY, 0, text, failed=FenceOutcome.CONTRADICTION)
     if not proven:
-        text = "the BMC does not tell whose it is: its power was not touched"
+        text = (
+            "whose BMC it is, is not proven: its power was not touched; give the host a "
+            "controller that tells its UUID (ipmi or redfish)"
+        )
         return Next(FenceStep.IDENTIFY, 0, text, failed=FenceOutcome.CONTRADICTION)
     if state is PowerState.OFF:
         return Next(FenceStep.READ, 0, "already off, to be read again")

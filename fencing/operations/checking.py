@@ -18,6 +18,11 @@ from portal.core.models import OperationState
 from portal.lib import clock
 from portal.lib.queue import wake
 
+_WHOSE = {
+    Identity.FOREIGN: ", but it is another machine's",
+    Identity.UNPROVEN: ", but whose it is, is not proven: it can fence nobody",
+}
+
 
 def advance_check(op: FenceOperation) -> None:
     """Ask every controller once; come back while an unbroken series of *off* is too short."""
@@ -74,7 +79,7 @@ def _finish(op: FenceOperation, answers: Sequence[Answer]) -> None:
 def _said(item: Answer) -> str:
     if item.reading is None:
         return str(item.error)
-    whose = ", but it is another machine's" if _is_foreign(item) else ""
+    whose = _WHOSE.get(Identity(item.controller.identity), "")
     return f"{item.reading.state}{whose}"
 
 

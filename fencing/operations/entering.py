@@ -25,7 +25,7 @@ def examine(row: PowerController) -> None:
         bmc = bmc_of(row)
         reading = power_for(bmc).read(bmc, deadline=policy_of(row.host).bmc_deadline)
     except PowerError as error:
-        field = "password" if error.problem in FATAL else "address"
+        field = error.field or ("password" if error.problem in FATAL else "address")
         cure = "Correct it, or repair the BMC, and send it again; nothing was stored."
         raise Unfit(field, str(error), cure) from None
     if identity_of(reading.guid, row.host.host_uuid) is Identity.FOREIGN:

@@ -7,17 +7,14 @@ starts that process, and turns what it says into states and sentences.
 
 import json
 import os
-import signal
-import socket
-import subprocess
 import sys
 import uuid
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from fencing.domain.power import PowerProblem, PowerState
-from fencing.power.port import Bmc, PowerError, Reading
+from fencing.power.child import ask_child
+from fencing.power.port import Bmc, Reading, error_of, name_problem, not_asked, too_late
 
 _CHILD = Path(__file__).with_name("ipmi_child.py")
 _GUID_WAIT = 2.0  # seconds; at most a quarter of the deadline
@@ -59,7 +56,6 @@ _TEXTS: tuple[tuple[str, PowerProblem, str], ...] = (
     ("no longer connected", PowerProblem.UNREACHABLE, _SILENT),
     ("failed to initialize", PowerProblem.UNREACHABLE, _SILENT),
 )
-_UNKNOWN_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 
 
 class Ipmi:
@@ -90,9 +86,9 @@ class Ipmi:
         if code == 0 or _state_of(answer.get("power")) is wanted:
             return
         if code == _PRIVILEGE_TOO_LOW:
-            raise _error(bmc, PowerProblem.REFUSED_AUTH, _BAD_RIGHTS)
+            raise error_of(bmc, PowerProblem.REFUSED_AUTH, _BAD_RIGHTS)
         said = f"did not take the power command (code 0x{code:02x}); switch it there by hand"
-        raise _error(bmc, PowerProblem.UNREACHABLE, said)
+        raise error_of(bmc, PowerProblem.UNREACHABLE, said)
 
     def _ask(self, bmc: Bmc, ask: Ask, deadline: float) -> dict[str, Any]:
         _check(bmc)
@@ -106,15 +102,17 @@ class Ipmi:
             "parent": os.getpid(),
             "path": [entry for entry in sys.path if entry],
         }
+        # Nothing of this process's environment is the child's business, but where libraries are.
+        keep = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+        command = [sys.executable, "-I", "-S", str(self._child)]
+        question = json.dumps(request).encode()
         try:
-            said, late = _run(self._child, json.dumps(request).encode(), deadline)
+            said = ask_child(command, question, deadline=deadline, environment=keep)
         except OSError as error:
-            text = f"was not asked: this server cannot start a process ({error.strerror})"
-            raise _error(bmc, PowerProblem.UNREACHABLE, text) from error
-        if late and not said:
-            text = f"gave no answer within {deadline:g} s; check its network and its load"
-            raise _error(bmc, PowerProblem.TIMED_OUT, text)
-        return _understood(bmc, said)
+            raise not_asked(bmc, error) from error
+        if said.late and not said.out:
+            raise too_late(bmc, deadline)
+        return _understood(bmc, said.out)
 
 
 def guid_of(raw: bytes, order: GuidOrder = "auto") -> str | None:
@@ -150,9 +148,7 @@ def same_machine(guid: str, host_uuid: str) -> bool:
 def problem_of(failed: str, text: str, errno: int | None) -> tuple[PowerProblem, str]:
     """Return what a failure of the child means, and the rest of a sentence on it."""
     if failed == "gaierror":
-        if errno in _UNKNOWN_NAME:
-            return PowerProblem.BAD_SETTINGS, "has a name that does not exist; correct its address"
-        return PowerProblem.UNREACHABLE, "was not found: the name service of this server fails"
+        return name_problem(errno)
     if failed in ("UnicodeError", "UnicodeEncodeError"):
         return PowerProblem.BAD_SETTINGS, "has an address that cannot be one; correct it"
     if failed == "TimeoutError" or (failed == "IpmiException" and text in ("", "None")):
@@ -166,36 +162,6 @@ def problem_of(failed: str, text: str, errno: int | None) -> tuple[PowerProblem,
     return PowerProblem.UNREACHABLE, f"answered “{text}”; look at it there, or reset the BMC"
 
 
-def _run(child: Path, request: bytes, deadline: float) -> tuple[bytes, bool]:
-    """Run the child; return what it said, and whether it had to be killed."""
-    command = [sys.executable, "-I", "-S", str(child)]
-    # Nothing of this process's environment is the child's business, but where libraries are.
-    keep = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        cwd="/",
-        env=keep,
-    ) as process:
-        try:
-            return process.communicate(request, timeout=max(deadline, 0))[0], False
-        except subprocess.TimeoutExpired:
-            _kill(process)
-            return process.communicate()[0], True
-        finally:
-            _kill(process)
-
-
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """Kill the child's whole process group, if it still runs."""
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-
-
 def _understood(bmc: Bmc, said: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(said)
@@ -206,10 +172,10 @@ def _understood(bmc: Bmc, said: bytes) -> dict[str, Any]:
         if bmc.password and bmc.password in text:
             text = "?"
         problem, sentence = problem_of(failed, text, answer.get("errno"))
-        raise _error(bmc, problem, sentence)
+        raise error_of(bmc, problem, sentence)
     if not isinstance(answer, dict) or not isinstance(answer.get("code"), int):
         text = "was not understood: the IPMI helper of this server ended without an answer"
-        raise _error(bmc, PowerProblem.UNREACHABLE, text)
+        raise error_of(bmc, PowerProblem.UNREACHABLE, text)
     return answer
 
 
@@ -223,7 +189,7 @@ def _check(bmc: Bmc) -> None:
     elif len(bmc.username.encode()) > 16 or len(bmc.password.encode()) > 20:
         wrong = "needs a shorter user name or password: IPMI allows 16 and 20 bytes"
     if wrong:
-        raise _error(bmc, PowerProblem.BAD_SETTINGS, wrong)
+        raise error_of(bmc, PowerProblem.BAD_SETTINGS, wrong)
 
 
 def _guid_order(bmc: Bmc) -> GuidOrder:
@@ -231,15 +197,10 @@ def _guid_order(bmc: Bmc) -> GuidOrder:
         case "auto" | "smbios" | "ipmi" | "rfc4122" as order:
             return order
     text = "has an unknown guid_order; choose auto, smbios, ipmi or rfc4122"
-    raise _error(bmc, PowerProblem.BAD_SETTINGS, text)
+    raise error_of(bmc, PowerProblem.BAD_SETTINGS, text)
 
 
 def _state_of(power: object) -> PowerState:
     if not isinstance(power, int):
         return PowerState.UNKNOWN
     return PowerState.ON if power & _POWER_ON else PowerState.OFF
-
-
-def _error(bmc: Bmc, problem: PowerProblem, sentence: str) -> PowerError:
-    where = f"[{bmc.address}]" if ":" in bmc.address else bmc.address
-    return PowerError(problem, f"The BMC at {where}:{bmc.port} {sentence}.")

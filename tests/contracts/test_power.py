@@ -1,31 +1,46 @@
-"""What every power driver must do, run against memory and a real ``ipmi_sim``."""
+"""What every power driver must do, run against memory and real services.
+
+``ipmi`` and ``fence-agent`` (a real ``fence_ipmilan``) speak to ``ipmi_sim``, ``redfish``
+to ``sushy-emulator``, over TLS.
+"""
 
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 import fencing.power
 from fencing.domain.power import PowerProblem, PowerState
+from fencing.power.fence_agent import FenceAgent
 from fencing.power.ipmi import Ipmi
 from fencing.power.memory import MemoryPower
 from fencing.power.port import Bmc, Power, Reading
+from fencing.power.redfish import Redfish
 from tests.contracts.ipmi_sim import DEADLINE, GUID, PASSWORD, USERNAME, IpmiSim, bmc_at, failure
+from tests.contracts.sushy import Sushy
+
+#: What ipmi_sim understands, and no pause after a command.
+IPMILAN = {"agent": "fence_ipmilan", "cipher": "3", "power_wait": "0"}
 
 
 @dataclass
 class Rig:
-    """A driver, a BMC that it can reach, and that BMC's relay in the test's hand."""
+    """A driver, a BMC that it can reach, and that BMC's relay in the test's hand.
+
+    ``settle`` lets an accepted command take effect where that takes its time.
+    """
 
     power: Power
     bmc: Bmc
     is_on: Callable[[], bool]
     set_on: Callable[[bool], None]
     kill: Callable[[], None]
+    guid: str | None = GUID
+    settle: Callable[[], None] = field(default=lambda: None)
 
     def read(self) -> Reading:
         return self.power.read(self.bmc, deadline=DEADLINE)
@@ -45,14 +60,32 @@ def memory_rig() -> Rig:
     return Rig(power, bmc_at(623, "memory"), lambda: box.on, set_on, kill)
 
 
-@pytest.fixture(params=["memory", "ipmi"])
+def ipmi_rig(sim: IpmiSim) -> Rig:
+    return Rig(Ipmi(), bmc_at(sim.port), sim.is_on, sim.set_on, sim.kill)
+
+
+def agent_rig(sim: IpmiSim) -> Rig:
+    bmc = bmc_at(sim.port, "fence-agent", **IPMILAN)
+    return Rig(FenceAgent(), bmc, sim.is_on, sim.set_on, sim.kill, guid=None)
+
+
+def redfish_rig(sushy: Sushy) -> Rig:
+    bmc = bmc_at(sushy.port, "redfish", verify=str(sushy.certificate.cert))
+    rig = Rig(Redfish(), bmc, sushy.is_on, sushy.set_on, sushy.kill)
+    rig.settle = sushy.settle
+    return rig
+
+
+@pytest.fixture(params=["memory", "ipmi", "redfish", "fence-agent"])
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
     with ExitStack() as stack:
         if request.param == "memory":
             yield memory_rig()
-            return
-        running = stack.enter_context(IpmiSim(tmp_path, guid=uuid.UUID(GUID).bytes_le))
-        yield Rig(Ipmi(), bmc_at(running.port), running.is_on, running.set_on, running.kill)
+        elif request.param == "redfish":
+            yield redfish_rig(stack.enter_context(Sushy(tmp_path)))
+        else:
+            sim = stack.enter_context(IpmiSim(tmp_path, guid=uuid.UUID(GUID).bytes_le))
+            yield ipmi_rig(sim) if request.param == "ipmi" else agent_rig(sim)
 
 
 # --- the contract -----------------------------------------------------------------------------
@@ -64,12 +97,13 @@ def test_read_tells_on_and_off_as_the_relay_is(rig: Rig) -> None:
     assert rig.read().state is PowerState.OFF
 
 
-def test_read_tells_the_guid_that_is_the_hosts_uuid(rig: Rig) -> None:
-    assert rig.read().guid == GUID
+def test_read_tells_the_guid_that_is_the_hosts_uuid_or_none(rig: Rig) -> None:
+    assert rig.read().guid == rig.guid
 
 
 def test_an_off_is_accepted_and_then_reads_off(rig: Rig) -> None:
     rig.power.turn_off(rig.bmc, deadline=DEADLINE)
+    rig.settle()
     assert rig.read().state is PowerState.OFF
     assert not rig.is_on()
 
@@ -77,20 +111,23 @@ def test_an_off_is_accepted_and_then_reads_off(rig: Rig) -> None:
 def test_an_on_is_accepted_and_then_reads_on(rig: Rig) -> None:
     rig.set_on(False)
     rig.power.turn_on(rig.bmc, deadline=DEADLINE)
+    rig.settle()
     assert rig.read().state is PowerState.ON
     assert rig.is_on()
 
 
 def test_switching_to_what_it_is_already_is_a_success(rig: Rig) -> None:
     rig.power.turn_on(rig.bmc, deadline=DEADLINE)
+    rig.settle()
     assert rig.is_on()
     rig.set_on(False)
     rig.power.turn_off(rig.bmc, deadline=DEADLINE)
+    rig.settle()
     assert not rig.is_on()
 
 
 def test_reads_in_a_row_all_answer(rig: Rig) -> None:
-    assert [rig.read() for _ in range(3)] == [Reading(PowerState.ON, GUID)] * 3
+    assert [rig.read() for _ in range(3)] == [Reading(PowerState.ON, rig.guid)] * 3
 
 
 @pytest.mark.parametrize(
@@ -122,7 +159,7 @@ def test_a_dead_bmc_is_told_within_the_deadline(rig: Rig) -> None:
 def test_twenty_reads_at_once_are_all_right(rig: Rig) -> None:
     with ThreadPoolExecutor(20) as pool:
         readings = list(pool.map(lambda _: rig.read(), range(20)))
-    assert readings == [Reading(PowerState.ON, GUID)] * 20
+    assert readings == [Reading(PowerState.ON, rig.guid)] * 20
 
 
 # --- the memory driver's faults ---------------------------------------------------------------

@@ -41,6 +41,14 @@ def test_two_controllers_at_one_address_are_refused(host: Host) -> None:
         execute(sql, "bmc1", other.pk)
 
 
+def test_two_systems_of_one_chassis_have_a_controller_each(host: Host) -> None:
+    place = {"host": host, "address": "bmc1", "username": "admin", "driver": "redfish"}
+    PowerController.objects.create(**place, options={"system": "1", "verify": "off"})
+    PowerController.objects.create(**place, options={"system": "2", "verify": "off"})
+    with pytest.raises(IntegrityError), transaction.atomic():
+        PowerController.objects.create(**place, options={"system": "2"})
+
+
 def test_one_fence_of_a_host_is_open(host: Host) -> None:
     fields = {"host": host, "kind": "fence", "requested_at": T0, "due_at": T0}
     FenceOperation.objects.create(**fields, state="acting")
