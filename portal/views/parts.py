@@ -31,8 +31,8 @@ ENGINE_SILENT = timedelta(seconds=10)
 _STATUSES = (HostStatus.NON_RESPONSIVE, HostStatus.REBOOTING, HostStatus.KDUMPING)
 _HA_STATES = (HaState.RECOVERING, HaState.FENCING, HaState.DEGRADED)
 
-#: Events that repeat what the tables beside the feed show already.
-_NOISE = ("bmc.reading", "incident.vm")
+#: Events that repeat what the tables beside the feed show already, or that are daily life.
+_NOISE = ("bmc.reading", "incident.vm", "account.signed_in", "account.signed_out")
 
 
 def confirmable(host: Host) -> bool:
