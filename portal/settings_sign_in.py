@@ -126,7 +126,7 @@ def _oidc() -> dict[str, Any]:
         "url": url,
         "name": given("HOLDFAST_OIDC_NAME") or "single sign-on",
         "sign_up": setting("HOLDFAST_OIDC_SIGN_UP", starting.flag, default=False),
-        "roles": setting("HOLDFAST_OIDC_ROLES", starting.roles, {}),
+        "roles": setting("HOLDFAST_OIDC_ROLES", starting.roles, dict[str, str]()),
         "client": given(names[0]),
         "secret": given(names[1]),
     }

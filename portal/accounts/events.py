@@ -74,15 +74,6 @@ def code_used(request: HttpRequest, user: User, authenticator: Authenticator, **
         record("recovery_code", user, "{user} used a recovery code from {address}", request)
 
 
-@receiver(mfa.authenticator_added)
-def two_factor_on(
-    request: HttpRequest, user: User, authenticator: Authenticator, **_: object
-) -> None:
-    """Tell that a second factor was set up."""
-    if authenticator.type == TOTP:
-        record("two_factor_on", user, "{user} set up two-factor sign-in", request)
-
-
 @receiver(mfa.authenticator_removed)
 def two_factor_off(
     request: HttpRequest, user: User, authenticator: Authenticator, **_: object
@@ -90,12 +81,6 @@ def two_factor_off(
     """Tell that a second factor is gone."""
     if authenticator.type == TOTP:
         record("two_factor_off", user, "{user} switched two-factor sign-in off", request)
-
-
-@receiver(mfa.authenticator_reset)
-def new_codes(request: HttpRequest, user: User, **_: object) -> None:
-    """Tell that the recovery codes were replaced."""
-    record("recovery_codes", user, "{user} made new recovery codes", request)
 
 
 @receiver(social_account_added)

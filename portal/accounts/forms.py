@@ -1,6 +1,6 @@
 """The forms of sign-in, where django-allauth's or Django's own allow too much."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from allauth.core import context
 from allauth.core.internal.cryptokit import normalize_user_code
@@ -13,16 +13,8 @@ from allauth.mfa.totp.internal.auth import SECRET_SESSION_KEY
 from django.contrib.auth.forms import PasswordChangeForm
 from django.core.cache import cache
 
-from portal.core.models import User
-
 #: How long a code is good at most (seconds): its own step and those tolerated around it.
 CODE_LIVES_S = TOTP_PERIOD * (2 * TOTP_TOLERANCE + 1)
-
-
-if TYPE_CHECKING:
-    _PasswordForm = PasswordChangeForm[User]
-else:
-    _PasswordForm = PasswordChangeForm  # not generic when it runs
 
 
 class Once:
@@ -58,7 +50,7 @@ class ActivateForm(ActivateTOTPForm):  # type: ignore[misc]  # as above
         session[SECRET_SESSION_KEY] = adapter.encrypt(self.secret)
 
 
-class PasswordForm(_PasswordForm):
+class PasswordForm(PasswordChangeForm):
     """A new password, which is not the old one: a one-time password works once."""
 
     def clean(self) -> dict[str, Any]:

@@ -57,10 +57,6 @@ class Provider(OpenIDConnectProvider):  # type: ignore[misc]  # allauth ships no
             raise OAuth2Error("the answer holds no ID token")
         return hashlib.sha256(f"{token['iss']}\n{token['sub']}".encode()).hexdigest()
 
-    def extract_email_addresses(self, data: dict[str, Any]) -> list[Any]:
-        """Return none: people here have names, and an address proves nothing."""
-        return []
-
 
 class Provided(DefaultSocialAccountAdapter):  # type: ignore[misc]  # as above
     """People who come from the provider."""
@@ -84,6 +80,7 @@ class Provided(DefaultSocialAccountAdapter):  # type: ignore[misc]  # as above
     def pre_social_login(self, request: HttpRequest, sociallogin: Any) -> None:
         """Refuse an answer to another question, or about another person."""
         sociallogin.token = None  # of no use later, so it is not kept, not even in a session
+        sociallogin.email_addresses = []  # an address proves nothing here, nor stands in the way
         told = sociallogin.account.extra_data
         token, info = told.get("id_token") or {}, told.get("userinfo") or {}
         asked = sociallogin.state.get("nonce")
@@ -126,7 +123,8 @@ def _guarded(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         except PermissionDenied:
             raise
         except BROKEN as error:
-            return render_authentication_error(request, None, exception=error)
+            answer: HttpResponse = render_authentication_error(request, None, exception=error)
+            return answer
 
     return guarded
 

@@ -30,5 +30,5 @@ def instead(error: APIException, request: Request, view: Any) -> APIException:
     throttle = WrongCredentials()
     if not guessed or throttle.allow_request(request, view):
         return error
-    wait = max(1, round(throttle.wait() or throttle.duration or 1))
+    wait = max(1, round(throttle.wait() or 1))
     return Throttled(wait, f"too many wrong tokens or sessions: wait {wait} s")

@@ -66,10 +66,12 @@ def _greet(write: Callable[[str], object]) -> None:
     password = prepare.administrator()
     write(f"\n  Open   {settings.BASE_URL}")
     if password:
-        write(f"  Sign in as   admin   with the one-time password   {password}\n")
+        write(
+            f"  Sign in as   admin   with the one-time password   {password}   (choose another then)\n"
+        )
     else:
         write(
-            "  Sign in as   admin   with the password printed at the first start\n"
+            "  Sign in as   admin   with the password that you chose (or the one-time password)\n"
             f"  (forgotten: HOLDFAST_VAR={_near(settings.VAR)} "
             ".venv/bin/python manage.py reset-access admin)\n"
         )

@@ -18,9 +18,10 @@ from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.views import LogoutView, PasswordChangeView
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import path, reverse, reverse_lazy
+from django.urls import path, reverse_lazy
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST
 from django.views.generic import RedirectView
@@ -52,6 +53,26 @@ class SetUp(totp.ActivateTOTPView):  # type: ignore[misc]  # as above
         """Say whether there is a way round it."""
         found: dict[str, Any] = super().get_context_data(**kwargs)
         return found | {"required": settings.HOLDFAST_REQUIRE_2FA}
+
+    @transaction.atomic
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Switch it on and tell it."""
+        answer: HttpResponse = super().form_valid(form)
+        text = "{user} set up two-factor sign-in"
+        record("two_factor_on", _person(self.request), text, self.request)
+        return answer
+
+
+class NewCodes(codes.GenerateRecoveryCodesView):  # type: ignore[misc]  # as above
+    """The page that replaces the recovery codes."""
+
+    @transaction.atomic
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Replace them and tell it."""
+        answer: HttpResponse = super().form_valid(form)
+        text = "{user} made new recovery codes"
+        record("recovery_codes", _person(self.request), text, self.request)
+        return answer
 
 
 def account(request: HttpRequest) -> HttpResponse:
@@ -113,12 +134,13 @@ class NewPassword(PasswordChangeView):
         """Take the duty away, end what is open elsewhere, and tell it."""
         user = _person(self.request)
         if user.must_change_password:
-            self.success_url = reverse("overview")
+            self.success_url = reverse_lazy("overview")
         user.must_change_password = False  # the form saves the same object
-        answer = super().form_valid(form)
-        sessions.end(user)
-        UserSession.objects.create_from_request(self.request)
-        record("password", user, "{user} changed the password", self.request)
+        with transaction.atomic():
+            answer = super().form_valid(form)
+            sessions.end(user)
+            UserSession.objects.create_from_request(self.request)
+            record("password", user, "{user} changed the password", self.request)
         messages.success(self.request, "The password is changed; other sessions are over.")
         return answer
 
@@ -165,11 +187,7 @@ urlpatterns = [
     path("account/two-factor/on/", SetUp.as_view(), name="mfa_activate_totp"),
     path("account/two-factor/off/", totp.deactivate_totp, name="mfa_deactivate_totp"),
     path("account/two-factor/codes/", codes.view_recovery_codes, name="mfa_view_recovery_codes"),
-    path(
-        "account/two-factor/codes/new/",
-        codes.generate_recovery_codes,
-        name="mfa_generate_recovery_codes",
-    ),
+    path("account/two-factor/codes/new/", NewCodes.as_view(), name="mfa_generate_recovery_codes"),
     path(
         "account/single-sign-on/",
         _with_oidc(social.connections),
