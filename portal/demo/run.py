@@ -66,9 +66,7 @@ def _greet(write: Callable[[str], object]) -> None:
     password = prepare.administrator()
     write(f"\n  Open   {settings.BASE_URL}")
     if password:
-        write(
-            f"  Sign in as   admin   with the one-time password   {password}   (choose another then)\n"
-        )
+        write(f"  Sign in as   admin   with the one-time password   {password}\n")
     else:
         write(
             "  Sign in as   admin   with the password that you chose (or the one-time password)\n"

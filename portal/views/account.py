@@ -135,13 +135,14 @@ class NewPassword(PasswordChangeView):
         user = _person(self.request)
         if user.must_change_password:
             self.success_url = reverse_lazy("overview")
+        else:
+            messages.success(self.request, "The password is changed; other sessions are over.")
         user.must_change_password = False  # the form saves the same object
         with transaction.atomic():
             answer = super().form_valid(form)
             sessions.end(user)
             UserSession.objects.create_from_request(self.request)
             record("password", user, "{user} changed the password", self.request)
-        messages.success(self.request, "The password is changed; other sessions are over.")
         return answer
 
 
