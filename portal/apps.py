@@ -12,3 +12,4 @@ class PortalConfig(AppConfig):
     def ready(self) -> None:
         # Without this a request thread would silently talk to amqp://localhost.
         from portal import celery  # noqa: F401, PLC0415 - imported for its effect, once apps are ready
+        from portal.accounts import events  # noqa: F401, PLC0415 - as above: it listens to signals

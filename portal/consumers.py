@@ -17,7 +17,8 @@ from fencing.models import Alert, Incident
 from fencing.permissions import TABLES, by_numbers, events_in, incidents_in, visible
 from hosts.models import Host
 from hosts.permissions import hosts_in
-from portal.core.models import Event, Role, User
+from portal.accounts.sessions import must_first, person_of
+from portal.core.models import Event, Role
 from portal.core.permissions import Scopes, scopes_of
 from portal.lib.live import GROUP
 from vms.models import Vm
@@ -60,12 +61,10 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # as above
         """Accept a signed-in person who may see something."""
         self.waiting: dict[tuple[str, str | int], Change] = {}
         self.sender: asyncio.Task[None] | None = None
-        user = self.scope.get("user")
-        known = user is not None and user.pk is not None
-        if not known or not await database_sync_to_async(_scopes)(user.pk):
+        self.session_key = str(self.scope["session"].session_key or "")
+        if not await database_sync_to_async(_scopes)(self.session_key):
             await self.close()
             return
-        self.user_id = user.pk
         await self.accept()
 
     async def disconnect(self, code: int) -> None:
@@ -82,6 +81,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # as above
             await self._refuse(TOO_BIG, f"frame: send at most {LONGEST_FRAME} characters")
         elif not _is_ping(text_data or ""):
             await self._refuse(BAD_TEXT, 'type: send {"type": "ping"} or nothing')
+        elif not await database_sync_to_async(_scopes)(self.session_key):
+            await self.close(SIGNED_OUT)
         else:
             await self.send(text_data='{"type": "pong"}')
 
@@ -107,7 +108,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # as above
         if len(changes) > MANY:
             await self.send(text_data='{"type": "resync"}')
             return
-        allowed = await database_sync_to_async(_allowed)(self.user_id, changes)
+        allowed = await database_sync_to_async(_allowed)(self.session_key, changes)
         if allowed is None:
             await self.close(SIGNED_OUT)
         elif allowed:
@@ -121,14 +122,15 @@ def _is_ping(text: str) -> bool:
         return False
 
 
-def _scopes(user_id: int) -> Scopes:
-    user = User.objects.filter(pk=user_id, is_active=True).first()
-    return scopes_of(user, Role.VIEWER)
+def _scopes(session_key: str) -> Scopes:
+    """Return what the session shows now: nothing once it is over, or while a page must be done."""
+    user = person_of(session_key)
+    return Scopes() if user is None or must_first(user) else scopes_of(user, Role.VIEWER)
 
 
-def _allowed(user_id: int, changes: list[Change]) -> list[Change] | None:
+def _allowed(session_key: str, changes: list[Change]) -> list[Change] | None:
     """Return the changes that a person may know of now; None when they may know nothing."""
-    scopes = _scopes(user_id)
+    scopes = _scopes(session_key)
     if not scopes:
         return None
     if scopes.everything:

@@ -64,7 +64,6 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_filters",
-    "axes",
     "csp",
     "channels",
     "portal.core.apps.CoreConfig",
@@ -85,6 +84,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "portal.accounts.gate.Gate",
     "axes.middleware.AxesMiddleware",
 ]
 
@@ -129,23 +130,11 @@ else:
     _DATABASE |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-AUTH_USER_MODEL = "portal.User"
-AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",
-    "django.contrib.auth.backends.ModelBackend",
-]
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-]
-AXES_FAILURE_LIMIT = 8
-AXES_COOLOFF_TIME = timedelta(minutes=15)
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_LOCKOUT_TEMPLATE = "locked.html"
-CSRF_FAILURE_VIEW = "portal.views.pages.forged"
-LOGIN_URL = "sign-in"
-LOGIN_REDIRECT_URL = "overview"
-LOGOUT_REDIRECT_URL = "sign-in"
+# Only now is the environment file read.
+from portal.settings_sign_in import *  # noqa: E402, F403 - Django wants all names in one module
+from portal.settings_sign_in import SIGN_IN_APPS  # noqa: E402 - as above
+
+INSTALLED_APPS += SIGN_IN_APPS
 
 KNOX_TOKEN_MODEL = "portal.ApiToken"
 REST_KNOX = {

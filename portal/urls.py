@@ -1,11 +1,11 @@
 """All addresses of the portal."""
 
 from django.conf import settings
-from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 
 from portal.api import refusals
 from portal.views import (
+    account,
     cluster,
     clusters,
     confirm,
@@ -55,9 +55,7 @@ urlpatterns = [
     path("users/add/", people.user_add, name="user-add"),
     path("users/<int:pk>/", people.user, name="user"),
     path("tokens/", people.tokens, name="tokens"),
-    path("sign-in/", LoginView.as_view(template_name="sign_in.html"), name="sign-in"),
-    path("sign-out/", LogoutView.as_view(), name="sign-out"),
-    path("password/", pages.NewPassword.as_view(), name="password"),
+    *account.urlpatterns,
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
@@ -69,4 +67,5 @@ if settings.DEMO_DIR:
 handler400 = refusals.bad_request
 handler403 = pages.forbidden
 handler404 = pages.missing
+handler429 = pages.too_many  # asked for by django-allauth
 handler500 = pages.broken

@@ -12,6 +12,9 @@ from tests.postgres import on_postgres, postgres, postgres_default, postgres_ser
 
 __all__ = ["on_postgres", "postgres", "postgres_default", "postgres_server"]
 
+# Slow on purpose in production; here it is most of what signing in takes.
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
 # The same examples on every run and every machine; `--hypothesis-profile explore` looks further.
 hypothesis_settings.register_profile("steady", deadline=None, derandomize=True, database=None)
 hypothesis_settings.register_profile("explore", deadline=None, max_examples=2000, database=None)

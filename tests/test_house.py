@@ -72,10 +72,11 @@ def test_postgres_listens_on_no_port(postgres: dict[str, Any]) -> None:
 
 def test_the_example_environment_names_only_settings_that_exist() -> None:
     example = (settings.BASE_DIR / "deploy" / "holdfast.env.example").read_text()
-    names = re.findall(r"^([A-Z_]+)=", example, re.MULTILINE)
-    read = (settings.BASE_DIR / "portal" / "settings.py").read_text()
+    names = re.findall(r"^(?:# )?([A-Z_0-9]+?)(?:_FILE)?=", example, re.MULTILINE)
+    files = ("settings.py", "settings_sign_in.py")
+    read = "".join((settings.BASE_DIR / "portal" / name).read_text() for name in files)
     assert names
-    assert [name for name in names if f'"{name}"' not in read] == []
+    assert [name for name in names if f'"{name}' not in read] == []
 
 
 def test_every_queue_has_a_unit_that_serves_it() -> None:

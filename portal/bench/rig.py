@@ -130,7 +130,7 @@ class Rig:
             )  # fmt: skip
         until(self.ready, deadline, "the portal to be ready")
         found = re.findall(r"one-time password\s+(\S+)", self.output)
-        self.password = found[-1] if found else self.password
+        self.password = self.password or (found[-1] if found else "")
 
     def ready(self) -> bool:
         """Whether ``/readyz`` answers 200; raise when the demo has ended."""
@@ -154,13 +154,15 @@ class Rig:
         return self._api
 
     def _token(self) -> str:
+        """Do as a person does: sign in, choose a password, and make a token for the programs."""
         with httpx.Client(base_url=self.url, timeout=10, follow_redirects=True) as web:
-            page = web.get("/sign-in/")
-            form = {"username": "admin", "password": self.password}
-            form["csrfmiddlewaretoken"] = re.findall(
-                r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text
-            )[0]
-            web.post("/sign-in/", data=form, headers={"Referer": self.url})
+            form = {"login": "admin", "password": self.password}
+            asked = self._send(web, "/sign-in/", form)
+            if asked.url.path == "/password/":
+                own = secrets.token_urlsafe(12)
+                form = {"old_password": self.password, "new_password1": own, "new_password2": own}
+                self._send(web, "/password/", form)
+                self.password = own
             answer = web.post(
                 "/api/v1/tokens/",
                 json={"name": "rig", "scope": "admin"},
@@ -169,6 +171,14 @@ class Rig:
             if answer.status_code != 201:
                 raise RigError(f"no token: {answer.status_code} {answer.text[:500]}")
             return str(answer.json()["token"])
+
+    def _send(self, web: httpx.Client, path: str, form: dict[str, str]) -> httpx.Response:
+        """Fill in the form of a page; return the page that follows."""
+        page = web.get(path)
+        mark = re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)[0]
+        return web.post(
+            path, data=form | {"csrfmiddlewaretoken": mark}, headers={"Referer": self.url}
+        )
 
     def pids(self) -> dict[str, int]:
         """Return the supervised processes by name."""

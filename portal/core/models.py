@@ -155,3 +155,20 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class Cached(models.Model):
+    """A row of Django's database cache: counts of tries and used codes, never a truth.
+
+    Django reads and writes it by its own statements and names the columns.
+    """
+
+    cache_key = models.CharField(max_length=255, primary_key=True)
+    value = models.TextField()
+    expires = models.DateTimeField(db_index=True)
+
+    class Meta:
+        db_table = "portal_cached"
+
+    def __str__(self) -> str:
+        return self.cache_key

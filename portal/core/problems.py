@@ -18,6 +18,8 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from portal.core import guessing
+
 #: Fields that make a row unmistakable; constraints are named after them.
 _TELLING = ("uri", "address", "uuid", "name")
 log = logging.getLogger(__name__)
@@ -87,6 +89,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         error = _conflict(error)
     if not isinstance(error, exceptions.APIException):
         return None
+    error = guessing.instead(error, context["request"], context["view"])
     set_rollback()
     answer = Response(
         _of(error), status=error.status_code, content_type=MEDIA_TYPE, headers=_headers(error)

@@ -73,7 +73,7 @@ def _greet(write: Callable[[str], object]) -> None:
         write(f"  Sign in as   admin   with the one-time password   {password}\n")
     else:
         write(
-            "  Sign in as   admin   with the password printed at the first start\n"
+            "  Sign in as   admin   with the password that you chose (or the one-time password)\n"
             f"  (forgotten: HOLDFAST_VAR={_near(settings.VAR)} "
             ".venv/bin/python manage.py reset-access admin)\n"
         )

@@ -19,6 +19,7 @@ T = TypeVar("T")
 Address = tuple[str, int]
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+ROLES = ("viewer", "operator", "admin")
 _FLAGS = {"1": True, "true": True, "yes": True, "on": True}
 _FLAGS |= {"0": False, "false": False, "no": False, "off": False}
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
@@ -175,6 +176,32 @@ def hosts_by_default(url: str) -> list[str]:
     """Return the host of the portal's address, and this machine's own names."""
     own = place(urlsplit(url).hostname or "")
     return list(dict.fromkeys([own, "127.0.0.1", "localhost", "[::1]"]))
+
+
+def issuer(text: str) -> str:
+    """Read the address of an OpenID provider; only this machine may speak without TLS."""
+    parts = _parts(text)
+    near = parts.hostname in ("127.0.0.1", "::1", "localhost")
+    if parts.scheme != "https" and not (parts.scheme == "http" and near):
+        raise ValueError("it must begin with https://: keys and names travel over it")
+    _need_host(parts)
+    if parts.query or parts.fragment:
+        raise ValueError("write the issuer's address, without ? and #")
+    return text.removesuffix("/.well-known/openid-configuration").rstrip("/")
+
+
+def roles(text: str) -> dict[str, str]:
+    """Read ``GROUP=ROLE; GROUP=ROLE``; the group ``*`` is everybody."""
+    found = {}
+    for item in filter(None, (part.strip() for part in text.split(";"))):
+        group, _, role = item.rpartition("=")
+        if not group.strip() or role.strip() not in ROLES:
+            raise ValueError(
+                f"write GROUP=ROLE; GROUP=ROLE with the roles {', '.join(ROLES)}; "
+                "the group * is everybody"
+            )
+        found[group.strip()] = role.strip()
+    return found
 
 
 def place(host: str) -> str:

@@ -108,6 +108,10 @@ LOOKS: dict[str, dict[str, tuple[str, str, str]]] = {
 
 #: First words of an event's kind -> icon and colour; the longest that fits wins.
 EVENTS = {
+    "account": ("user", "calm"),
+    "account.locked_out": ("lock", "warn"),
+    "account.reset": ("key", "warn"),
+    "account.wrong_code": ("lock", "warn"),
     "alert": ("alert-triangle", "warn"),
     "alert.confirm_reboot": ("hand-stop", "bad"),
     "alert.split_brain": ("alert-octagon", "bad"),

@@ -4,8 +4,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.forms import PasswordChangeForm
-from django.contrib.auth.views import PasswordChangeView
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import get_object_or_404, render
 
@@ -91,20 +89,6 @@ def _moves(found: Incident, lines: list[dict[str, Any]]) -> list[dict[str, Any]]
     return moves
 
 
-class NewPassword(PasswordChangeView):
-    """Lets a person change the password, and notes that it is theirs now."""
-
-    template_name = "password.html"
-    success_url = "/"
-
-    def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
-        """Take the reminder away."""
-        User.objects.filter(username=self.request.user.get_username()).update(
-            must_change_password=False
-        )
-        return super().form_valid(form)
-
-
 def _error(request: HttpRequest, status: int, code: str, text: str) -> HttpResponseBase:
     """Return an error as a problem for programs, and as a page for people."""
     if request.path.startswith("/api/"):
@@ -122,6 +106,11 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponseBase:
 def missing(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Answer 404."""
     return _error(request, 404, "not_found", "There is nothing here, or nothing you may see.")
+
+
+def too_many(request: HttpRequest) -> HttpResponseBase:
+    """Answer 429 to somebody who tries too often."""
+    return _error(request, 429, "throttled", "Too many tries. Wait some minutes, then try again.")
 
 
 def broken(request: HttpRequest) -> HttpResponseBase:

@@ -30,8 +30,8 @@ MOST_HOSTS, MOST_VMS = 12, 20
 HOST_COLUMNS = ("name", "status", "ha", "power", "guests", "seen")
 VM_COLUMNS = ("name", "state", "host", "ha", "generation", "since")
 
-#: Events that repeat what the tables beside the feed show already.
-_NOISE = ("bmc.reading", "incident.vm")
+#: Events that repeat what the tables beside the feed show already, or that are daily life.
+_NOISE = ("bmc.reading", "incident.vm", "account.signed_in", "account.signed_out")
 
 
 def head(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, Any]:

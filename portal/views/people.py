@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, render
 
 from hosts.models import Cluster, Host
 from portal.core.filtering import Filters
-from portal.core.models import ApiToken, Event, Role, RoleBinding, User
+from portal.core.models import ApiToken, Event, Role, User
 from portal.core.permissions import Scopes, scopes_of
 from portal.lib import clock
 from portal.views.access import may_see
@@ -117,10 +117,3 @@ def tokens(request: HttpRequest) -> HttpResponse:
         "now": clock.now(),
     }
     return render(request, "tokens.html", context)
-
-
-def roles_of(person: User) -> list[RoleBinding]:
-    """Return a person's roles, each with the name of what it is over."""
-    rows = list(person.roles.order_by("pk"))
-    _name_scopes(rows)
-    return rows

@@ -16,7 +16,7 @@ class Line:
         application: Any,
         path: str,
         headers: list[tuple[bytes, bytes]] | None = None,
-        user: Any = None,
+        session: Any = None,
     ) -> None:
         scope: dict[str, Any] = {
             "type": "websocket",
@@ -25,7 +25,7 @@ class Line:
             "headers": headers or [],
             "subprotocols": [],
         }
-        whole = scope | ({"user": user} if user is not None else {})
+        whole = scope | ({"session": session} if session is not None else {})
         self._line = _Communicator(application, whole)
 
     async def connect(self) -> bool:

@@ -4,25 +4,10 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.test import Client
 
 from fencing.services.confirmations import MAX_AGE
-from portal.core.models import ApiToken, Role, RoleBinding
+from portal.core.models import Role, RoleBinding
 from tests.api.conftest import Centre, add_person
-
-
-def test_access_is_reset_on_the_command_line(centre: Centre, client: Client, capsys: Any) -> None:
-    user = add_person("ann", Role.VIEWER)
-    ApiToken.objects.create(user=user)
-    call_command("reset-access", "ann")
-    password = capsys.readouterr().out.split("with   ")[1].split()[0]
-    old, new = ({"username": "ann", "password": word} for word in ("a long pass phrase", password))
-    assert client.post("/sign-in/", old).status_code == 200
-    assert client.post("/sign-in/", new).status_code == 302
-    assert "Choose your own" in client.get("/").content.decode()
-    assert not ApiToken.objects.exists()
-    with pytest.raises(CommandError, match="known are"):
-        call_command("reset-access", "anna")
 
 
 def test_a_host_is_confirmed_on_the_command_line(centre: Centre, capsys: Any) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
-from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends.base import SessionBase
 from django.test import Client
 
 from portal.asgi import application
@@ -20,9 +21,17 @@ from tests.web.line import Line
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def listener(user: Any) -> Line:
-    """Return an open page of ``user``, not connected yet."""
-    return Line(LiveConsumer.as_asgi(), "/ws/live/", user=user)
+def session_of(user: User | None) -> SessionBase:
+    """Return the session of a browser in which ``user`` is signed in (None: nobody)."""
+    browser = Client()
+    if user is not None:
+        browser.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    return browser.session
+
+
+def listener(session: SessionBase) -> Line:
+    """Return an open page of a browser, not connected yet."""
+    return Line(LiveConsumer.as_asgi(), "/ws/live/", session=session)
 
 
 async def push(kind: str, pk: int | str, event: str = "changed") -> None:
@@ -37,18 +46,22 @@ def run(work: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(work())  # type: ignore[arg-type]  # a coroutine is awaitable
 
 
-def test_a_stranger_and_somebody_without_a_role_are_turned_away(centre: Centre) -> None:
-    nobody = add_person("nobody")
+def test_strangers_people_without_a_role_and_one_time_passwords_are_turned_away(
+    centre: Centre,
+) -> None:
+    forced = add_person("new", Role.ADMIN)
+    User.objects.filter(pk=forced.pk).update(must_change_password=True)
+    sessions = [session_of(user) for user in (None, add_person("nobody"), forced)]
 
     async def work() -> None:
-        for user in (AnonymousUser(), nobody):
-            assert not await listener(user).connect()
+        for session in sessions:
+            assert not await listener(session).connect()
 
     run(work)
 
 
 def test_changes_travel_together_and_each_only_once(centre: Centre) -> None:
-    viewer = add_person("vera", Role.VIEWER)
+    viewer = session_of(add_person("vera", Role.VIEWER))
 
     async def work() -> None:
         line = listener(viewer)
@@ -71,7 +84,7 @@ def test_changes_travel_together_and_each_only_once(centre: Centre) -> None:
 
 
 def test_a_narrow_role_hears_only_of_its_own(centre: Centre) -> None:
-    narrow = add_person("narrow", Role.VIEWER, "host", centre.node1.pk)
+    narrow = session_of(add_person("narrow", Role.VIEWER, "host", centre.node1.pk))
 
     async def work() -> None:
         line = listener(narrow)
@@ -92,14 +105,39 @@ def test_a_narrow_role_hears_only_of_its_own(centre: Centre) -> None:
     run(work)
 
 
-def test_whoever_loses_every_role_is_signed_out(centre: Centre) -> None:
-    viewer = add_person("vera", Role.VIEWER)
+def _disable(user: User, session: SessionBase) -> None:
+    User.objects.filter(pk=user.pk).update(is_active=False)
+
+
+def _take_roles(user: User, session: SessionBase) -> None:
+    RoleBinding.objects.filter(user=user).delete()
+
+
+def _change_password(user: User, session: SessionBase) -> None:
+    user.set_password("another pass phrase")
+    user.save()
+
+
+def _revoke(user: User, session: SessionBase) -> None:
+    session.delete()
+
+
+@pytest.mark.parametrize("what", [_disable, _take_roles, _change_password, _revoke])
+@pytest.mark.parametrize("by", ["change", "ping"])
+def test_who_may_no_longer_listen_is_told_nothing_more(
+    what: Callable[[User, SessionBase], None], by: str, centre: Centre
+) -> None:
+    user = add_person("vera", Role.VIEWER)
+    session = session_of(user)
 
     async def work() -> None:
-        line = listener(viewer)
+        line = listener(session)
         assert await line.connect()
-        await RoleBinding.objects.all().adelete()
-        await push("host", centre.node1.pk)
+        await sync_to_async(what)(user, session)
+        if by == "change":
+            await push("host", centre.node1.pk)
+        else:
+            await line.say(text='{"type": "ping"}')
         assert await line.hear_close() == SIGNED_OUT
 
     run(work)
@@ -119,7 +157,7 @@ NONSENSE: list[tuple[dict[str, Any], int]] = [
 def test_nonsense_ends_the_line_with_a_code_and_no_exception(
     frame: dict[str, Any], code: int, centre: Centre, caplog: pytest.LogCaptureFixture
 ) -> None:
-    viewer = add_person("vera", Role.VIEWER)
+    viewer = session_of(add_person("vera", Role.VIEWER))
 
     async def work() -> None:
         line = listener(viewer)
@@ -133,7 +171,7 @@ def test_nonsense_ends_the_line_with_a_code_and_no_exception(
 
 
 def test_a_ping_is_answered(centre: Centre) -> None:
-    viewer = add_person("vera", Role.VIEWER)
+    viewer = session_of(add_person("vera", Role.VIEWER))
 
     async def work() -> None:
         line = listener(viewer)

@@ -39,7 +39,7 @@ def test_a_stranger_is_sent_to_the_sign_in_page(path: str, centre: Centre, clien
 
 def test_a_person_signs_in_and_out(centre: Centre, client: Client) -> None:
     add_person("ann", Role.VIEWER)
-    form = {"username": "ann", "password": "a long pass phrase"}
+    form = {"login": "ann", "password": "a long pass phrase"}
     assert client.post("/sign-in/", form)["Location"] == "/"
     assert client.get("/").status_code == 200
     assert client.get("/sign-out/").status_code == 405
@@ -51,13 +51,13 @@ def test_a_wrong_password_is_told_and_after_eight_the_door_is_shut(
     centre: Centre, client: Client
 ) -> None:
     add_person("ann", Role.VIEWER)
-    wrong = {"username": "ann", "password": "no"}
+    wrong = {"login": "ann", "password": "no"}
     assert b"Name or password is wrong" in client.post("/sign-in/", wrong).content
     for _ in range(8):
         last = client.post("/sign-in/", wrong)
     assert last.status_code == 429
     assert b"reset-access" in last.content
-    right = {"username": "ann", "password": "a long pass phrase"}
+    right = {"login": "ann", "password": "a long pass phrase"}
     assert client.post("/sign-in/", right).status_code == 429
 
 
@@ -205,7 +205,7 @@ def test_errors_look_like_pages_for_people_and_problems_for_programs(viewer: Cli
 
 def test_a_form_without_its_token_is_refused_kindly(centre: Centre) -> None:
     client = Client(enforce_csrf_checks=True)
-    answer = client.post("/sign-in/", {"username": "a", "password": "b"})
+    answer = client.post("/sign-in/", {"login": "a", "password": "b"})
     assert answer.status_code == 403
     assert b"reload the page" in answer.content
 
