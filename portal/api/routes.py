@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 from fencing.api.hosts import ClusterViewSet, HostViewSet, VmViewSet
 from fencing.api.incidents import AlertViewSet, EventViewSet, IncidentViewSet
 from fencing.api.power import ControllerViewSet
+from portal.api.notifications import DeliveryViewSet, TargetViewSet
 from portal.api.operations import OperationViewSet
 from portal.api.tokens import TokenViewSet
 from vms.api import ProofViewSet, RunViewSet
@@ -23,6 +24,8 @@ router.register("incidents", IncidentViewSet, basename="incident")
 router.register("alerts", AlertViewSet, basename="alert")
 router.register("events", EventViewSet, basename="event")
 router.register("operations", OperationViewSet, basename="operation")
+router.register("notification-targets", TargetViewSet, basename="notification-target")
+router.register("deliveries", DeliveryViewSet, basename="delivery")
 router.register("tokens", TokenViewSet, basename="token")
 
 # The one page that needs inline style: the documentation's own.
