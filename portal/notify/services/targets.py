@@ -12,7 +12,6 @@ from portal.core.services import record_event
 from portal.lib import ids
 from portal.lib.live import announce_on_commit
 from portal.lib.queue import wake_on_commit
-from portal.notify.selectors import newest_event
 from portal.notify.services.failing import refresh_alert, take_turn
 
 DELIVER = "notify.deliver"
@@ -23,17 +22,18 @@ class NotAgain(Exception):
     """A delivery that is not sent again: the text says why."""
 
 
-def _note(kind: str, row: NotificationTarget, words: str, actor: str, now: datetime) -> None:
-    """Write down what a person did; never an address, which may hold a token."""
-    text = f"notification target {row.name} {words}"
-    record_event(f"notification.{kind}", text, now=now, actor=actor, evidence={"target": row.pk})
+def _note(kind: str, row: NotificationTarget, words: str, actor: str, now: datetime) -> int:
+    """Write down what a person did, never an address, which may hold a token; return the event."""
+    text, about = f"notification target {row.name} {words}", {"target": row.pk}
+    return record_event(f"notification.{kind}", text, now=now, actor=actor, evidence=about).pk
 
 
 @transaction.atomic
 def add(fields: dict[str, Any], *, actor: str, now: datetime) -> NotificationTarget:
     """Enter a target; it is told of what happens from now on."""
-    row = NotificationTarget.objects.create(seen_event=newest_event(), **fields)
-    _note("target_added", row, f"was added: {row.what} by {row.kind}", actor, now)
+    row = NotificationTarget.objects.create(**fields)
+    row.seen_event = _note("target_added", row, f"was added: {row.what} by {row.kind}", actor, now)
+    row.save(update_fields=["seen_event"])
     announce_on_commit(LIVE_KIND, row.pk, "added")
     return row
 
@@ -48,16 +48,15 @@ def edit(row: NotificationTarget, changes: dict[str, Any], *, actor: str, now: d
     was_enabled = row.enabled
     edits.edit(row, LIVE_KIND, changes)
     rows = NotificationTarget.objects.filter(pk=row.pk)
-    if row.enabled and not was_enabled:
-        rows.update(seen_event=newest_event())
     if was_enabled and not row.enabled:
         waiting = row.deliveries.filter(state__in=OPEN_STATES).exclude(event=0)
         _end(waiting, now, "the target was switched off")
     rows.update(failures=0, resting_until=None, error_text="", error_cure="")
     row.deliveries.filter(state=OperationState.WAITING).update(due_at=now)
-    _note(
-        "target_edited", row, f"was changed: {', '.join(sorted(changes)) or 'nothing'}", actor, now
-    )
+    names = ", ".join(sorted(changes)) or "nothing"
+    event = _note("target_edited", row, f"was changed: {names}", actor, now)
+    if row.enabled and not was_enabled:
+        rows.update(seen_event=event)
     refresh_alert(now)
     wake_on_commit(DELIVER, row.pk)
 
