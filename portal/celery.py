@@ -43,6 +43,7 @@ app.conf.update(
         # Each finds due rows by itself; a cycle that runs twice changes nothing.
         "sweep": {"task": "portal.sweep", "schedule": 1.0, "options": {"expires": 2}},
         "notify": {"task": "notify.sweep", "schedule": 1.0, "options": {"expires": 2}},
+        "tidy": {"task": "notify.tidy", "schedule": 3600.0, "options": {"expires": 60}},
     },
     beat_max_loop_interval=1,
     enable_utc=True,

@@ -212,7 +212,7 @@ class Delivery(models.Model):
     version = models.IntegerField(default=0)
     attempts = models.IntegerField(default=0)
     at = models.DateTimeField()
-    due_at = models.DateTimeField(db_index=True)
+    due_at = models.DateTimeField()
     tried_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     http_status = models.IntegerField(null=True)
@@ -227,7 +227,10 @@ class Delivery(models.Model):
                 name="one_delivery_per_target_and_event",
             )
         ]
-        indexes: ClassVar = [models.Index(fields=["target", "state", "due_at"])]
+        indexes: ClassVar = [
+            models.Index(fields=["state", "due_at"], name="deliveries_by_due"),
+            models.Index(fields=["target", "tried_at"], name="deliveries_by_try"),
+        ]
 
     def __str__(self) -> str:
         return f"event {self.event} to {self.target_id} ({self.state})"

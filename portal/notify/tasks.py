@@ -16,9 +16,14 @@ def sweep() -> None:
     """Enter what is new, and wake every target that has something to be sent."""
     now = clock.now()
     collect(now)
-    forget_old(now)
     for target_id in due_targets(now):
         wake(DELIVER, target_id)
+
+
+@shared_task(name="notify.tidy", ignore_result=True)
+def tidy() -> None:
+    """Remove what is too old from the log of deliveries."""
+    forget_old(clock.now())
 
 
 @shared_task(name=DELIVER, ignore_result=True)

@@ -1,11 +1,14 @@
 """Webhooks to receivers that are slow, huge, elsewhere, or not what they seem."""
 
+import re
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from portal.notify import webhook
 from portal.notify.domain import pace
@@ -35,6 +38,21 @@ def test_the_signature_covers_time_and_body(receiver: Receiver) -> None:
     assert call.headers["X-Holdfast-Signature"].startswith("t=1767268800,v1=")
     call.body += b" "
     assert not call.is_signed()
+
+
+def test_the_example_of_the_documents_accepts_it_and_nothing_else(receiver: Receiver) -> None:
+    text = (settings.BASE_DIR / "docs" / "notifications.md").read_text()
+    example: dict[str, Any] = {}
+    exec(re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0], example)  # noqa: S102 - what a reader would copy
+    check = example["is_from_holdfast"]
+    now = int(time.time())
+    for at in (now, now - 400):
+        webhook.post(receiver.url, SECRET, b"{}", "message-1", at)
+    fresh, old = (call.headers["X-Holdfast-Signature"] for call in receiver.calls)
+    assert check(SECRET, fresh, b"{}")
+    assert not check(SECRET, fresh, b"{} ")
+    assert not check("another secret", fresh, b"{}")
+    assert not check(SECRET, old, b"{}")
 
 
 def test_the_name_stays_in_the_host_header_while_the_address_is_pinned(receiver: Receiver) -> None:
