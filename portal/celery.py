@@ -35,14 +35,18 @@ app.conf.update(
         "vms.*": {"queue": "ha"},
         "fencing.advance": {"queue": "fence"},
         "fencing.*": {"queue": "ha"},
+        # Notifications: a receiver that is slow never delays the rest.
+        "notify.*": {"queue": "default"},
         "portal.*": {"queue": "ha"},
     },
     beat_schedule={
         # Each finds due rows by itself; a cycle that runs twice changes nothing.
         "sweep": {"task": "portal.sweep", "schedule": 1.0, "options": {"expires": 2}},
+        "notify": {"task": "notify.sweep", "schedule": 1.0, "options": {"expires": 2}},
+        "tidy": {"task": "notify.tidy", "schedule": 3600.0, "options": {"expires": 60}},
     },
     beat_max_loop_interval=1,
     enable_utc=True,
     timezone="UTC",
 )
-app.autodiscover_tasks(["hosts", "vms", "fencing", "portal"])
+app.autodiscover_tasks(["hosts", "vms", "fencing", "portal", "portal.notify"])

@@ -42,6 +42,14 @@ ALLOWED_HOSTS = setting(
 )
 ENGINE_NAME = setting("HOLDFAST_ENGINE", starting.engine, "engine1")
 
+#: Where notifications by mail are handed in; None: this portal sends no mail.
+MAIL_SERVER: dict[str, Any] | None = setting(
+    "HOLDFAST_SMTP_URL", starting.mail_server, None, secret=True
+)
+MAIL_FROM = setting(
+    "HOLDFAST_MAIL_FROM", starting.mail_address, starting.mail_address_by_default(BASE_URL)
+)
+
 HTTPS = BASE_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
@@ -257,5 +265,8 @@ LOGGING = {
         "axes": {"level": "WARNING"},
         "celery": {"level": "WARNING"},
         "uvicorn.access": {"level": "WARNING"},
+        # It logs whole addresses, and that of a webhook may hold a token.
+        "httpx": {"level": "WARNING"},
+        "httpcore": {"level": "WARNING"},
     },
 }

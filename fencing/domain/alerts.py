@@ -26,6 +26,7 @@ class AlertKind(StrEnum):
     VM_OUT_OF_SIGHT = "vm_out_of_sight"  # neither running nor provably off
     BOOT_OVERDUE = "boot_overdue"
     STAYS_OFF = "stays_off"  # switched on as often as policy allows
+    NOTIFICATION_FAILING = "notification_failing"  # somebody is not told of what happens here
 
 
 CURE: dict[AlertKind, str] = {
@@ -81,5 +82,9 @@ CURE: dict[AlertKind, str] = {
     AlertKind.BOOT_OVERDUE: "It was powered on and does not answer. Look at its console.",
     AlertKind.STAYS_OFF: (
         "It went off again after each power-on. Find out why, then switch it on by hand."
+    ),
+    AlertKind.NOTIFICATION_FAILING: (
+        "Read why in the log of deliveries, repair the receiver or correct the target, then "
+        "test it; what was not delivered can be sent again from the log."
     ),
 }

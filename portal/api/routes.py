@@ -11,6 +11,7 @@ from fencing.api.policy import GlobalPolicyView, PolicyView
 from fencing.api.power import ControllerViewSet
 from portal.api.bindings import BindingViewSet
 from portal.api.engines import EngineViewSet
+from portal.api.notifications import DeliveryViewSet, TargetViewSet
 from portal.api.operations import OperationViewSet
 from portal.api.tokens import TokenViewSet
 from portal.api.users import UserViewSet
@@ -30,6 +31,8 @@ router.register("operations", OperationViewSet, basename="operation")
 router.register("engines", EngineViewSet, basename="engine")
 router.register("users", UserViewSet, basename="user")
 router.register("role-bindings", BindingViewSet, basename="role-binding")
+router.register("notification-targets", TargetViewSet, basename="notification-target")
+router.register("deliveries", DeliveryViewSet, basename="delivery")
 router.register("tokens", TokenViewSet, basename="token")
 
 # The one page that needs inline style: the documentation's own.

@@ -4,7 +4,11 @@ from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.db.models.functions import Lower
 from knox.models import AbstractAuthToken
+
+from portal.lib.db import SecretField
+from portal.lib.told import Channel, Told
 
 
 class User(AbstractUser):
@@ -172,3 +176,80 @@ class Cached(models.Model):
 
     def __str__(self) -> str:
         return self.cache_key
+
+
+class NotificationTarget(models.Model):
+    """Somebody, or a program, that is told of events; nothing older than the row is told.
+
+    ``version`` covers what people edit.  ``seen_event`` moves in the transaction that
+    enters the deliveries, so no event is lost or told twice.
+    """
+
+    name = models.CharField(max_length=100)
+    kind = models.CharField(max_length=10, choices=[(kind, kind) for kind in Channel])
+    address = models.CharField(max_length=500)
+    secret = SecretField(blank=True)
+    enabled = models.BooleanField(default=True)
+    what = models.CharField(
+        max_length=12, choices=[(what, what) for what in Told], default=Told.FENCES
+    )
+    cluster = models.BigIntegerField(default=0)
+    version = models.IntegerField(default=1)
+
+    seen_event = models.BigIntegerField(default=0)
+    failures = models.IntegerField(default=0)
+    resting_until = models.DateTimeField(null=True)
+    tried_at = models.DateTimeField(null=True)
+    delivered_at = models.DateTimeField(null=True)
+    error_text = models.TextField(blank=True)
+    error_cure = models.TextField(blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(Lower("name"), name="one_notification_target_per_name")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Delivery(models.Model):
+    """One event for one target (event 0: a test), and what came of it.
+
+    The first claim puts what is due into one ``message``, which is then tried, doubled
+    and given up as a whole under the same id.  While ``acting``, ``due_at`` is when the
+    claim counts as lost.
+    """
+
+    target = models.ForeignKey(NotificationTarget, models.CASCADE, related_name="deliveries")
+    event = models.BigIntegerField(default=0)
+    urgent = models.BooleanField(default=False)
+    message = models.CharField(max_length=36, blank=True, db_index=True)
+    state = models.CharField(
+        max_length=10, choices=OperationState.choices, default=OperationState.REQUESTED
+    )
+    version = models.IntegerField(default=0)
+    attempts = models.IntegerField(default=0)
+    at = models.DateTimeField()
+    due_at = models.DateTimeField()
+    tried_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    http_status = models.IntegerField(null=True)
+    error_text = models.TextField(blank=True)
+    error_cure = models.TextField(blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["target", "event"],
+                condition=models.Q(event__gt=0),
+                name="one_delivery_per_target_and_event",
+            )
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["state", "due_at"], name="deliveries_by_due"),
+            models.Index(fields=["target", "tried_at"], name="deliveries_by_try"),
+        ]
+
+    def __str__(self) -> str:
+        return f"event {self.event} to {self.target_id} ({self.state})"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import environ
 
@@ -220,6 +220,40 @@ def redis_url(text: str) -> str:
     else:
         raise ValueError("it must begin with redis://, rediss:// or unix:///")
     return text
+
+
+def mail_server(text: str) -> dict[str, Any]:
+    """Read where mails are handed in; return the arguments of Django's SMTP backend."""
+    parts = _parts(text)
+    usual = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
+    if parts.scheme not in usual:
+        raise ValueError("it must begin with smtp://, smtp+tls:// (STARTTLS) or smtps://")
+    _need_host(parts)
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError("end it after host and port: smtp+tls://USER:PASSWORD@HOST:587")
+    return {
+        "host": parts.hostname,
+        "port": parts.port or usual[parts.scheme],
+        "username": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "use_tls": parts.scheme == "smtp+tls",
+        "use_ssl": parts.scheme == "smtps",
+    }
+
+
+def mail_address(text: str) -> str:
+    """Read the address that mails come from."""
+    if not re.fullmatch(r"[^@\s<>,;:\"]{1,64}@(?:[A-Za-z0-9.-]{1,255}|\[[0-9A-Za-z:.]+\])", text):
+        raise ValueError("write one plain address, such as holdfast@example.org")
+    return text
+
+
+def mail_address_by_default(url: str) -> str:
+    """Return a sender of mails at the portal's own host."""
+    host = urlsplit(url).hostname or "localhost"
+    literal = f"IPv6:{host}" if ":" in host else host
+    is_number = ":" in host or host.replace(".", "").isdigit()
+    return f"holdfast@[{literal}]" if is_number else f"holdfast@{host}"
 
 
 def database(text: str) -> dict[str, Any]:

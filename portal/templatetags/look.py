@@ -130,6 +130,8 @@ EVENTS = {
     "incident": ("flame", "bad"),
     "incident.closed": ("check", "good"),
     "incident.vm": ("clock", "calm"),
+    "notification": ("bell", "calm"),
+    "notification.failing": ("bell", "warn"),
     "run.proof": ("shield-lock", "good"),
     "vm": ("device-desktop", "calm"),
     "vm.running": ("player-play", "good"),

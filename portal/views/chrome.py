@@ -44,6 +44,7 @@ WAYS: dict[str, tuple[Way, ...]] = {
     ),
     "Administration": (
         Way("global-policy", "adjustments", "Policy"),
+        Way("notifications", "bell", "Notifications", Role.ADMIN),
         Way("users", "users", "Users and roles", Role.ADMIN),
         Way("tokens", "key", "API tokens"),
         Way("docs", "code", "API"),

@@ -207,3 +207,27 @@ def test_the_channel_checks_session_and_origin(
             await line.leave()
 
     run(work)
+
+
+def test_notifications_are_pushed_to_administrators_of_everything_alone(centre: Centre) -> None:
+    people = [
+        add_person("vera", Role.VIEWER),
+        add_person("clara", Role.ADMIN, "cluster", centre.cluster.pk),
+        add_person("ann", Role.ADMIN),
+    ]
+
+    async def work() -> None:
+        for person in people:
+            line = listener(person)
+            assert await line.connect()
+            for pk in (0, 7):
+                await push("delivery", pk)
+            await push("notification-target", 1)
+            await push("host", centre.node1.pk)
+            told = {(one["type"], one["id"]) for one in (await line.hear())["changes"]}
+            every = {("delivery", 0), ("delivery", 7), ("notification-target", 1)}
+            hears = every if person.username == "ann" else set()
+            assert told == hears | {("host", centre.node1.pk)}
+            await line.leave()
+
+    run(work)

@@ -1,0 +1,1 @@
+"""Notifications: events told by e-mail and webhook, off the path of high availability."""

@@ -1,0 +1,1 @@
+"""Writing down who is told what: short transactions, nothing is sent here."""
