@@ -34,7 +34,7 @@ class ClusterSerializer(Strict, serializers.ModelSerializer[Cluster]):
 
     class Meta:
         model = Cluster
-        fields = ("id", "name", "mode", "policy", "version")
+        fields: ClassVar[Any] = ("id", "name", "mode", "policy", "version")
         read_only_fields = ("mode", "version")
         extra_kwargs: ClassVar[Any] = {
             "name": {"validators": [readable, OneName(Cluster.objects.all(), "cluster")]}

@@ -34,12 +34,14 @@ app.conf.update(
         "hosts.*": {"queue": "ha"},
         "vms.*": {"queue": "ha"},
         "fencing.advance": {"queue": "fence"},
+        "fencing.capacity": {"queue": "default"},
         "fencing.*": {"queue": "ha"},
         "portal.*": {"queue": "ha"},
     },
     beat_schedule={
         # Each finds due rows by itself; a cycle that runs twice changes nothing.
         "sweep": {"task": "portal.sweep", "schedule": 1.0, "options": {"expires": 2}},
+        "capacity": {"task": "portal.capacity", "schedule": 30.0, "options": {"expires": 30}},
     },
     beat_max_loop_interval=1,
     enable_utc=True,
