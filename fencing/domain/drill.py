@@ -32,6 +32,7 @@ class Obstacle:
 
     text: str
     cure: str
+    silence: bool = False  # what the drill itself brings about
 
 
 _ONCE_MORE = "Wait until it has ended, then ask again."
@@ -62,7 +63,7 @@ def _silence(host: HostFacts, policy: Policy, now: datetime) -> Obstacle | None:
     patience = timedelta(seconds=max(10, 2 * policy.poll + policy.connect_deadline))
     if host.last_seen is None or now - host.last_seen > patience:
         text = f"{host.name} does not answer: nobody could tell whether it comes back"
-        return Obstacle(text, "Repair its connection first.")
+        return Obstacle(text, "Repair its connection first.", silence=True)
     return None
 
 

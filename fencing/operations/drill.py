@@ -17,6 +17,7 @@ from fencing.operations.reading import gap_left, levels, read_all
 from fencing.operations.switching import TRIES, send_on
 from fencing.selectors import policy_of
 from fencing.services import drills, fences
+from fencing.services.drills import Failure
 from hosts.models import Host
 from hosts.services import work
 from portal.lib import clock
@@ -42,8 +43,8 @@ def advance_drill(op: FenceOperation) -> None:
         if step is DrillStep.ON:
             drills.stays_off(op, host, text, clock.now())
         else:
-            cure = "Add its BMC under power controllers."
-            drills.spoiled(op, host, "no_bmc", text, cure, now=clock.now())
+            failure = Failure("no_bmc", text, "Add its BMC under power controllers.")
+            drills.spoiled(op, host, failure, now=clock.now())
         return
     _STEPS[step](op, host, members, policy)
 
@@ -89,6 +90,9 @@ def _off(op: FenceOperation, host: Host, members: Controllers, policy: Policy) -
 
 
 def _read(op: FenceOperation, host: Host, members: Controllers, policy: Policy) -> None:
+    if drills.answered_since_off(op, host):
+        drills.lied(op, host, "its BMC says off while it answers", now=clock.now())
+        return
     answers = read_all(members, policy.bmc_deadline)
     following = after_answers(op, FenceStep.READ, answers, policy)
     now = clock.now()
@@ -138,7 +142,7 @@ def _last(op: FenceOperation, host: Host, members: Controllers, policy: Policy) 
             return
         text = "it is back, and its BMC gives no usable answer since"
         cure = "Test its BMC: it may not fence it the next time."
-        drills.failed(op, host, "no_answer", text, cure, now=now)
+        drills.spoiled(op, host, Failure("no_answer", text, cure), now=now)
     else:
         work.wait(op, now, policy.off_read_gap, "its BMC does not say on yet")
 
@@ -146,7 +150,8 @@ def _last(op: FenceOperation, host: Host, members: Controllers, policy: Policy) 
 def _spoil(op: FenceOperation, host: Host, following: Next) -> None:
     outcome = following.failed or FenceOutcome.TIMED_OUT
     cure = _CURES.get(outcome, "Look at the BMC.")
-    drills.spoiled(op, host, str(outcome), following.text, cure, now=clock.now())
+    failure = Failure(str(outcome), following.text, cure)
+    drills.spoiled(op, host, failure, now=clock.now())
 
 
 _STEPS: dict[DrillStep, Callable[[FenceOperation, Host, Controllers, Policy], None]] = {

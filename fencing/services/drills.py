@@ -4,6 +4,7 @@ The host stays in maintenance all the while: its silence is nobody's emergency, 
 and no HA state is touched.  Only BMC readings and the operation itself change.
 """
 
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,9 +13,11 @@ from django.db import transaction
 from fencing.domain.alerts import AlertKind
 from fencing.domain.drill import Back, DrillStep, Obstacle, came_back, obstacle, report
 from fencing.domain.policy import Policy
+from fencing.domain.power import PowerState
 from fencing.models import FenceOperation
 from fencing.selectors import cluster_facts, drill_is_open
 from fencing.services import incidents, power, trust
+from fencing.services.fences import commanded_at
 from fencing.services.inventory import NotAllowed
 from hosts.domain.states import Wanted
 from hosts.models import Cluster, Host, HostOperation
@@ -24,6 +27,16 @@ from portal.core.models import OPEN_STATES, OperationState
 from portal.core.services import record_event
 
 KIND = "drill"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a drill failed, and what a person must do; ``lied``: its BMC said what was not so."""
+
+    code: str
+    text: str
+    cure: str
+    lied: bool = False
 
 
 def _obstacle(host: Host, now: datetime) -> Obstacle | None:
@@ -72,7 +85,7 @@ def why_not(op: FenceOperation, now: datetime) -> str:
     if not mine.exists():
         return "withdrawn before the command"
     found = _obstacle(host, now)
-    if found is None or (op.data.get("sent") and "does not answer" in found.text):
+    if found is None or (op.data.get("sent") and found.silence):
         return ""
     return found.text
 
@@ -103,29 +116,32 @@ def note_sent(op: FenceOperation) -> None:
 
 
 @transaction.atomic
-def spoiled(
-    op: FenceOperation, host: Host, code: str, text: str, cure: str, *, now: datetime
-) -> None:
+def spoiled(op: FenceOperation, host: Host, failure: Failure, *, now: datetime) -> None:
     """A step failed: switch the host on again if its power may be off, then end as failed."""
-    if not op.data.get("sent"):
-        failed(op, host, code, text, cure, now=now)
+    if not op.data.get("sent") or op.step in (DrillStep.BOOT, DrillStep.LAST):
+        _end(op, host, now, failure)
         return
-    op.data = op.data | {"failure": {"code": code, "text": text, "cure": cure}}
-    carry_on(op, host, DrillStep.ON, text, pause_s=0, now=now)
+    op.data = op.data | {"failure": asdict(failure)}
+    carry_on(op, host, DrillStep.ON, failure.text, pause_s=0, now=now)
 
 
-@transaction.atomic
 def lied(op: FenceOperation, host: Host, text: str, *, now: datetime) -> None:
-    """The BMC said off while the host lived on: it is believed no longer."""
+    """The BMC said off while the host lived on: it is believed no longer, once all is on again."""
+    cure = "Correct the address of its BMC and test it again: it proves nothing until then."
+    spoiled(op, host, Failure("contradiction", text, cure, lied=True), now=now)
+
+
+def _distrust(host: Host, text: str, now: datetime) -> None:
     level = min(host.controllers.values_list("level", flat=True), default=0)
     for pk in host.controllers.filter(level=level).values_list("pk", flat=True):
         trust.distrust(pk, text, now)
     incidents.raise_alert(AlertKind.CONTRADICTION, host.pk, 0, text, now)
-    cure = "Correct the address of its BMC and test it again: it proves nothing until then."
-    if op.step in (DrillStep.BOOT, DrillStep.LAST):
-        failed(op, host, "contradiction", text, cure, now=now)
-    else:
-        spoiled(op, host, "contradiction", text, cure, now=now)
+
+
+def answered_since_off(op: FenceOperation, host: Host) -> bool:
+    """Whether libvirt answered a look that was sent after the BMC had said off."""
+    said = host.controllers.filter(state=PowerState.OFF, asked_at__gt=commanded_at(op))
+    return host.last_seen is not None and said.filter(answered_at__lt=host.last_seen).exists()
 
 
 def was_off(host: Host, policy: Policy) -> bool:
@@ -136,9 +152,9 @@ def was_off(host: Host, policy: Policy) -> bool:
 @transaction.atomic
 def switched_on(op: FenceOperation, host: Host, policy: Policy, now: datetime) -> None:
     """The BMC accepted on: wait for the boot, or end what has failed before."""
-    failure = op.data.get("failure")
-    if failure:
-        if _end(op, host, now, failure, "; it is switched on again"):
+    failure = _failure(op)
+    if failure is not None:
+        if _end(op, host, now, replace(failure, text=f"{failure.text}; it is switched on again")):
             power.forget_readings(host.pk)
         return
     until = now + timedelta(seconds=policy.boot_wait)
@@ -150,13 +166,17 @@ def switched_on(op: FenceOperation, host: Host, policy: Policy, now: datetime) -
         looks.hasten(host.pk, now)
 
 
-@transaction.atomic
+def _failure(op: FenceOperation) -> Failure | None:
+    """Return what had failed before the host was to be switched on again, if anything had."""
+    return Failure(**op.data["failure"]) if "failure" in op.data else None
+
+
 def stays_off(op: FenceOperation, host: Host, text: str, now: datetime) -> None:
     """No controller takes *on*."""
-    failed = op.data.get("failure", {}).get("text", "")
-    told = f"{failed}; " if failed else ""
+    before = _failure(op)
+    told = f"{before.text}; it stays off: {text}" if before else f"it stays off: {text}"
     cure = "Switch it on by hand, then test its BMC."
-    failed(op, host, "no_power", f"{told}it stays off: {text}", cure, now=now)
+    _end(op, host, now, Failure("no_power", told, cure, lied=before is not None and before.lied))
 
 
 @transaction.atomic
@@ -175,7 +195,7 @@ def look_for(op: FenceOperation, host: Host, policy: Policy, now: datetime) -> N
     elif is_late(op, now):
         text = f"no answer {policy.boot_wait:g} s after it was powered on"
         cure = "Look at its console, and at its connection."
-        failed(op, host, "no_boot", text, cure, now=now)
+        spoiled(op, host, Failure("no_boot", text, cure), now=now)
     else:
         looks.hasten(host.pk, now)
         work.wait(op, now, policy.poll, "no answer yet")
@@ -193,44 +213,38 @@ def passed(op: FenceOperation, host: Host, now: datetime) -> None:
     _end(op, host, now, None)
 
 
-def failed(
-    op: FenceOperation, host: Host, code: str, text: str, cure: str, *, now: datetime
-) -> None:
-    """End the drill: the host is on, and something was not as it should be."""
-    _end(op, host, now, {"code": code, "text": text, "cure": cure})
-
-
 @transaction.atomic
 def called_off(op: FenceOperation, host: Host, text: str, now: datetime) -> None:
     """Something forbids cutting the power: nothing is sent, or what was cut comes back."""
     if op.data.get("sent"):
         cure = "Run the drill again when that is over."
-        spoiled(op, host, "interrupted", text, cure, now=now)
+        spoiled(op, host, Failure("interrupted", text, cure), now=now)
     elif work.finish(op, now, OperationState.CANCELLED, text, cure="Nothing was switched."):
         _tell("drill.cancelled", f"fire drill of {host.name} was called off: {text}", host, now)
 
 
-def _end(
-    op: FenceOperation, host: Host, now: datetime, failure: dict[str, str] | None, more: str = ""
-) -> bool:
+@transaction.atomic
+def _end(op: FenceOperation, host: Host, now: datetime, failure: Failure | None) -> bool:
     """Write the result down, once."""
     marks = [(step, datetime.fromisoformat(at)) for step, at in op.data.get("marks", [])]
     result = report(marks, op.requested_at, now, passed=failure is None)
-    text = f"failed: {failure['text']}{more}" if failure else "passed"
+    words = f"failed: {failure.text}" if failure else "passed"
+    told = f"{words}, after {result['seconds']:.1f} s"
     changes: dict[str, Any] = {"state": OperationState.DONE}
-    if failure:
+    if failure is not None:
         changes = {
             "state": OperationState.FAILED,
-            "error_code": failure["code"],
-            "error_text": failure["text"] + more,
-            "error_cure": failure["cure"],
+            "error_code": failure.code,
+            "error_text": failure.text,
+            "error_cure": failure.cure,
         }
-    told = f"{text}, after {result['seconds']:.1f} s"
     if not work.record(op, now, step_text=told, data=op.data | {"result": result}, **changes):
         return False
+    if failure is not None and failure.lied:
+        _distrust(host, failure.text, now)
     kind = "drill.failed" if failure else "drill.passed"
-    text = f"fire drill of {host.name} {told}"
-    _tell(kind, text, host, now, actor=op.requested_by.removeprefix("user:"), evidence=result)
+    actor = op.requested_by.removeprefix("user:")
+    _tell(kind, f"fire drill of {host.name} {told}", host, now, actor=actor, evidence=result)
     return True
 
 

@@ -9,6 +9,7 @@ from fencing.api.hosts import ClusterViewSet, HostViewSet, VmViewSet
 from fencing.api.incidents import AlertViewSet, EventViewSet, IncidentViewSet
 from fencing.api.power import ControllerViewSet
 from portal.api.operations import OperationViewSet
+from portal.api.self_check import SelfCheckView
 from portal.api.tokens import TokenViewSet
 from vms.api import ProofViewSet, RunViewSet
 
@@ -31,6 +32,7 @@ _docs = csp_update({"style-src": ["'unsafe-inline'"]})(
 )
 
 urlpatterns = [
+    path("v1/self-check/", SelfCheckView.as_view(), name="self-check"),
     path("v1/", include(router.urls)),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", _docs, name="docs"),
