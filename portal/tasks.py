@@ -37,6 +37,8 @@ def take_over(sender: Any, **_: object) -> None:
     elif queue == "poll":
         Host.objects.update(look_due_at=now)
         set_hint(lambda host_id: wake(LOOK, host_id, 1))
+    elif queue == "default":
+        check_capacities()  # beat counts its 30 s from its own start
 
 
 @shared_task(name="portal.sweep", ignore_result=True)

@@ -178,7 +178,7 @@ def test_a_key_file_that_others_may_read_is_seen(
 def test_a_disk_that_is_full_or_nearly_so_is_seen(
     free: int, state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
     assert machine.disk(clock.now()).state == state
 
 

@@ -94,7 +94,7 @@ def clusters(draw: st.DrawFn) -> ClusterFacts:
 
 def plainly(facts: ClusterFacts) -> dict[str, list[str]]:
     """The same, asking every host about every VM."""
-    found = {}
+    found: dict[str, list[str]] = {}
     for item in facts.hosts:
         free = {room.host: room for room in rooms(facts) if room.host != item.pk}
         found[item.name] = []

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 
@@ -96,3 +97,8 @@ def test_beat_has_every_cluster_checked_in_the_worker_that_nothing_urgent_needs(
     assert app.amqp.router.route({}, check_capacity.name)["queue"].name == "default"
     check_capacity(world.cluster.pk)
     assert known(world).ok is True
+
+
+def test_a_worker_that_starts_does_not_wait_for_beat_s_first_half_minute(world: World) -> None:
+    tasks.take_over(SimpleNamespace(hostname="default@engine1"))
+    assert (check_capacity.name, (world.cluster.pk,), None) in world.queue.sent
