@@ -11,7 +11,7 @@ from django.db.models.functions import Coalesce
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import Identity
 from fencing.domain.power import FenceOutcome, PowerProblem, PowerState
-from hosts.models import Host, choices
+from hosts.models import Cluster, Host, choices
 from portal.core.models import OPEN_STATES, Operation
 from portal.lib.db import SecretField
 from portal.lib.ha.states import HaState
@@ -107,7 +107,7 @@ class Incident(models.Model):
 
 
 class FenceOperation(Operation):
-    """Work asked of a host's power: check, fence, on, off, test, confirm."""
+    """Work asked of a host's power: check, fence, power_on, confirm, drill."""
 
     host = models.ForeignKey(Host, models.CASCADE, related_name="fences")
     incident = models.ForeignKey(Incident, models.SET_NULL, null=True, related_name="fences")
@@ -124,6 +124,26 @@ class FenceOperation(Operation):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.host} ({self.state})"
+
+
+class ClusterCapacity(models.Model):
+    """What the loss of any one host would mean, as it was last worked out in the background."""
+
+    cluster = models.OneToOneField(Cluster, models.CASCADE, related_name="capacity")
+    ok = models.BooleanField(null=True)  # None: not every host could be looked at in time
+    unplaced = models.JSONField(default=list)  # [{host, host_id, vms, count}], the first ones
+    unplaced_hosts = models.IntegerField(default=0)
+    hosts_checked = models.IntegerField(default=0)
+    memory_total_mib = models.BigIntegerField(default=0)
+    memory_used_mib = models.BigIntegerField(default=0)
+    memory_free_mib = models.BigIntegerField(default=0)
+    vcpus_total = models.BigIntegerField(default=0)
+    vcpus_used = models.BigIntegerField(default=0)
+    vcpus_free = models.BigIntegerField(default=0)
+    checked_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.cluster}: {self.unplaced_hosts} hosts must not be lost"
 
 
 class Alert(models.Model):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 
 from fencing.domain.evidence import is_fresh
 from fencing.domain.facts import ClusterFacts, ControllerFacts, HostFacts, Identity
@@ -42,6 +42,18 @@ def policy_of(host: Host) -> Policy:
 def cluster_policy(cluster_id: int) -> Policy:
     """Return the policy in force for a cluster."""
     return layered(global_policy(), Cluster.objects.get(pk=cluster_id).policy)
+
+
+def drill_is_open(host_id: int) -> bool:
+    """Whether a fire drill of the host is under way: its power is cut, or about to be."""
+    mine = FenceOperation.objects.filter(host_id=host_id, kind="drill")
+    return mine.filter(state__in=OPEN_STATES).exists()
+
+
+def ended_drills() -> QuerySet[FenceOperation]:
+    """Return the fire drills that have a result, newest first."""
+    ended = (OperationState.DONE, OperationState.FAILED)
+    return FenceOperation.objects.filter(kind="drill", state__in=ended).order_by("-pk")
 
 
 def witness_seen_at(cluster_id: int) -> datetime | None:
@@ -146,6 +158,7 @@ def _host_facts(row: Host, states: _States, engine_since: datetime) -> HostFacts
         fence_acting=fence is not None and _may_act(fence),
         check_open=(row.pk, "check") in states.open,
         power_on_open=(row.pk, "power_on") in states.open,
+        drill_open=(row.pk, "drill") in states.open,
         power_ons_last_hour=states.power_ons[row.pk],
         is_self=row.is_self,
         seen_by_engine=row.last_seen is not None and row.last_seen >= engine_since,

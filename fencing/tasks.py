@@ -5,6 +5,7 @@ from celery import shared_task
 from fencing import operations
 from fencing.operations.witness import ask_witnesses
 from fencing.selectors import policy_of
+from fencing.services import capacity
 from fencing.services.rounds import run_round
 from hosts.domain.liveness import Pace
 from hosts.models import Host
@@ -24,6 +25,12 @@ def plan_round(cluster_id: int) -> None:
     """Plan once for a cluster, knowing whether this engine still has a network."""
     ask_witnesses(cluster_id)
     run_round(cluster_id, clock.now())
+
+
+@shared_task(name="fencing.capacity", ignore_result=True)
+def check_capacity(cluster_id: int) -> None:
+    """Work out what the loss of each host of a cluster would mean."""
+    capacity.check(cluster_id, clock.now())
 
 
 @shared_task(name="vms.look", ignore_result=True)

@@ -34,6 +34,7 @@ app.conf.update(
         "hosts.*": {"queue": "ha"},
         "vms.*": {"queue": "ha"},
         "fencing.advance": {"queue": "fence"},
+        "fencing.capacity": {"queue": "default"},
         "fencing.*": {"queue": "ha"},
         # Notifications: a receiver that is slow never delays the rest.
         "notify.*": {"queue": "default"},
@@ -44,6 +45,7 @@ app.conf.update(
         "sweep": {"task": "portal.sweep", "schedule": 1.0, "options": {"expires": 2}},
         "notify": {"task": "notify.sweep", "schedule": 1.0, "options": {"expires": 2}},
         "tidy": {"task": "notify.tidy", "schedule": 3600.0, "options": {"expires": 60}},
+        "capacity": {"task": "portal.capacity", "schedule": 30.0, "options": {"expires": 30}},
     },
     beat_max_loop_interval=1,
     enable_utc=True,

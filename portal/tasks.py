@@ -7,6 +7,7 @@ from celery import shared_task
 from celery.signals import worker_ready
 
 from fencing.models import FenceOperation
+from fencing.services.capacity import CAPACITY
 from fencing.services.power import ADVANCE as ADVANCE_POWER
 from fencing.services.power import ROUND
 from fencing.services.rounds import clusters_of_interest
@@ -36,6 +37,8 @@ def take_over(sender: Any, **_: object) -> None:
     elif queue == "poll":
         Host.objects.update(look_due_at=now)
         set_hint(lambda host_id: wake(LOOK, host_id, 1))
+    elif queue == "default":
+        check_capacities()  # beat counts its 30 s from its own start
 
 
 @shared_task(name="portal.sweep", ignore_result=True)
@@ -52,3 +55,10 @@ def sweep() -> None:
             wake(task, op_id)
     for cluster_id in clusters_of_interest():
         wake(ROUND, cluster_id)
+
+
+@shared_task(name="portal.capacity", ignore_result=True)
+def check_capacities() -> None:
+    """Have what each cluster can lose worked out anew, in a worker that nothing urgent needs."""
+    for cluster_id in clusters_of_interest():
+        wake(CAPACITY, cluster_id)

@@ -5,23 +5,26 @@ from typing import Any
 
 from django.db.models import Prefetch
 from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from fencing.api.refused import refused
+from fencing.api.insight import WhatIfSerializer, what_if_of
+from fencing.api.refused import allowed, refused
 from fencing.api.shapes import WholeClusterSerializer, WholeHostSerializer
+from fencing.api.shown import ShownClusterSerializer, ShownHostSerializer
 from fencing.models import PowerController
+from fencing.selectors import ended_drills
 from fencing.serializers import (
     ConfirmSerializer,
     FenceSerializer,
-    PolicyClusterSerializer,
-    ProtectedHostSerializer,
     StartSerializer,
 )
-from fencing.services import confirmations, inventory, power, removing, starts
+from fencing.services import confirmations, drills, inventory, power, removing, starts
 from hosts.api import ClusterViewSet as PlainClusterViewSet
 from hosts.api import HostViewSet as PlainHostViewSet
-from hosts.models import Host
+from hosts.domain.states import Wanted
+from hosts.models import Cluster, Host
 from hosts.services.inventory import add_host
 from portal.core import problems
 from portal.core.models import Role
@@ -41,11 +44,12 @@ WHOLE = ("retrieve", "partial_update")
 class ClusterViewSet(PlainClusterViewSet):
     """Clusters: hosts that share policy and storage."""
 
-    serializer_class = PolicyClusterSerializer
+    queryset = Cluster.objects.select_related("capacity").order_by("name")
+    serializer_class = ShownClusterSerializer
 
     def get_serializer_class(self) -> type[Any]:
         """Return the whole form where one cluster is read or changed."""
-        return WholeClusterSerializer if self.action in WHOLE else PolicyClusterSerializer
+        return WholeClusterSerializer if self.action in WHOLE else ShownClusterSerializer
 
 
 @extend_schema(tags=["hosts"])
@@ -54,14 +58,17 @@ class HostViewSet(PlainHostViewSet):
 
     queryset = (
         Host.objects.select_related("cluster", "ha")
-        .prefetch_related(Prefetch("controllers", PowerController.objects.defer("password")))
+        .prefetch_related(
+            Prefetch("controllers", PowerController.objects.defer("password")),
+            Prefetch("fences", ended_drills()[:1], to_attr="ended_drills"),
+        )
         .order_by("name")
     )
-    serializer_class = ProtectedHostSerializer
+    serializer_class = ShownHostSerializer
 
     def get_serializer_class(self) -> type[Any]:
         """Return the whole form where one host is read or changed."""
-        return WholeHostSerializer if self.action in WHOLE else ProtectedHostSerializer
+        return WholeHostSerializer if self.action in WHOLE else ShownHostSerializer
 
     def examine(self, row: Host | None, changes: dict[str, Any]) -> None:
         """Look at the machine first: a host that cannot be used is not entered."""
@@ -86,6 +93,25 @@ class HostViewSet(PlainHostViewSet):
         """Remove a host that nothing ever happened to."""
         removing.remove_host(row, actor=actor, now=now)
 
+    def _want(self, host: Host, wanted: Wanted, request: Request) -> Response:
+        """Take the wish down, unless a fire drill has the host."""
+        actor = str(caller(request))
+        with allowed():
+            return accepted(drills.want_host(host, wanted, actor=actor, now=clock.now()), request)
+
+    @extend_schema(responses=WhatIfSerializer, filters=False)
+    @action(detail=True, methods=["get"], url_path="what-if", role=Role.VIEWER)
+    def what_if(self, request: Request, pk: str = "") -> Response:
+        """Tell what would become of the host and its VMs if it died now."""
+        return Response(what_if_of(self.get_object(), request, clock.now()))
+
+    @verb("fire-drill", role=Role.ADMIN)
+    def fire_drill(self, host: Host, fields: dict[str, Any], request: Request) -> Response:
+        """Fence a host in maintenance for real, switch it on, and wait until it is back."""
+        with allowed():
+            op = drills.ask(host, actor=str(caller(request)), now=clock.now())
+        return accepted(op, request)
+
     @verb("enable-ha", role=Role.ADMIN)
     def enable_ha(self, host: Host, fields: dict[str, Any], request: Request) -> Response:
         """Let HA look after the host."""
@@ -102,10 +128,8 @@ class HostViewSet(PlainHostViewSet):
     def fence(self, host: Host, fields: dict[str, Any], request: Request) -> Response:
         """Ask the BMC (status), fence the host (off), or switch it on (on)."""
         actor = str(caller(request))
-        try:
+        with allowed():
             op = inventory.switch_power(host, fields["action"], actor=actor, now=clock.now())
-        except inventory.NotAllowed as error:
-            raise Problem(409, "not_allowed", str(error), cure=error.cure) from None
         return accepted(op, request)
 
     @verb("confirm-rebooted", takes=ConfirmSerializer)

@@ -1,8 +1,9 @@
-"""A machine or BMC that cannot be entered, as an error of the field that leads to it."""
+"""What services refuse, as the errors that callers are told."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from fencing.services.inventory import NotAllowed
 from portal.core.problems import Problem
 from vms.operations.entering import Unfit
 
@@ -14,3 +15,12 @@ def refused() -> Iterator[None]:
         yield
     except Unfit as error:
         raise Problem(400, "unfit", str(error), cure=error.cure, field=error.field) from None
+
+
+@contextmanager
+def allowed() -> Iterator[None]:
+    """Turn :class:`NotAllowed` into a problem: 409, nothing was changed."""
+    try:
+        yield
+    except NotAllowed as error:
+        raise Problem(409, "not_allowed", str(error), cure=error.cure) from None

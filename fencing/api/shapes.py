@@ -5,9 +5,9 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from fencing.api.shown import ShownClusterSerializer, ShownHostSerializer
 from fencing.domain.policy import traced
 from fencing.selectors import global_policy
-from fencing.serializers import PolicyClusterSerializer, ProtectedHostSerializer
 from hosts.models import Cluster, Host
 
 
@@ -23,14 +23,14 @@ def effective(layers: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {name: dict(found) for name, found in traced(layers).items()}
 
 
-class WholeClusterSerializer(PolicyClusterSerializer):
+class WholeClusterSerializer(ShownClusterSerializer):
     """A cluster with the policy in force for it."""
 
     effective_policy = serializers.SerializerMethodField()
 
-    class Meta(PolicyClusterSerializer.Meta):
+    class Meta(ShownClusterSerializer.Meta):
         ref_name = "WholeCluster"
-        fields = (*PolicyClusterSerializer.Meta.fields, "effective_policy")
+        fields = (*ShownClusterSerializer.Meta.fields, "effective_policy")
 
     @extend_schema_field(serializers.DictField(child=EffectiveSerializer()))
     def get_effective_policy(self, cluster: Cluster) -> dict[str, Any]:
@@ -38,13 +38,14 @@ class WholeClusterSerializer(PolicyClusterSerializer):
         return effective({"global": global_policy(), "cluster": cluster.policy})
 
 
-class WholeHostSerializer(ProtectedHostSerializer):
+class WholeHostSerializer(ShownHostSerializer):
     """A host with the policy in force for it."""
 
     effective_policy = serializers.SerializerMethodField()
 
-    class Meta(ProtectedHostSerializer.Meta):
-        fields = (*ProtectedHostSerializer.Meta.fields, "effective_policy")
+    class Meta(ShownHostSerializer.Meta):
+        ref_name = "WholeHost"
+        fields = (*ShownHostSerializer.Meta.fields, "effective_policy")
 
     @extend_schema_field(serializers.DictField(child=EffectiveSerializer()))
     def get_effective_policy(self, host: Host) -> dict[str, Any]:

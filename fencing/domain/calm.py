@@ -165,7 +165,7 @@ def ask_if_stale(
     host: HostFacts, now: datetime, patience: timedelta = EVIDENCE_MAX_AGE / 2
 ) -> Iterator[Intention]:
     """Ask the BMC of a host again when its youngest answer is older than ``patience``."""
-    if host.check_open or host.fence_open or not host.controllers:
+    if host.check_open or host.fence_open or host.drill_open or not host.controllers:
         return
     if all(item.problem is PowerProblem.REFUSED_AUTH for item in host.controllers):
         patience = max(patience, _AFTER_REFUSAL)

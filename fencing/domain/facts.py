@@ -65,6 +65,7 @@ class HostFacts:
     fence_acting: bool = False  # its power command may be on its way
     check_open: bool = False  # a BMC reading is under way
     power_on_open: bool = False
+    drill_open: bool = False  # a fire drill is about to cut its power, or has
     power_ons_last_hour: int = 0
     is_self: bool = False
     seen_by_engine: bool = True

@@ -89,7 +89,8 @@ def _lies(host: HostFacts, decision: Decision) -> Iterator[Intention]:
             yield Distrust(host.pk, item.pk, text)
 
 
-_NOT_TO_BE_FENCED = (HaState.DISABLED, HaState.INELIGIBLE, HaState.FENCING, HaState.FENCED)
+#: HA states of a silent host in which no fence is asked for.
+NOT_TO_BE_FENCED = (HaState.DISABLED, HaState.INELIGIBLE, HaState.FENCING, HaState.FENCED)
 
 
 def _silent(
@@ -106,7 +107,7 @@ def _silent(
         yield MoveHa(host.pk, HaEvent.CHECK, 0, "BMC and network are asked")
     # A fence that ended without a proof (withdrawn, lost) is asked for again.
     orphaned = host.ha is HaState.FENCING and not host.fence_open
-    fenceable = orphaned or host.ha not in _NOT_TO_BE_FENCED
+    fenceable = orphaned or host.ha not in NOT_TO_BE_FENCED
     if decision.verdict is Verdict.LEAVE_ALONE:
         yield from _leave_alone(host, policy, decision, now)
     else:

@@ -8,11 +8,10 @@ from datetime import datetime, timedelta
 
 from fencing.domain.evidence import kernel_lives
 from fencing.domain.facts import ClusterFacts, HostFacts
-from fencing.domain.homes import need, rooms
+from fencing.domain.homes import need, protected_on, rooms
 from fencing.domain.policy import Policy
 from hosts.domain.states import HostStatus
 from vms.domain.placement import choose
-from vms.domain.restart import in_order
 
 Guard = Callable[[ClusterFacts, HostFacts, Policy, datetime], str]
 
@@ -85,13 +84,11 @@ def nobody_gains(cluster: ClusterFacts, host: HostFacts, policy: Policy, now: da
     """No HA VM of that host would find a home elsewhere."""
     if policy.fence_alone == "on":
         return ""
-    mine = [
-        vm for vm in cluster.vms if vm.ha and vm.wanted_up and vm.run and host.pk in vm.run.holders
-    ]
+    mine = protected_on(cluster, host.pk)
     if not mine:
         return "no HA VM runs on it, so nobody would gain"
     spare = [room for room in rooms(cluster) if room.host != host.pk]
-    for vm in in_order(mine):
+    for vm in mine:
         if choose(need(vm), spare, policy.start_parallel).host is not None:
             return ""
     return "none of its HA VMs would find room on another host"

@@ -4,7 +4,7 @@ from fencing.domain.facts import ClusterFacts, HostFacts
 from hosts.domain.states import HostStatus, Wanted
 from portal.lib.ha.states import HaState
 from vms.domain.placement import Need, Room
-from vms.domain.restart import VmFacts
+from vms.domain.restart import VmFacts, in_order
 
 #: vcpus of guests per vcpu of the host; CPU time can be shared, memory cannot.
 VCPU_OVERCOMMIT = 4
@@ -23,6 +23,8 @@ def unfit(host: HostFacts) -> str:
         return f"its status is {host.status}"
     if host.wanted is not Wanted.ACTIVE:
         return f"{host.wanted} is wanted for it"
+    if host.drill_open:
+        return "a fire drill is under way on it"
     if host.slow_since is not None:
         return "its last look is overdue"
     if host.first_contact:
@@ -52,6 +54,12 @@ def rooms(cluster: ClusterFacts) -> list[Room]:
         )
         for host in cluster.hosts
     ]
+
+
+def protected_on(cluster: ClusterFacts, host: int) -> list[VmFacts]:
+    """Return the HA VMs that shall run and may run on a host, in the order of their turn."""
+    mine = [vm for vm in cluster.vms if vm.ha and vm.wanted_up and vm.run]
+    return in_order(vm for vm in mine if vm.run and host in vm.run.holders)
 
 
 def need(vm: VmFacts) -> Need:

@@ -58,6 +58,24 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='ClusterCapacity',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('ok', models.BooleanField(null=True)),
+                ('unplaced', models.JSONField(default=list)),
+                ('unplaced_hosts', models.IntegerField(default=0)),
+                ('hosts_checked', models.IntegerField(default=0)),
+                ('memory_total_mib', models.BigIntegerField(default=0)),
+                ('memory_used_mib', models.BigIntegerField(default=0)),
+                ('memory_free_mib', models.BigIntegerField(default=0)),
+                ('vcpus_total', models.BigIntegerField(default=0)),
+                ('vcpus_used', models.BigIntegerField(default=0)),
+                ('vcpus_free', models.BigIntegerField(default=0)),
+                ('checked_at', models.DateTimeField()),
+                ('cluster', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='capacity', to='hosts.cluster')),
+            ],
+        ),
+        migrations.CreateModel(
             name='HaResource',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from fencing.models import FenceOperation
 from fencing.operations.checking import advance_check
 from fencing.operations.confirming import advance_confirm
+from fencing.operations.drill import advance_drill
 from fencing.operations.fence import advance_fence
 from fencing.operations.switching import advance_power_on
 from fencing.selectors import policy_of
@@ -23,6 +24,7 @@ from portal.lib.queue import wake
 _KINDS: dict[str, Callable[[FenceOperation], None]] = {
     "check": advance_check,
     "fence": advance_fence,
+    "drill": advance_drill,
     "power_on": advance_power_on,
     "confirm": advance_confirm,
 }

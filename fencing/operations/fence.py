@@ -4,7 +4,8 @@ Killed between any two lines: the claim runs out, and the step is repeated.
 *Off* twice is off; a reading is never assumed; only the proof closes runs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from fencing.domain import steps
 from fencing.domain.evidence import is_fresh, read_off_enough
@@ -41,19 +42,19 @@ def advance_fence(op: FenceOperation) -> None:
     step = FenceStep(op.step or FenceStep.IDENTIFY)
     members = stages[level]
     if step is FenceStep.OFF:
-        sent = _turn_off(op, members, policy)
+        sent = turn_off(op, members, policy, wanted=lambda now: fences.still_wanted(op, now))
         if sent is None:
             return
         following = sent
     else:
         answers = read_all(members, policy.bmc_deadline)
-        following = _after_answers(op, step, answers, policy)
+        following = after_answers(op, step, answers, policy)
     fences.carry_on(
         op, host, following, policy, more_levels=level + 1 < len(stages), now=clock.now()
     )
 
 
-def _after_answers(
+def after_answers(
     op: FenceOperation, step: FenceStep, answers: Sequence[Answer], policy: Policy
 ) -> Next:
     """The least advanced controller of the level speaks for all: all must confirm off."""
@@ -95,13 +96,20 @@ def _progress(item: Next) -> tuple[bool, bool, bool]:
     return (item.failed is None, item.step is not FenceStep.OFF, item.proven)
 
 
-def _turn_off(
-    op: FenceOperation, members: Sequence[PowerController], policy: Policy
+def turn_off(
+    op: FenceOperation,
+    members: Sequence[PowerController],
+    policy: Policy,
+    *,
+    wanted: Callable[[datetime], bool],
 ) -> Next | None:
-    """Send the command to every controller of the level; None when the claim was lost."""
+    """Send the command to every controller of the level; None when the claim was lost.
+
+    ``wanted`` is asked right before each command whether it is still right.
+    """
     for controller in members:
         now = clock.now()
-        if not fences.still_wanted(op, now):
+        if not wanted(now):
             text = "withdrawn before the command"
             return Next(FenceStep.IDENTIFY, 0, text, failed=FenceOutcome.CANCELLED)
         if controller.identity != Identity.PROVEN or not is_fresh(controller.asked_at, now):

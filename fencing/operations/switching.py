@@ -1,7 +1,10 @@
 """Switching a proven-off host on again."""
 
+from collections.abc import Sequence
+
 from fencing.domain.facts import Identity
-from fencing.models import FenceOperation
+from fencing.domain.policy import Policy
+from fencing.models import FenceOperation, PowerController
 from fencing.operations.reading import bmc_of, levels
 from fencing.power import power_for
 from fencing.power.port import PowerError
@@ -19,25 +22,45 @@ def advance_power_on(op: FenceOperation) -> None:
     """Send *on* through the first level that takes it; a boot is noticed by the looks."""
     host = Host.objects.select_related("cluster").get(pk=op.host_id)
     policy = policy_of(host)
-    error: PowerError | None = None
-    for controller in [item for level in levels(host.pk) for item in level]:
+    text = send_on(op, [item for level in levels(host.pk) for item in level], policy)
+    if text is None:
+        return
+    if not text:
+        power.switched_on(op, host.pk, clock.now())
+    elif op.attempt + 1 >= TRIES:
+        work.finish(op, clock.now(), OperationState.FAILED, text, code="no_power")
+    else:
+        pause = policy.fence_retry_first * 2**op.attempt
+        work.wait(op, clock.now(), pause, text, attempt=op.attempt + 1)
+
+
+def send_on(
+    op: FenceOperation,
+    controllers: Sequence[PowerController],
+    policy: Policy,
+    *,
+    every: bool = False,
+) -> str | None:
+    """Send *on* through the first controller that takes it, or through ``every`` one.
+
+    Return the empty text when it was taken, why not, or None when the claim was lost.
+    """
+    text = "the host has no power controller that is its own"
+    taken = False
+    for controller in controllers:
         if controller.identity == Identity.FOREIGN or not controller.trusted:
             continue  # another machine's power, or a liar's
         try:
             bmc = bmc_of(controller)
             now = clock.now()
             if not work.is_mine(op, now):
-                return
+                return None
             left = work.time_left(op, now, policy.bmc_deadline)
             power_for(bmc).turn_on(bmc, deadline=left)
         except PowerError as problem:
-            error = problem
+            text = str(problem)
             continue
-        power.switched_on(op, host.pk, clock.now())
-        return
-    text = str(error) if error else "the host has no power controller that is its own"
-    if op.attempt + 1 >= TRIES:
-        work.finish(op, clock.now(), OperationState.FAILED, text, code="no_power")
-    else:
-        pause = policy.fence_retry_first * 2**op.attempt
-        work.wait(op, clock.now(), pause, text, attempt=op.attempt + 1)
+        taken = True
+        if not every:
+            break
+    return "" if taken else text

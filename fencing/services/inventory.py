@@ -6,6 +6,7 @@ from typing import Any
 from django.db import transaction
 
 from fencing.models import FenceOperation, HaResource, PowerController
+from fencing.selectors import drill_is_open
 from fencing.services import power
 from fencing.services.ha import move_ha
 from fencing.services.incidents import open_incident
@@ -95,6 +96,10 @@ def switch_power(host: Host, wish: str, *, actor: str, now: datetime) -> FenceOp
         raise NotAllowed(text, "Add its BMC under power controllers first.")
     if wish == "status":
         return power.ask("check", host.pk, now=now, by=actor, why=f"asked by {actor}")
+    Host.objects.select_for_update().get(pk=host.pk)  # no drill begins meanwhile
+    if drill_is_open(host.pk):
+        text = f"a fire drill is under way on {host.name}, which switches its power itself"
+        raise NotAllowed(text, "Wait until it has ended.")
     if wish == "off" and host.is_self:
         raise NotAllowed("this portal runs on that host", "Use another engine, or the machine.")
     if wish == "on" and host.status in ANSWERING:

@@ -154,7 +154,7 @@ def use_power_proof(
     the plan saw may have changed since.
     """
     host = Host.objects.select_for_update().get(pk=host_id)
-    readings = _proving(host, policy)
+    readings = proving(host, policy)
     if not readings:
         return []
     first = min(item.first_off_at for item in readings if item.first_off_at is not None)
@@ -172,7 +172,7 @@ def use_power_proof(
     )
 
 
-def _proving(host: Host, policy: Policy) -> list[PowerController]:
+def proving(host: Host, policy: Policy) -> list[PowerController]:
     """The first level that answers whole, when all of it has said *off* often enough."""
     rows = list(PowerController.objects.defer("password").filter(host=host).order_by("pk"))
     for level in sorted({row.level for row in rows}):

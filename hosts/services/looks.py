@@ -14,7 +14,9 @@ from hosts.models import Host
 from hosts.services.moves import move_host
 from portal.core.services import record_event
 from portal.lib.live import announce_on_commit
+from portal.lib.queue import wake_on_commit
 
+LOOK = "vms.look"
 #: Hosts of which no answer is expected are asked this often.
 SLOW_POLL = timedelta(seconds=10)
 
@@ -188,6 +190,16 @@ def _learned(look: Look) -> dict[str, Any]:
         "boot_marker": look.boot_marker or "",
         "uptime_s": look.uptime_s,
     }
+
+
+def hasten(host_id: int, now: datetime) -> None:
+    """Let a host that rests after a missed look be asked at once; a look under way goes on."""
+    host = Host.objects.get(pk=host_id)
+    rests = host.missed and host.kernel_at and host.look_due_at <= host.kernel_at + SLOW_POLL
+    if rests and host.look_due_at > now:
+        mine = Host.objects.filter(pk=host_id, look_version=host.look_version)
+        if mine.update(look_due_at=now):
+            wake_on_commit(LOOK, host_id)
 
 
 def set_marker(host_id: int, token: str) -> None:

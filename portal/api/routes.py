@@ -13,6 +13,7 @@ from portal.api.bindings import BindingViewSet
 from portal.api.engines import EngineViewSet
 from portal.api.notifications import DeliveryViewSet, TargetViewSet
 from portal.api.operations import OperationViewSet
+from portal.api.self_check import SelfCheckView
 from portal.api.tokens import TokenViewSet
 from portal.api.users import UserViewSet
 from vms.api import ProofViewSet, RunViewSet
@@ -42,6 +43,7 @@ _docs = csp_update({"style-src": ["'unsafe-inline'"]})(
 
 _others = [
     path("policy/", PolicyView.as_view(), name="policy"),
+    path("self-check/", SelfCheckView.as_view(), name="self-check"),
     path("settings/policy/", GlobalPolicyView.as_view(), name="settings-policy"),
 ]
 

@@ -4,7 +4,7 @@
 simulator can run the same code on virtual time.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from django.conf import settings
@@ -36,6 +36,14 @@ def now() -> datetime:
     if _Port.clock is None:
         _Port.clock = import_string(settings.HOLDFAST_CLOCK)()
     return _Port.clock.now()
+
+
+def ahead_s() -> float:
+    """Return by how many seconds this process's own clock is ahead of the installed one."""
+    before = datetime.now(UTC)
+    there = now()
+    here = before + (datetime.now(UTC) - before) / 2
+    return (here - there).total_seconds()
 
 
 def install(clock: Clock | None) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-import redis
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, connection
@@ -18,6 +17,7 @@ from hosts.models import Engine, Host, HostOperation
 from hosts.services import engines
 from portal.core.models import OPEN_STATES
 from portal.lib import clock, secrets
+from portal.selfcheck.machine import redis_answers
 from vms.models import Vm, VmOperation
 
 #: A sweep runs every second; this much silence means that nobody sweeps.
@@ -49,13 +49,8 @@ def _migrations() -> str:
 
 
 def _redis() -> str:
-    client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
-    try:
-        client.ping()
-    except redis.RedisError:
-        raise NotReady("Redis gives no answer: start it, or correct HOLDFAST_REDIS") from None
-    finally:
-        client.close()
+    if not redis_answers():
+        raise NotReady("Redis gives no answer: start it, or correct HOLDFAST_REDIS")
     return "answers"
 
 

@@ -90,3 +90,25 @@ def test_a_reboot_is_a_marker_that_is_gone_and_an_uptime_that_fell(world: World)
         effect = looks.record_look(claim(world, "node1"), look, now=world.clock.time)
         assert effect is not None
         assert effect.rebooted is expected
+
+
+def test_a_host_that_rests_after_a_missed_look_can_be_asked_at_once(both: World) -> None:
+    Host.objects.filter(name="node1").update(status="maintenance", wanted="maintenance")
+    taken, now = claim(both, "node1"), both.clock.time
+    looks.record_missed(taken, text="no answer", kernel=KernelSign.UNKNOWN, now=now)
+    assert both.host("node1").look_due_at == now + looks.SLOW_POLL
+    looks.hasten(taken.host.pk, now)
+    assert both.host("node1").look_due_at == now
+    assert (looks.LOOK, (taken.host.pk,), None) in both.queue.sent
+
+
+def test_a_look_under_way_is_not_hastened_and_keeps_its_turn(both: World) -> None:
+    Host.objects.filter(name="node1").update(status="maintenance", wanted="maintenance")
+    first = claim(both, "node1")
+    looks.record_missed(first, text="none", kernel=KernelSign.UNKNOWN, now=both.clock.time)
+    both.clock.forward(11)
+    taken = claim(both, "node1")
+    looks.hasten(taken.host.pk, both.clock.time)
+    assert both.host("node1").look_due_at > both.clock.time
+    look = answer(both, "node1")
+    assert looks.record_look(taken, look, now=both.clock.time) is not None
