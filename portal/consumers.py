@@ -8,6 +8,7 @@ import asyncio
 import json
 from contextlib import suppress
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -17,8 +18,8 @@ from fencing.models import Alert, Incident
 from fencing.permissions import TABLES, by_numbers, events_in, incidents_in, visible
 from hosts.models import Host
 from hosts.permissions import hosts_in
-from portal.core.models import Event, Role, User
-from portal.core.permissions import Scopes, scopes_of
+from portal.core.models import Event, Role
+from portal.core.permissions import Scopes, scopes_of_many
 from portal.lib.live import GROUP
 from vms.models import Vm
 from vms.permissions import vms_in
@@ -41,6 +42,9 @@ SIEVES: dict[str, tuple[type[Model], Any]] = {
     "event": (Event, events_in),
 }
 Change = dict[str, str | int]
+#: Whose page asks, and about which changes; which of them they may know of, if anything.
+Question = tuple[int, list[Change]]
+Answer = list[Change] | None
 
 
 class NobodyHere(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ships no types
@@ -107,7 +111,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # as above
         if len(changes) > MANY:
             await self.send(text_data='{"type": "resync"}')
             return
-        allowed = await database_sync_to_async(_allowed)(self.user_id, changes)
+        allowed = await _sieve().allowed(self.user_id, changes)
         if allowed is None:
             await self.close(SIGNED_OUT)
         elif allowed:
@@ -122,36 +126,89 @@ def _is_ping(text: str) -> bool:
 
 
 def _scopes(user_id: int) -> Scopes:
-    user = User.objects.filter(pk=user_id, is_active=True).first()
-    return scopes_of(user, Role.VIEWER)
+    return scopes_of_many([user_id], Role.VIEWER).get(user_id, Scopes())
 
 
-def _allowed(user_id: int, changes: list[Change]) -> list[Change] | None:
-    """Return the changes that a person may know of now; None when they may know nothing."""
-    scopes = _scopes(user_id)
+class Sieve:
+    """Tells many open pages at once what each may know of.
+
+    One change wakes every page.  Were each to ask the database by itself, the last of a
+    few hundred would hear of it seconds later; so those that wait are answered together.
+    """
+
+    def __init__(self) -> None:
+        self._asked: list[tuple[Question, asyncio.Future[Answer]]] = []
+        self._answering: asyncio.Task[None] | None = None
+
+    async def allowed(self, user_id: int, changes: list[Change]) -> Answer:
+        """Return the changes that a person may know of now; None when they may know nothing."""
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._asked.append(((user_id, changes), answer))
+        if self._answering is None or self._answering.done():
+            self._answering = asyncio.create_task(self._answer())
+        return await answer
+
+    async def _answer(self) -> None:
+        while self._asked:
+            asked, self._asked = self._asked, []
+            try:
+                told = await database_sync_to_async(_judge)([question for question, _ in asked])
+            except Exception as error:  # noqa: BLE001 - each page that waits gets to know it
+                told = [error] * len(asked)
+            for (_, answer), found in zip(asked, told, strict=True):
+                _settle(answer, found)
+
+
+def _settle(answer: "asyncio.Future[Answer]", found: Answer | Exception) -> None:
+    if answer.done():
+        return  # the page was closed meanwhile
+    if isinstance(found, Exception):
+        answer.set_exception(found)
+    else:
+        answer.set_result(found)
+
+
+#: Of each event loop: a server has one.
+_sieves: WeakKeyDictionary[asyncio.AbstractEventLoop, Sieve] = WeakKeyDictionary()
+
+
+def _sieve() -> Sieve:
+    return _sieves.setdefault(asyncio.get_running_loop(), Sieve())
+
+
+def _judge(asked: list[Question]) -> list[Answer]:
+    """Return an answer to each question; people with the same scopes share their queries."""
+    scopes = scopes_of_many({user_id for user_id, _ in asked}, Role.VIEWER)
+    ids: dict[tuple[Scopes, str], set[Any]] = {}
+    for user_id, changes in asked:
+        mine = scopes.get(user_id)
+        if mine and not mine.everything:
+            for change in changes:
+                ids.setdefault((mine, str(change["type"])), set()).add(change["id"])
+    seen = {(mine, kind): _visible_ids(kind, pks, mine) for (mine, kind), pks in ids.items()}
+    return [_answer(changes, scopes.get(user_id), seen) for user_id, changes in asked]
+
+
+def _answer(
+    changes: list[Change], scopes: Scopes | None, seen: dict[tuple[Scopes, str], set[Any]]
+) -> Answer:
     if not scopes:
         return None
     if scopes.everything:
         return changes
-    kinds = {str(change["type"]) for change in changes}
-    seen = {
-        kind: _visible_ids(kind, [change for change in changes if change["type"] == kind], scopes)
-        for kind in kinds
-    }
     # Number 0 names no object: "look at the list again".
     return [
         change
         for change in changes
-        if change["id"] == 0 or change["id"] in seen[str(change["type"])]
+        if change["id"] == 0 or change["id"] in seen[scopes, str(change["type"])]
     ]
 
 
-def _visible_ids(kind: str, changes: list[Change], scopes: Scopes) -> set[Any]:
-    ids = [change["id"] for change in changes]
+def _visible_ids(kind: str, ids: set[Any], scopes: Scopes) -> set[Any]:
     if kind == "operation":
         return {pk for prefix in TABLES for pk in _ids(visible(prefix, scopes), ids)}
     if kind == "cluster":
-        return set(ids)  # whether HA is armed is shown to everybody
+        return ids  # whether HA is armed is shown to everybody
     if kind not in SIEVES:
         return set()
     model, rows = SIEVES[kind]
@@ -159,5 +216,5 @@ def _visible_ids(kind: str, changes: list[Change], scopes: Scopes) -> set[Any]:
     return _ids(model._default_manager.filter(allowed), ids)
 
 
-def _ids(rows: Any, ids: list[Any]) -> set[Any]:
+def _ids(rows: Any, ids: set[Any]) -> set[Any]:
     return set(rows.filter(pk__in=ids).values_list("pk", flat=True))

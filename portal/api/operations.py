@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from django.db.models import Model, QuerySet
+from django.db.models import F, Model, QuerySet, Value
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import viewsets
@@ -17,7 +17,7 @@ from portal.core.pagination import Pages
 from portal.core.permissions import Scopes, scopes_of
 from portal.core.problems import Problem
 from portal.core.rest import Door
-from portal.core.shapes import OperationSerializer, as_operation, slug_of
+from portal.core.shapes import OperationSerializer, as_operation
 
 _FILTERS = [
     OpenApiParameter("state", str, description="A state, or “open”"),
@@ -30,7 +30,11 @@ _FILTERS = [
 
 
 class Merged(Sequence[Operation]):
-    """Several newest-first lists as one, read only as far as the page goes."""
+    """Several tables as one list, newest first.
+
+    The database finds the numbers of a page's rows among all of them; only those rows
+    are loaded, so that the last page takes no longer than the first.
+    """
 
     def __init__(self, lists: Sequence[QuerySet[Any]]) -> None:
         self._lists = lists
@@ -39,10 +43,22 @@ class Merged(Sequence[Operation]):
         return sum(rows.count() for rows in self._lists)
 
     def __getitem__(self, index: Any) -> Any:
-        end = index.stop if isinstance(index, slice) else index + 1
-        rows = [row for rows in self._lists for row in rows[:end]]
-        rows.sort(key=lambda row: (row.requested_at, slug_of(row)), reverse=True)
-        return rows[index]
+        if not isinstance(index, slice):
+            return self[index : index + 1][0]
+        keys = [
+            rows.order_by().annotate(table=Value(table), number=F("pk"))
+            for table, rows in enumerate(self._lists)
+        ]
+        names = ("requested_at", "table", "number")
+        first, *others = (rows.values_list(*names) for rows in keys)
+        page = first.union(*others, all=True).order_by(*(f"-{name}" for name in names))[index]
+        found = [(table, pk) for _, table, pk in page]
+        loaded = {
+            (table, row.pk): row
+            for table, rows in enumerate(self._lists)
+            for row in rows.filter(pk__in=[pk for at, pk in found if at == table])
+        }
+        return [loaded[key] for key in found if key in loaded]
 
 
 def _id(name: str, given: str) -> int:
