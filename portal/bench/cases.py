@@ -68,59 +68,56 @@ def _cases(kind: str, table: str, path: str, **queries: str) -> Iterator[Case]:
         yield Case(f"{name}-{what}", f"{path}?{query}", table)
 
 
-def _list(table: str, **queries: str) -> Iterator[Case]:
-    """Yield the cases of a list of the API; ``late`` is its last page unless it is given."""
-    late = {"late": f"page={{last_{table.replace('-', '_')}}}"}
-    yield from _cases("list", table, f"/api/v1/{table}/", **late | queries)
+#: Each list of the API, and how it is narrowed, searched and ordered.
+LISTS: dict[str, dict[str, str]] = {
+    "clusters": {"filter": "mode=armed", "search": "search=cluster", "order": "ordering=-name"},
+    "hosts": {
+        "filter": "cluster={cluster}&status=up",
+        "search": "search={host_name}",
+        "order": "ordering=-last_seen",
+    },
+    "power-controllers": {
+        "filter": "state=on",
+        "search": "search={host_name}",
+        "order": "ordering=-address",
+    },
+    "vms": {
+        "filter": "cluster={cluster}&state=up",
+        "host": "host={host}",
+        "search": "search={vm_name}",
+        "order": "ordering=-state_since",
+    },
+    "runs": {
+        "filter": "open=true&host={host}",
+        "search": "search={vm_name}",
+        "order": "ordering=-started_at",
+    },
+    "proofs": {"filter": "kind=power_off", "search": "search=verified", "order": "ordering=-at"},
+    "incidents": {
+        "filter": "host={host}",
+        "search": "search={host_name}",
+        "order": "ordering=-closed_at",
+    },
+    "alerts": {
+        "filter": "open=true",
+        "search": "search=unreachable",
+        "order": "ordering=-opened_at",
+    },
+    "events": {
+        "late": "cursor={cursor}",
+        "filter": "host={host}",
+        "search": "search={vm_name}",
+        "nothing": "search=nothing-is-called-so",
+    },
+    "tokens": {"search": "search=token", "order": "ordering=-expiry"},
+    "operations": {"filter": "state=open", "host": "host={host}", "vm": "vm={vm}"},
+}
 
 
 def _api() -> Iterator[Case]:
-    yield from _list(
-        "clusters", filter="mode=armed", search="search=cluster", order="ordering=-name"
-    )
-    yield from _list(
-        "hosts",
-        filter="cluster={cluster}&status=up",
-        search="search={host_name}",
-        order="ordering=-last_seen",
-    )
-    yield from _list(
-        "power-controllers",
-        filter="state=on",
-        search="search={host_name}",
-        order="ordering=-address",
-    )
-    yield from _list(
-        "vms",
-        filter="cluster={cluster}&state=up",
-        host="host={host}",
-        search="search={vm_name}",
-        order="ordering=-state_since",
-    )
-    yield from _list(
-        "runs",
-        filter="open=true&host={host}",
-        search="search={vm_name}",
-        order="ordering=-started_at",
-    )
-    yield from _list(
-        "proofs", filter="kind=power_off", search="search=verified", order="ordering=-at"
-    )
-    yield from _list(
-        "incidents", filter="host={host}", search="search={host_name}", order="ordering=-closed_at"
-    )
-    yield from _list(
-        "alerts", filter="open=true", search="search=unreachable", order="ordering=-opened_at"
-    )
-    yield from _list(
-        "events",
-        late="cursor={cursor}",
-        filter="host={host}",
-        search="search={vm_name}",
-        nothing="search=nothing-is-called-so",
-    )
-    yield from _list("tokens", search="search=token", order="ordering=-expiry")
-    yield from _list("operations", filter="state=open", host="host={host}", vm="vm={vm}")
+    for table, queries in LISTS.items():
+        late = {"late": f"page={{last_{table.replace('-', '_')}}}"}
+        yield from _cases("list", table, f"/api/v1/{table}/", **late | queries)
 
 
 def _pages() -> Iterator[Case]:
