@@ -152,7 +152,7 @@ class Sieve:
         while self._asked:
             asked, self._asked = self._asked, []
             try:
-                told = await database_sync_to_async(_judge)([question for question, _ in asked])
+                told = await database_sync_to_async(judge)([question for question, _ in asked])
             except Exception as error:  # noqa: BLE001 - each page that waits gets to know it
                 told = [error] * len(asked)
             for (_, answer), found in zip(asked, told, strict=True):
@@ -176,7 +176,7 @@ def _sieve() -> Sieve:
     return _sieves.setdefault(asyncio.get_running_loop(), Sieve())
 
 
-def _judge(asked: list[Question]) -> list[Answer]:
+def judge(asked: list[Question]) -> list[Answer]:
     """Return an answer to each question; people with the same scopes share their queries."""
     scopes = scopes_of_many({user_id for user_id, _ in asked}, Role.VIEWER)
     ids: dict[tuple[Scopes, str], set[Any]] = {}

@@ -101,7 +101,7 @@ def test_a_percentile_is_one_of_the_times() -> None:
 def test_a_machine_without_postgresql_is_told_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(postgres.Path, "glob", lambda *_: iter(()))
+    monkeypatch.setattr(Path, "glob", lambda *_: iter(()))
     with pytest.raises(RigError, match="apt-get install postgresql"):
         postgres.programs()
 

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from channels.layers import get_channel_layer
 from django.contrib.auth.models import AnonymousUser
+from django.db import DatabaseError, connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from portal.asgi import application
-from portal.consumers import BAD_KIND, BAD_TEXT, SIGNED_OUT, TOO_BIG, LiveConsumer
+from portal.consumers import BAD_KIND, BAD_TEXT, SIGNED_OUT, TOO_BIG, LiveConsumer, Sieve, judge
 from portal.core.models import Role, RoleBinding, User
 from portal.lib.live import GROUP
 from tests.api.conftest import Centre, add_person
@@ -101,6 +103,54 @@ def test_whoever_loses_every_role_is_signed_out(centre: Centre) -> None:
         await RoleBinding.objects.all().adelete()
         await push("host", centre.node1.pk)
         assert await line.hear_close() == SIGNED_OUT
+
+    run(work)
+
+
+def test_many_pages_are_answered_with_the_queries_of_a_few(centre: Centre) -> None:
+    """Ten people of three scopes hear of one change, each of their own."""
+    everybody = [add_person(f"wide{number}", Role.VIEWER) for number in range(4)]
+    own = {"cluster": centre.cluster.pk, "host": centre.node1.pk}
+    narrow = [
+        add_person(f"{kind}{number}", Role.VIEWER, kind, pk)
+        for kind, pk in own.items()
+        for number in range(3)
+    ]
+    questions = [
+        (user.pk, [{"type": "host", "id": pk, "event": "status"}])
+        for user in everybody + narrow
+        for pk in (centre.node1.pk, centre.node2.pk)
+    ]
+    with CaptureQueriesContext(connection) as queries:
+        answers = judge(questions)
+    assert len(queries) == 4  # users, bindings, and the hosts of either narrow scope
+    heard = {
+        user.username: {one["id"] for told in answers[place : place + 2] for one in told or ()}
+        for user, place in zip(everybody + narrow, range(0, len(questions), 2), strict=True)
+    }
+    both = {centre.node1.pk, centre.node2.pk}
+    assert heard["wide3"] == both
+    assert heard["cluster0"] == both
+    assert heard["host2"] == {centre.node1.pk}
+
+
+def test_pages_hear_again_after_an_outage_of_the_database(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer = add_person("vera", Role.VIEWER)
+    change: list[dict[str, str | int]] = [{"type": "host", "id": centre.node1.pk}]
+
+    def broken(_asked: object) -> Any:
+        raise DatabaseError("gone")
+
+    async def work() -> None:
+        sieve = Sieve()
+        with monkeypatch.context() as patch:
+            patch.setattr("portal.consumers.judge", broken)
+            waiting = [sieve.allowed(viewer.pk, change) for _ in range(3)]
+            found = await asyncio.gather(*waiting, return_exceptions=True)
+            assert [type(one) for one in found] == [DatabaseError] * 3
+        assert await sieve.allowed(viewer.pk, change) == change
 
     run(work)
 
