@@ -6,6 +6,8 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 # Arguments for one's own runs: make test ARGS="tests/test_runs.py -k proof"
 ARGS ?=
+# What make bench measures: failover, api or push.
+BENCH ?= failover
 # Settings as in production, in a folder that is thrown away.
 AS_DEPLOYED = var=$$(mktemp -d) && trap 'rm -rf "$$var"' EXIT && \
 	env -u HOLDFAST_DEMO -u HOLDFAST_DEBUG -u DATABASE_URL HOLDFAST_VAR="$$var" \
@@ -26,8 +28,8 @@ test: set-up-dev ## run every test; ARGS= chooses some
 
 check: set-up-dev format lint types layers budgets deployment migrations schema ## run every check
 
-bench: set-up ## measure failovers; prints JSON
-	@$(PYTHON) manage.py bench failover --json $(ARGS)
+bench: set-up ## measure failovers; BENCH=api: lists, BENCH=push: open pages; prints JSON
+	@$(PYTHON) manage.py bench $(BENCH) --json $(ARGS)
 
 clean: ## remove what set-up and the tools made (never var/, which holds data)
 	@rm -rf .venv node_modules static/vendor static/vendor.new .mypy_cache .ruff_cache \

@@ -52,6 +52,8 @@ def visible(prefix: str, scopes: Scopes) -> QuerySet[Any]:
     model, load, rows = TABLES[prefix]
     target = "vm" if prefix == "vm" else "host"
     found: QuerySet[Any] = model._default_manager.select_related(*load)
+    if prefix == "vm":
+        found = found.defer("vm__xml")  # long, and shown nowhere
     return found.filter(rows(scopes, target)).order_by("-requested_at", "-pk")
 
 

@@ -27,9 +27,9 @@ def with_runs() -> QuerySet[Vm]:
     """Return VMs with what their JSON shows, loaded in three queries."""
     open_now = Run.objects.filter(ended_at__isnull=True).select_related("host")
     return (
-        Vm.objects.select_related("cluster")
+        Vm.objects.defer("xml")  # long, and shown nowhere
         .prefetch_related("disks", Prefetch("runs", queryset=open_now, to_attr="open_runs"))
-        .order_by("name")
+        .order_by("name", "pk")
     )
 
 
@@ -99,7 +99,7 @@ class VmViewSet(mixins.ListModelMixin, Creatable, Editable):
 class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Resource):
     """Runs: every life of every copy, for ever."""
 
-    queryset = Run.objects.select_related("vm", "host").order_by("-pk")
+    queryset = Run.objects.select_related("vm", "host").defer("vm__xml").order_by("-pk")
     serializer_class = RunSerializer
     filterset_class = RunFilter
     search_fields = ("vm__name", "host__name")

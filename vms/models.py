@@ -45,6 +45,7 @@ class Vm(models.Model):
             models.CheckConstraint(condition=Q(memory_mib__gt=0), name="vm_memory_positive"),
             models.CheckConstraint(condition=Q(vcpus__gt=0), name="vm_vcpus_positive"),
         ]
+        indexes: ClassVar = [models.Index(fields=["name"], name="vms_by_name")]
         ordering = ("name",)
 
     def __str__(self) -> str:

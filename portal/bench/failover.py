@@ -14,6 +14,7 @@ from typing import Any
 from hosts.domain.looks import GuestState
 from hosts.hypervisor.libvirtd import Libvirtd
 from hosts.hypervisor.port import HypervisorError, Target
+from portal.bench.figures import percentile
 from portal.bench.rig import Rig, RigError, until
 
 #: A case that takes longer than this has failed.
@@ -100,9 +101,14 @@ def summary(case: str, n: int, failed: int, times: list[float]) -> dict[str, Any
         "n": n,
         "failed": failed,
         "median_s": round(statistics.median(ordered), 2) if ordered else None,
-        "p90_s": round(ordered[max(0, -(-len(ordered) * 9 // 10) - 1)], 2) if ordered else None,
+        "p90_s": round(percentile(ordered, 90), 2) if ordered else None,
         "worst_s": round(ordered[-1], 2) if ordered else None,
     }
+
+
+def faults(line: dict[str, Any]) -> list[str]:
+    """Return what is wrong with a line, in words."""
+    return [f"{line['case']}: {line['failed']} failovers failed"] if line["failed"] else []
 
 
 def _once(rig: Rig, case: Case, host: str) -> float:

@@ -68,18 +68,10 @@ class Supervisor:
 
     def add_portal(self, *, with_redis: bool) -> None:
         """Add everything that one engine consists of."""
-        python = sys.executable
         if with_redis:
             self.add("redis", redis_argv(self.run / "redis.sock"))
-        host, port = self.address
-        self.add(
-            "web",
-            [python, "-m", "uvicorn", "portal.asgi:application",
-             "--host", host, "--port", str(port), "--lifespan", "off",
-             "--ws", "websockets-sansio", "--no-access-log",
-             "--timeout-graceful-shutdown", "2", "--log-level", "warning"],
-        )  # fmt: skip
-        celery = [python, "-m", "celery", "-A", "portal.celery"]
+        self.add("web", web_argv(self.address))
+        celery = [sys.executable, "-m", "celery", "-A", "portal.celery"]
         for queue, threads in WORKERS.items():
             name = f"poll.{self.engine}" if queue == "poll" else queue
             self.add(
@@ -173,6 +165,15 @@ def say(text: str) -> None:
     """Tell the person at the terminal."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
+
+
+def web_argv(address: Address) -> list[str]:
+    """Return the command of the web server."""
+    host, port = address
+    return [sys.executable, "-m", "uvicorn", "portal.asgi:application",
+            "--host", host, "--port", str(port), "--lifespan", "off",
+            "--ws", "websockets-sansio", "--no-access-log",
+            "--timeout-graceful-shutdown", "2", "--log-level", "warning"]  # fmt: skip
 
 
 def redis_argv(path: Path) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet, Value
 from rest_framework.exceptions import NotFound
 from rest_framework.pagination import (
     CursorPagination,
@@ -14,7 +14,6 @@ from rest_framework.request import Request
 from portal.core.filtering import GREATEST
 from portal.core.models import Operation
 from portal.core.problems import Problem
-from portal.core.shapes import slug_of
 
 MOST = 200
 #: The parameters that choose a page.
@@ -88,17 +87,33 @@ def _lost() -> Problem:
 
 
 class Merged(Sequence[Operation]):
-    """Several lists ordered by time as one, read only as far as the page goes."""
+    """Several tables as one list ordered by time.
+
+    The database finds the numbers of a page's rows among all of them; only those rows
+    are loaded, so that the last page takes no longer than the first.
+    """
 
     def __init__(self, lists: Sequence[QuerySet[Any]], *, newest_first: bool) -> None:
-        self._newest_first = newest_first
-        self._lists = lists if newest_first else [rows.reverse() for rows in lists]
+        self._lists = lists
+        self._sign = "-" if newest_first else ""
 
     def __len__(self) -> int:
         return sum(rows.count() for rows in self._lists)
 
     def __getitem__(self, index: Any) -> Any:
-        end = index.stop if isinstance(index, slice) else index + 1
-        rows = [row for rows in self._lists for row in rows[:end]]
-        rows.sort(key=lambda row: (row.requested_at, slug_of(row)), reverse=self._newest_first)
-        return rows[index]
+        if not isinstance(index, slice):
+            return self[index : index + 1][0]
+        keys = [
+            rows.order_by().annotate(table=Value(table), number=F("pk"))
+            for table, rows in enumerate(self._lists)
+        ]
+        names = ("requested_at", "table", "number")
+        first, *others = (rows.values_list(*names) for rows in keys)
+        ordered = first.union(*others, all=True).order_by(*(self._sign + name for name in names))
+        found = [(table, pk) for _, table, pk in ordered[index]]
+        loaded = {
+            (table, row.pk): row
+            for table, rows in enumerate(self._lists)
+            for row in rows.filter(pk__in=[pk for at, pk in found if at == table])
+        }
+        return [loaded[key] for key in found if key in loaded]

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from portal.bench.postgres import Server
 from portal.bench.rig import ROOT, free_port
 from tests.core.starting import PYTHON, Said, call, environment, namespace, refusal
-from tests.postgres import Server
 
 COMMANDS = [
     ("up",),
@@ -35,7 +35,7 @@ def test_a_database_server_that_does_not_answer(tmp_path: Path, args: tuple[str,
 
 
 def test_a_database_that_does_not_exist(tmp_path: Path, postgres_server: Server) -> None:
-    url = f"postgres://{postgres_server.user}@/{postgres_server.folder}/nowhere"
+    url = postgres_server.url("nowhere")
     refusal(call(tmp_path, "up", DATABASE_URL=url), '"nowhere" does not exist', "DATABASE_URL")
 
 

@@ -9,10 +9,13 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 from django.contrib.sessions.backends.base import SessionBase
+from django.db import DatabaseError, connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from portal.asgi import application
 from portal.consumers import BAD_KIND, BAD_TEXT, SIGNED_OUT, TOO_BIG, LiveConsumer
+from portal.consumers.sieve import Sieve, judge
 from portal.core.models import Role, RoleBinding, User
 from portal.lib.live import GROUP
 from tests.api.conftest import Centre, add_person
@@ -139,6 +142,57 @@ def test_who_may_no_longer_listen_is_told_nothing_more(
         else:
             await line.say(text='{"type": "ping"}')
         assert await line.hear_close() == SIGNED_OUT
+
+    run(work)
+
+
+def test_many_pages_are_answered_with_the_queries_of_a_few(centre: Centre) -> None:
+    """Ten people of three scopes hear of one change, each of their own."""
+    everybody = [add_person(f"wide{number}", Role.VIEWER) for number in range(4)]
+    own = {"cluster": centre.cluster.pk, "host": centre.node1.pk}
+    narrow = [
+        add_person(f"{kind}{number}", Role.VIEWER, kind, pk)
+        for kind, pk in own.items()
+        for number in range(3)
+    ]
+    questions = [
+        (str(session_of(user).session_key), [{"type": "host", "id": pk, "event": "status"}])
+        for user in everybody + narrow
+        for pk in (centre.node1.pk, centre.node2.pk)
+    ]
+    few = questions[-2:]  # of one person
+    with CaptureQueriesContext(connection) as queries_of_few:
+        judge(few)
+    with CaptureQueriesContext(connection) as queries:
+        answers = judge(questions)
+    assert len(queries) == len(queries_of_few) + 1  # the hosts of the other narrow scope
+    heard = {
+        user.username: {one["id"] for told in answers[place : place + 2] for one in told or ()}
+        for user, place in zip(everybody + narrow, range(0, len(questions), 2), strict=True)
+    }
+    both = {centre.node1.pk, centre.node2.pk}
+    assert heard["wide3"] == both
+    assert heard["cluster0"] == both
+    assert heard["host2"] == {centre.node1.pk}
+
+
+def test_pages_hear_again_after_an_outage_of_the_database(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer = str(session_of(add_person("vera", Role.VIEWER)).session_key)
+    change: list[dict[str, str | int]] = [{"type": "host", "id": centre.node1.pk}]
+
+    def broken(_asked: object) -> Any:
+        raise DatabaseError("gone")
+
+    async def work() -> None:
+        sieve = Sieve()
+        with monkeypatch.context() as patch:
+            patch.setattr("portal.consumers.sieve.judge", broken)
+            waiting = [sieve.allowed(viewer, change) for _ in range(3)]
+            found = await asyncio.gather(*waiting, return_exceptions=True)
+            assert [type(one) for one in found] == [DatabaseError] * 3
+        assert await sieve.allowed(viewer, change) == change
 
     run(work)
 
