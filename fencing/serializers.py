@@ -3,16 +3,21 @@
 from typing import Any, ClassVar
 
 from django.conf import settings
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from fencing.domain.alerts import CURE, AlertKind
 from fencing.domain.policy import PolicyError, validate
 from fencing.models import Alert, HaResource, Incident, PowerController
+from fencing.selectors import shelter_of
 from hosts.domain.uri import BadHostUri, canonical_host
 from hosts.models import Host
 from hosts.serializers import ClusterSerializer, HostSerializer
 from portal.core.models import Event
 from portal.core.rest import Strict
+from vms.domain.protection import why_not
+from vms.models import Vm
+from vms.serializers import VmEditSerializer, VmSerializer
 
 
 def checked_policy(value: dict[str, Any]) -> dict[str, Any]:
@@ -41,6 +46,36 @@ class HaSerializer(serializers.ModelSerializer[HaResource]):
     class Meta:
         model = HaResource
         fields = ("state", "since", "reason")
+
+
+class ProtectionSerializer(serializers.Serializer[Any]):
+    """Whether HA would restart a VM elsewhere if its host died now."""
+
+    protected = serializers.BooleanField()
+    why_not = serializers.ListField(child=serializers.CharField())
+
+
+class ProtectedVmSerializer(VmSerializer):
+    """A VM, and whether HA protects it."""
+
+    protection = serializers.SerializerMethodField()
+
+    class Meta(VmSerializer.Meta):
+        ref_name = "Vm"
+        fields = (*VmSerializer.Meta.fields, "protection")
+
+    @extend_schema_field(ProtectionSerializer)
+    def get_protection(self, vm: Vm) -> dict[str, Any]:
+        """Judge by what the view has loaded (see ``shelter_of``)."""
+        reasons = why_not(shelter_of(vm))
+        return {"protected": not reasons, "why_not": list(reasons)}
+
+
+class ProtectedVmEditSerializer(VmEditSerializer, ProtectedVmSerializer):
+    """What may be changed of a VM while it lives."""
+
+    class Meta(VmEditSerializer.Meta):
+        fields = ProtectedVmSerializer.Meta.fields
 
 
 class PowerSerializer(serializers.ModelSerializer[PowerController]):

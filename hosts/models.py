@@ -9,7 +9,7 @@ from django.db.models.functions import Lower
 from hosts.domain.looks import KernelSign
 from hosts.domain.states import HostStatus, Wanted
 from portal.core.models import OPEN_STATES, Operation
-from portal.lib.db import Present
+from portal.lib.db import Everything, Present
 
 NAME_CHARS = 100
 #: What is removed keeps its row for history, and holds no name or address any more.
@@ -38,7 +38,7 @@ class Cluster(models.Model):
     removed_at = models.DateTimeField(null=True)
 
     objects = Present()
-    everything = models.Manager()
+    everything = Everything()
 
     class Meta:
         constraints: ClassVar = [
@@ -94,7 +94,7 @@ class Host(models.Model):
     removed_at = models.DateTimeField(null=True)
 
     objects = Present()
-    everything = models.Manager()
+    everything = Everything()
 
     class Meta:
         constraints: ClassVar = [

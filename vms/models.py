@@ -8,7 +8,7 @@ from django.db.models.functions import Lower
 
 from hosts.models import HERE, Cluster, Host, choices
 from portal.core.models import OPEN_STATES, Operation
-from portal.lib.db import Present
+from portal.lib.db import Everything, Present
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
 
 
@@ -48,7 +48,7 @@ class Vm(models.Model):
     seen_again_on = models.ForeignKey(Host, models.SET_NULL, null=True, related_name="+")
 
     objects = Present()
-    everything = models.Manager()
+    everything = Everything()
 
     class Meta:
         constraints: ClassVar = [

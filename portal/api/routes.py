@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 from fencing.api.hosts import ClusterViewSet, HostViewSet, VmViewSet
 from fencing.api.incidents import AlertViewSet, EventViewSet, IncidentViewSet
 from fencing.api.power import ControllerViewSet
+from fencing.api.trials import HostTrial, PowerTrial, Preflight
 from portal.api.operations import OperationViewSet
 from portal.api.tokens import TokenViewSet
 from vms.api import ProofViewSet, RunViewSet
@@ -31,6 +32,9 @@ _docs = csp_update({"style-src": ["'unsafe-inline'"]})(
 )
 
 urlpatterns = [
+    path("v1/trials/host/", HostTrial.as_view(), name="trial-host"),
+    path("v1/trials/power/", PowerTrial.as_view(), name="trial-power"),
+    path("v1/preflight/", Preflight.as_view(), name="preflight"),
     path("v1/", include(router.urls)),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", _docs, name="docs"),

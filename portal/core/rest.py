@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.db import models
@@ -30,7 +30,7 @@ from portal.lib import clock
 
 #: How exactly the last use of a token is known: a write for each call would be dear.
 USE_NOTED = timedelta(minutes=1)
-_KEY = OpenApiParameter(
+KEY = OpenApiParameter(
     "Idempotency-Key", str, OpenApiParameter.HEADER, description="Kept 24 h: repeats do nothing."
 )
 _MATCH = OpenApiParameter(
@@ -145,7 +145,7 @@ def etag_of(row: Any) -> str:
 class Creatable(mixins.CreateModelMixin, Resource):
     """POST to a list enters a new row, once for each Idempotency-Key."""
 
-    @extend_schema(parameters=[_KEY])
+    @extend_schema(parameters=[KEY])
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Enter a new object."""
 
@@ -209,10 +209,28 @@ class Editable(Resource):
         return Problem(412, "stale", text, cure=cure, field="If-Match")
 
 
+class Removable(Resource):
+    """DELETE takes a row out of everything but history."""
+
+    @extend_schema(responses={202: OperationSerializer, 204: None})
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Remove it: 202 with the operation that cleans up after it, 204 if there is nothing to."""
+        op = self.remove(self.get_object(), actor=str(caller(request)), now=clock.now())
+        return accepted(op, request) if op else Response(status=status.HTTP_204_NO_CONTENT)
+
+    def remove(self, row: Any, *, actor: str, now: datetime) -> Operation | None:
+        """Remove it; every resource knows best what must be over before."""
+        raise NotImplementedError
+
+
 def accepted(op: Operation, request: Request) -> Response:
     """Answer 202 with where the operation can be watched."""
     where = reverse("operation-detail", args=[slug_of(op)], request=request)
     return Response(as_operation(op), status=status.HTTP_202_ACCEPTED, headers={"Location": where})
+
+
+def _nothing() -> None:
+    """Most actions ask no hardware by themselves."""
 
 
 def verb(
@@ -221,14 +239,20 @@ def verb(
     takes: type[Strict] = Nothing,
     role: Role = Role.OPERATOR,
     answers_itself: bool = False,
+    gives: Any = None,
+    before: str = "",
 ) -> Callable[[Callable[..., Response]], Any]:
-    """Make a method ``(self, target, fields, request)`` the action ``name`` of a resource."""
+    """Make a method ``(self, target, fields, request)`` the action ``name`` of a resource.
+
+    ``before`` names a method of that form that is called first, with no transaction
+    open: hardware may be asked there.  ``gives``: the form of an answer of its own.
+    """
 
     def wrap(method: Callable[..., Response]) -> Any:
         # Work that is over at once is answered with the object itself.
-        answer = empty if answers_itself else {202: OperationSerializer}
+        answer = empty if answers_itself else {202: gives or OperationSerializer}
 
-        @extend_schema(request=takes, responses=answer, parameters=[_KEY], filters=False)
+        @extend_schema(request=takes, responses=answer, parameters=[KEY], filters=False)
         @action(
             detail=True,
             methods=["post"],
@@ -241,8 +265,10 @@ def verb(
             target = self.get_object()
             fields = takes(data=request.data)
             fields.is_valid(raise_exception=True)
-            work = functools.partial(method, self, target, fields.validated_data, request)
-            return once(request, caller(request), work)
+            mine = (target, fields.validated_data, request)
+            first = functools.partial(getattr(self, before), *mine) if before else _nothing
+            work = functools.partial(method, self, *mine)
+            return once(request, caller(request), work, before=first)
 
         return act
 

@@ -28,6 +28,10 @@ class Present(models.Manager[Row]):
         return super().get_queryset().filter(removed_at__isnull=True)
 
 
+class Everything(models.Manager[Row]):
+    """All rows, the removed ones as well: for history, and for UUIDs that come back."""
+
+
 class SecretField(_Text):
     """Text that is encrypted in the database and clear in Python."""
 
