@@ -8,6 +8,7 @@ from fencing.selectors import policy_of
 from fencing.services import capacity
 from fencing.services.rounds import run_round
 from hosts.domain.liveness import Pace
+from hosts.hypervisor import forget
 from hosts.models import Host
 from portal.lib import clock
 from portal.lib.queue import wake
@@ -38,10 +39,11 @@ def look(host_id: int, early: int = 0) -> None:
     """Look at one host by its policy, and ask for the next look."""
     host = Host.objects.select_related("cluster").filter(pk=host_id).first()
     if host is None:
+        forget(host_id)
         return
     policy = policy_of(host)
     pace = Pace(policy.poll, policy.connect_deadline, policy.missed_polls)
     if not look_at(host_id, pace, early=bool(early)):
         return  # whoever had the turn asks for the next one
-    due = Host.objects.values_list("look_due_at", flat=True).get(pk=host_id)
+    due = Host.everything.values_list("look_due_at", flat=True).get(pk=host_id)
     wake(LOOK, host_id, at=due)

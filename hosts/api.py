@@ -1,5 +1,7 @@
 """Clusters and hosts over REST: what needs nothing but this app (fencing adds the rest)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -15,28 +17,34 @@ from hosts.serializers import ClusterSerializer, HostSerializer
 from hosts.services import inventory
 from portal.core.models import Role
 from portal.core.problems import Problem
-from portal.core.rest import Creatable, Editable, accepted, caller, etag_of, require, verb
+from portal.core.rest import (
+    Creatable,
+    Editable,
+    Removable,
+    accepted,
+    caller,
+    etag_of,
+    require,
+    verb,
+)
 from portal.lib import clock
 
 
-class Kept(mixins.ListModelMixin, Creatable, mixins.DestroyModelMixin, Editable):
+@contextmanager
+def in_use() -> Iterator[None]:
+    """Turn :class:`InUse` into a problem: 409, nothing was changed."""
+    try:
+        yield
+    except inventory.InUse as error:
+        raise Problem(409, "in_use", str(error), cure=error.cure) from None
+
+
+class Kept(mixins.ListModelMixin, Creatable, Removable, Editable):
     """What clusters and hosts share: entered by hand, removed only when empty."""
 
     def write(self, row: Any, changes: dict[str, Any]) -> None:
         """Write checked changes and say who made them."""
         inventory.edit(row, changes, actor=str(caller(self.request)), now=clock.now())
-
-    def perform_destroy(self, instance: Any) -> None:
-        """Remove it, unless something still hangs on it."""
-        try:
-            self.remove(instance, actor=str(caller(self.request)), now=clock.now())
-        except inventory.InUse as error:
-            cure = "Remove or move those first; a host with history can go into maintenance."
-            raise Problem(409, "in_use", str(error), cure=cure) from None
-
-    def remove(self, row: Any, *, actor: str, now: datetime) -> None:
-        """Remove it; a resource with more to look at says so itself."""
-        inventory.remove(row, actor=actor, now=now)
 
 
 class ClusterViewSet(Kept):
@@ -49,6 +57,11 @@ class ClusterViewSet(Kept):
     ordering_fields = ("name", "mode")
     rows = clusters_in
     live_kind = "cluster"
+
+    def remove(self, row: Cluster, *, actor: str, now: datetime) -> None:
+        """Remove a cluster without hosts and VMs."""
+        with in_use():
+            inventory.remove_cluster(row, actor=actor, now=now)
 
     def perform_create(self, serializer: Any) -> None:
         """Enter a cluster: needs a role over everything."""

@@ -9,8 +9,11 @@ from django.db.models.functions import Lower
 from hosts.domain.looks import KernelSign
 from hosts.domain.states import HostStatus, Wanted
 from portal.core.models import OPEN_STATES, Operation
+from portal.lib.db import Everything, Present
 
 NAME_CHARS = 100
+#: What is removed keeps its row for history, and holds no name or address any more.
+HERE = Q(removed_at__isnull=True)
 
 
 def choices(enum: Any) -> list[tuple[str, str]]:
@@ -32,10 +35,14 @@ class Cluster(models.Model):
     mode = models.CharField(max_length=10, choices=ClusterMode.choices, default=ClusterMode.OBSERVE)
     policy = models.JSONField(default=dict, blank=True)
     version = models.IntegerField(default=1)
+    removed_at = models.DateTimeField(null=True)
+
+    objects = Present()
+    everything = Everything()
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(Lower("name"), name="one_cluster_per_name")
+            models.UniqueConstraint(Lower("name"), condition=HERE, name="one_cluster_per_name")
         ]
 
     def __str__(self) -> str:
@@ -47,7 +54,7 @@ class Host(models.Model):
 
     name = models.CharField(max_length=NAME_CHARS)
     cluster = models.ForeignKey(Cluster, models.PROTECT, related_name="hosts")
-    uri = models.CharField(max_length=255, unique=True)
+    uri = models.CharField(max_length=255)
     policy = models.JSONField(default=dict, blank=True)
     version = models.IntegerField(default=1)
 
@@ -84,12 +91,19 @@ class Host(models.Model):
 
     look_due_at = models.DateTimeField(db_index=True)
     look_version = models.IntegerField(default=0)
+    removed_at = models.DateTimeField(null=True)
+
+    objects = Present()
+    everything = Everything()
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(Lower("name"), name="one_host_per_name"),
+            models.UniqueConstraint(Lower("name"), condition=HERE, name="one_host_per_name"),
+            models.UniqueConstraint(fields=["uri"], condition=HERE, name="one_host_per_uri"),
             models.UniqueConstraint(
-                fields=["host_uuid"], condition=~Q(host_uuid=""), name="one_host_per_uuid"
+                fields=["host_uuid"],
+                condition=HERE & ~Q(host_uuid=""),
+                name="one_host_per_uuid",
             ),
             models.CheckConstraint(condition=Q(memory_mib__gte=0), name="host_memory_not_negative"),
             models.CheckConstraint(condition=Q(vcpus__gte=0), name="host_vcpus_not_negative"),

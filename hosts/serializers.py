@@ -41,6 +41,22 @@ class ClusterSerializer(Strict, serializers.ModelSerializer[Cluster]):
         }
 
 
+class HindranceSerializer(serializers.Serializer[Any]):
+    """Why something cannot be removed now."""
+
+    text = serializers.CharField()
+    cure = serializers.CharField()
+
+
+class RemovalSerializer(serializers.Serializer[Any]):
+    """What a removal would do."""
+
+    allowed = serializers.BooleanField()
+    hindrances = HindranceSerializer(many=True)
+    stays_behind = serializers.ListField(child=serializers.CharField())
+    cleaned = serializers.ListField(child=serializers.CharField())
+
+
 class CpuSerializer(serializers.Serializer[Any]):
     """The processor that libvirt reports."""
 

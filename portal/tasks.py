@@ -12,15 +12,22 @@ from fencing.services.power import ADVANCE as ADVANCE_POWER
 from fencing.services.power import ROUND
 from fencing.services.rounds import clusters_of_interest
 from hosts.hypervisor import set_hint
-from hosts.models import Host
+from hosts.models import Host, HostOperation
 from hosts.services import engines, work
-from portal.core.models import OPEN_STATES
+from portal.core.models import OPEN_STATES, Operation
 from portal.lib import clock
 from portal.lib.queue import wake
 from vms.models import VmOperation
 from vms.operations.looking import LOOK
 from vms.services.requests import ADVANCE as ADVANCE_VM
+from vms.services.requests import ADVANCE_HOST
 
+#: Every table of work, and who carries it on.
+_WORK: tuple[tuple[type[Operation], str], ...] = (
+    (VmOperation, ADVANCE_VM),
+    (HostOperation, ADVANCE_HOST),
+    (FenceOperation, ADVANCE_POWER),
+)
 #: Rows this late have lost their wake-up; younger ones have one on its way.
 LOST_AFTER = timedelta(seconds=0.5)
 
@@ -32,6 +39,7 @@ def take_over(sender: Any, **_: object) -> None:
     queue = str(sender.hostname).partition("@")[0]
     if queue == "ha":
         work.release_claims(VmOperation, tag, now)
+        work.release_claims(HostOperation, tag, now)
     elif queue == "fence":
         work.release_claims(FenceOperation, tag, now)
     elif queue == "poll":
@@ -49,7 +57,7 @@ def sweep() -> None:
     late = now - LOST_AFTER
     for host_id in Host.objects.filter(look_due_at__lte=late).values_list("pk", flat=True):
         wake(LOOK, host_id)
-    for model, task in ((VmOperation, ADVANCE_VM), (FenceOperation, ADVANCE_POWER)):
+    for model, task in _WORK:
         due = model._default_manager.filter(state__in=OPEN_STATES, due_at__lte=late)
         for op_id in due.order_by("due_at").values_list("pk", flat=True)[:200]:
             wake(task, op_id)

@@ -80,7 +80,8 @@
     const gib = (told.memory_mib / 1024).toFixed(1);
     const lines = {
       Machine: told.hostname, UUID: told.host_uuid, Size: `${gib} GiB, ${told.vcpus} CPUs`,
-      Processor: [told.cpu?.arch, told.cpu?.model].filter(Boolean).join(" ") || "not told",
+      Processor: [told.cpu_arch, told.cpu_model].filter(Boolean).join(" ") || "not told",
+      libvirt: told.libvirt || "not told",
     };
     facts.replaceChildren(...Object.entries(lines).flatMap(([name, text]) => [make("dt", name), make("dd", text)]));
     const place = one("[data-guests]");
@@ -116,7 +117,7 @@
     state.textContent = guest.state;
     const notes = row.insertCell();
     notes.dataset.label = "Notes";
-    if (!guest.adoptable) notes.append(make("p", guest.why_not, { className: "why" }));
+    if (!guest.adoptable) notes.append(make("p", guest.why_not.join(" "), { className: "why" }));
     for (const text of guest.unprotected || []) notes.append(make("p", text));
     if (!notes.childNodes.length) notes.textContent = "Nothing stands against it.";
     return row;
@@ -171,7 +172,7 @@
       takeCluster(at, cluster.told);
       const host = { name: form("found").elements.name.value, uri: form("host").elements.uri.value.trim(), cluster: cluster.told.id };
       const adopt = chosen().map((box) => box.value);
-      if (adopt.length) Object.assign(host, { adopt, ha: form("found").elements.ha.checked });
+      if (adopt.length) Object.assign(host, { adopt, adopt_ha: form("found").elements.ha.checked });
       if (power) host.power = power;
       return call("POST", at.action, host);
     });

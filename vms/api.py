@@ -53,7 +53,10 @@ class VmViewSet(mixins.ListModelMixin, Creatable, Editable):
         fields = serializer.validated_data
         require(self.request, Role.ADMIN, cluster=fields["cluster"].pk)
         actor = str(caller(self.request))
-        serializer.instance = inventory.add_vm(fields, actor=actor, now=clock.now())
+        try:
+            serializer.instance = inventory.add_vm(fields, actor=actor, now=clock.now())
+        except inventory.NotNow as error:
+            raise Problem(409, "not_now", str(error), cure=error.cure) from None
 
     def write(self, row: Vm, changes: dict[str, Any]) -> None:
         """Write checked changes and say who made them."""
@@ -93,7 +96,7 @@ class VmViewSet(mixins.ListModelMixin, Creatable, Editable):
             inventory.release(vm, actor=str(caller(request)), now=clock.now())
         except inventory.NotNow as error:
             raise Problem(409, "not_now", str(error), cure=error.cure) from None
-        return Response(VmSerializer(with_runs().get(pk=vm.pk)).data)
+        return Response(self.get_serializer(self.get_queryset().get(pk=vm.pk)).data)
 
 
 class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Resource):

@@ -6,13 +6,18 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower
 
-from hosts.models import Cluster, Host, choices
+from hosts.models import HERE, Cluster, Host, choices
 from portal.core.models import OPEN_STATES, Operation
+from portal.lib.db import Everything, Present
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
 
 
 class Vm(models.Model):
-    """A virtual machine and what is wanted of it; the portal keeps its XML."""
+    """A virtual machine and what is wanted of it; the portal keeps its XML.
+
+    A UUID has one row for ever: a VM that was removed and is entered again goes
+    on with its next generation, so that no old copy passes for the new one.
+    """
 
     name = models.CharField(max_length=100)
     uuid = models.CharField(max_length=36, unique=True)
@@ -39,9 +44,20 @@ class Vm(models.Model):
     waiting_since = models.DateTimeField(null=True)
     waiting_for = models.TextField(blank=True)
 
+    removed_at = models.DateTimeField(null=True)
+    seen_again_on = models.ForeignKey(Host, models.SET_NULL, null=True, related_name="+")
+
+    objects = Present()
+    everything = Everything()
+
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint("cluster", Lower("name"), name="one_vm_name_per_cluster"),
+            models.UniqueConstraint(
+                "cluster", Lower("name"), condition=HERE, name="one_vm_name_per_cluster"
+            ),
+            models.CheckConstraint(
+                condition=HERE | Q(wanted_up=False), name="a_removed_vm_is_not_wanted_up"
+            ),
             models.CheckConstraint(condition=Q(memory_mib__gt=0), name="vm_memory_positive"),
             models.CheckConstraint(condition=Q(vcpus__gt=0), name="vm_vcpus_positive"),
         ]
@@ -104,6 +120,7 @@ class Run(models.Model):
     started_at = models.DateTimeField()
     running_at = models.DateTimeField(null=True)
     outstanding = models.BooleanField(default=False)
+    adopting = models.BooleanField(default=False)  # its copy does not carry its stamp yet
     migrating_to = models.ForeignKey(Host, models.PROTECT, null=True, related_name="+")
     contender = models.ForeignKey(Host, models.PROTECT, null=True, related_name="+")
     ended_at = models.DateTimeField(null=True)

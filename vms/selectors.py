@@ -1,16 +1,17 @@
 """Reading guests: rows to the frozen facts that the domain works on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from django.db.models import F
 
+from hosts.models import Cluster
 from portal.core.models import OPEN_STATES
 from vms.domain.proofs import OpenRun
 from vms.domain.restart import LastRun, VmFacts
 from vms.domain.sightings import KnownVm
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
-from vms.models import Run, Vm, VmOperation
+from vms.models import Disk, Run, Vm, VmOperation
 
 
 def open_runs(cluster_id: int) -> dict[int, OpenRun]:
@@ -33,6 +34,7 @@ def as_open_run(row: Run) -> OpenRun:
         outstanding=row.outstanding,
         migrating_to=row.migrating_to_id,
         contender=row.contender_id,
+        adopting=row.adopting,
     )
 
 
@@ -42,9 +44,52 @@ def run_of(op: VmOperation) -> Run:
 
 
 def known_vms(cluster_id: int) -> dict[str, KnownVm]:
-    """Return the VMs of a cluster, by UUID."""
-    rows = Vm.objects.filter(cluster_id=cluster_id)
-    return {row.uuid: KnownVm(row.pk, row.uuid, row.name, row.generation, row.ha) for row in rows}
+    """Return the VMs of a cluster, by UUID; those that were removed as well."""
+    rows = Vm.everything.filter(cluster_id=cluster_id).defer("xml")
+    return {
+        row.uuid: KnownVm(
+            pk=row.pk,
+            uuid=row.uuid,
+            name=row.name,
+            generation=row.generation,
+            ha=row.ha and row.removed_at is None,
+            removed=row.removed_at is not None,
+            seen_again_on=row.seen_again_on_id,
+        )
+        for row in rows
+    }
+
+
+def known_as(uuid: str) -> str:
+    """Return who looks after the VM with a UUID here, or the empty text."""
+    vm = Vm.objects.select_related("cluster").filter(uuid=uuid).first()
+    return f"it is looked after already, as {vm.name} in cluster {vm.cluster.name}" if vm else ""
+
+
+def removed_generation(uuid: str) -> int | None:
+    """Return the highest generation of a VM that was removed; None if there was none."""
+    rows = Vm.everything.filter(uuid=uuid, removed_at__isnull=False)
+    return rows.values_list("generation", flat=True).first()
+
+
+def name_in_use(name: str, cluster: Cluster | None) -> str:
+    """Return why a VM cannot have that name in a cluster, or the empty text."""
+    rows = Vm.objects.filter(cluster=cluster, name__iexact=name)
+    if cluster is None or not rows.exists():
+        return ""
+    return "another VM of this cluster is named so (letter case does not count)"
+
+
+def disk_in_use(disks: Mapping[str, bool], but: Vm | None = None) -> str:
+    """Return which VM writes to one of ``disks`` (path to shareable), or the empty text.
+
+    Two VMs that write to one disk destroy it, wherever they run.
+    """
+    others = Disk.objects.filter(path__in=disks, writable=True).select_related("vm")
+    for disk in others.exclude(vm=but) if but else others:
+        if not (disk.shareable and disks[disk.path]):
+            return f"its disk {disk.path} is written to by {disk.vm.name}"
+    return ""
 
 
 def vm_facts(cluster_id: int) -> tuple[VmFacts, ...]:

@@ -12,6 +12,7 @@ from portal.core.names import plain
 from portal.core.rest import Strict
 from portal.lib import ids
 from vms.models import Disk, Proof, Run, Vm
+from vms.selectors import disk_in_use, name_in_use
 
 _ANY = Stamp(installation="", vm=0, generation=0, run=0)
 
@@ -98,6 +99,10 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
         if Vm.objects.filter(uuid=str(value)).exists():
             text = "another VM has this UUID: leave it out for a new one"
             raise serializers.ValidationError(text)
+        back = Vm.everything.filter(uuid=str(value), seen_again_on__isnull=False)
+        for vm in back.select_related("seen_again_on"):
+            text = f"{vm.name} was removed and runs on {vm.seen_again_on}: adopt it from there"
+            raise serializers.ValidationError(text)
         return str(value)
 
     def validate_cluster(self, value: Cluster) -> Cluster:
@@ -127,18 +132,15 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
 
     @staticmethod
     def _disks_are_free(disks: dict[str, bool], row: Vm | None) -> None:
-        """Two VMs that write to one disk destroy it, wherever they run."""
-        others = Disk.objects.filter(path__in=disks, writable=True).select_related("vm")
-        for disk in others.exclude(vm=row) if row else others:
-            if not (disk.shareable and disks[disk.path]):
-                text = f"its disk {disk.path} is written to by {disk.vm.name}"
-                cure = "give it a disk of its own, or mark it <shareable/> in both"
-                raise serializers.ValidationError({"xml": f"{text}: {cure}"})
+        text = disk_in_use(disks, row)
+        if text:
+            cure = "give it a disk of its own, or mark it <shareable/> in both"
+            raise serializers.ValidationError({"xml": f"{text}: {cure}"})
 
     @staticmethod
     def _name_is_free(attrs: dict[str, Any]) -> None:
-        if Vm.objects.filter(cluster=attrs["cluster"], name__iexact=attrs["name"]).exists():
-            text = "another VM of this cluster is named so (letter case does not count)"
+        text = name_in_use(attrs["name"], attrs["cluster"])
+        if text:
             raise serializers.ValidationError({"name": f"{text}: choose another name"})
 
 

@@ -9,3 +9,9 @@ from vms import operations
 def advance(op_id: int) -> None:
     """Carry one VM operation a step on."""
     operations.advance(op_id)
+
+
+@shared_task(name="vms.advance_host", ignore_result=True)
+def advance_host(op_id: int) -> None:
+    """Carry out work on a host that is removed."""
+    operations.advance_host(op_id)

@@ -9,32 +9,35 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from fencing.api.entering import EnteringHosts
 from fencing.api.insight import WhatIfSerializer, what_if_of
-from fencing.api.refused import allowed, refused
+from fencing.api.refused import allowed
 from fencing.api.shapes import WholeClusterSerializer, WholeHostSerializer
 from fencing.api.shown import ShownClusterSerializer, ShownHostSerializer
 from fencing.models import PowerController
-from fencing.selectors import ended_drills
+from fencing.selectors import ended_drills, with_shelter
 from fencing.serializers import (
     ConfirmSerializer,
     FenceSerializer,
+    ProtectedVmEditSerializer,
+    ProtectedVmSerializer,
     StartSerializer,
 )
 from fencing.services import confirmations, drills, inventory, power, removing, starts
 from hosts.api import ClusterViewSet as PlainClusterViewSet
-from hosts.api import HostViewSet as PlainHostViewSet
+from hosts.api import in_use
 from hosts.domain.states import Wanted
 from hosts.models import Cluster, Host
-from hosts.services.inventory import add_host
+from hosts.serializers import RemovalSerializer
 from portal.core import problems
-from portal.core.models import Role
+from portal.core.models import Operation, Role
 from portal.core.problems import Problem
-from portal.core.rest import accepted, caller, require, verb
+from portal.core.rest import Removable, accepted, caller, require, verb
 from portal.lib import clock
 from vms.api import VmViewSet as PlainVmViewSet
 from vms.models import Vm
-from vms.operations import entering
 from vms.services.inventory import NotNow
+from vms.services.removing import removal_of_vm
 
 #: What answers with the policy in force as well.
 WHOLE = ("retrieve", "partial_update")
@@ -53,7 +56,7 @@ class ClusterViewSet(PlainClusterViewSet):
 
 
 @extend_schema(tags=["hosts"])
-class HostViewSet(PlainHostViewSet):
+class HostViewSet(EnteringHosts):
     """Hosts: what is observed of them, what HA does about them, what is wanted of them."""
 
     queryset = (
@@ -67,31 +70,21 @@ class HostViewSet(PlainHostViewSet):
     serializer_class = ShownHostSerializer
 
     def get_serializer_class(self) -> type[Any]:
-        """Return the whole form where one host is read or changed."""
+        """Return the whole form where one host is read or changed, a wider one where entered."""
+        if self.action == "create":
+            return super().get_serializer_class()
         return WholeHostSerializer if self.action in WHOLE else ShownHostSerializer
 
-    def examine(self, row: Host | None, changes: dict[str, Any]) -> None:
-        """Look at the machine first: a host that cannot be used is not entered."""
-        if "uri" not in changes:
-            return
-        host = self.get_queryset().get(pk=row.pk) if row else Host(**changes)
-        require(self.request, Role.ADMIN, cluster=host.cluster_id, host=host.pk or 0)
-        host.uri = changes["uri"]
-        with refused():
-            entering.examine(host)
+    def remove(self, row: Host, *, actor: str, now: datetime) -> Operation | None:
+        """Remove a host on which nothing runs; its history stays."""
+        with in_use():
+            return removing.remove_host(row, actor=actor, now=now)
 
-    def perform_create(self, serializer: Any) -> None:
-        """Enter a host in a cluster that the caller administrates, protected by HA."""
-        fields = serializer.validated_data
-        require(self.request, Role.ADMIN, cluster=fields["cluster"].pk)
-        now = clock.now()
-        host = add_host(fields, actor=str(caller(self.request)), now=now)
-        inventory.protect(host, now)
-        serializer.instance = self.get_queryset().get(pk=host.pk)
-
-    def remove(self, row: Host, *, actor: str, now: datetime) -> None:
-        """Remove a host that nothing ever happened to."""
-        removing.remove_host(row, actor=actor, now=now)
+    @extend_schema(responses=RemovalSerializer, filters=False)
+    @action(detail=True, methods=["get"])
+    def removal(self, request: Request, pk: str = "") -> Response:
+        """Tell what removing the host would clean, and what stays behind."""
+        return Response(RemovalSerializer(removing.removal_of_host(self.get_object())).data)
 
     def _want(self, host: Host, wanted: Wanted, request: Request) -> Response:
         """Take the wish down, unless a fire drill has the host."""
@@ -154,8 +147,27 @@ class HostViewSet(PlainHostViewSet):
 
 
 @extend_schema(tags=["vms"])
-class VmViewSet(PlainVmViewSet):
-    """VMs: what is wanted of them, and where they run."""
+class VmViewSet(Removable, PlainVmViewSet):
+    """VMs: what is wanted of them, where they run, and whether HA protects them."""
+
+    serializer_class = ProtectedVmSerializer
+    queryset = with_shelter(Vm.objects.order_by("name"))
+
+    def get_serializer_class(self) -> type[Any]:
+        """Return the narrower form where a living VM is changed."""
+        changes = self.action == "partial_update"
+        return ProtectedVmEditSerializer if changes else ProtectedVmSerializer
+
+    def remove(self, row: Vm, *, actor: str, now: datetime) -> Operation | None:
+        """Remove a VM that does not run; its history and its disks stay."""
+        with in_use():
+            return removing.remove_vm(row, actor=actor, now=now)
+
+    @extend_schema(responses=RemovalSerializer, filters=False)
+    @action(detail=True, methods=["get"])
+    def removal(self, request: Request, pk: str = "") -> Response:
+        """Tell what removing the VM would clean, and what stays behind."""
+        return Response(RemovalSerializer(removal_of_vm(self.get_object())).data)
 
     @verb("start", takes=StartSerializer)
     def start(self, vm: Vm, fields: dict[str, Any], request: Request) -> Response:

@@ -12,7 +12,7 @@ from fencing.filters import ControllerFilter
 from fencing.models import PowerController
 from fencing.operations import entering
 from fencing.permissions import of_hosts
-from fencing.serializers import ControllerSerializer
+from fencing.serializers.power import ControllerSerializer
 from fencing.services import inventory, power
 from portal.core.models import Role
 from portal.core.rest import Creatable, Editable, accepted, caller, require, verb

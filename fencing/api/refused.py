@@ -9,12 +9,17 @@ from vms.operations.entering import Unfit
 
 
 @contextmanager
-def refused() -> Iterator[None]:
-    """Turn :class:`Unfit` into a problem: 400, nothing was changed."""
+def refused(under: str = "") -> Iterator[None]:
+    """Turn :class:`Unfit` into a problem: 400, nothing was changed.
+
+    ``under`` is the field whose parts are told about.
+    """
     try:
         yield
     except Unfit as error:
-        raise Problem(400, "unfit", str(error), cure=error.cure, field=error.field) from None
+        cure = f"{error.cure} Try: {error.command}" if error.command else error.cure
+        field = ".".join(filter(None, (under, error.field)))
+        raise Problem(400, "unfit", str(error), cure=cure, field=field) from None
 
 
 @contextmanager

@@ -25,6 +25,7 @@ class AlertKind(StrEnum):
     VM_PAUSED = "vm_paused"
     VM_OUT_OF_SIGHT = "vm_out_of_sight"  # neither running nor provably off
     BOOT_OVERDUE = "boot_overdue"
+    REMOVED_VM_RUNS = "removed_vm_runs"  # started by somebody else since its removal
     STAYS_OFF = "stays_off"  # switched on as often as policy allows
     NOTIFICATION_FAILING = "notification_failing"  # somebody is not told of what happens here
 
@@ -80,6 +81,10 @@ CURE: dict[AlertKind, str] = {
         "hosts, or confirm by hand those that are certainly off."
     ),
     AlertKind.BOOT_OVERDUE: "It was powered on and does not answer. Look at its console.",
+    AlertKind.REMOVED_VM_RUNS: (
+        "Nobody protects it, and nothing keeps a second copy away. Adopt it from that host, or "
+        "stop and undefine it there."
+    ),
     AlertKind.STAYS_OFF: (
         "It went off again after each power-on. Find out why, then switch it on by hand."
     ),

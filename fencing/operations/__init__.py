@@ -35,11 +35,14 @@ def advance(op_id: int) -> bool:
     op = FenceOperation.objects.filter(pk=op_id).first()
     if op is None:
         return False
-    host = Host.objects.select_related("cluster").get(pk=op.host_id)
+    host = Host.everything.select_related("cluster").get(pk=op.host_id)
     lease = policy_of(host).bmc_deadline
     claimed = work.claim(FenceOperation, op_id, tag=engines.me(), now=clock.now(), lease_s=lease)
     if claimed is None:
         return False
+    if host.removed_at is not None:
+        work.finish(claimed, clock.now(), OperationState.CANCELLED, "the host was removed")
+        return True
     handler = _KINDS.get(claimed.kind)
     if handler is None:
         text = f"no such kind of power operation: {claimed.kind}"

@@ -36,7 +36,8 @@ def run_round(cluster_id: int, now: datetime) -> tuple[wish.Intention, ...]:
     nothing the second time: every intention is compare-and-set or unique.
     """
     # One round of a cluster at a time: the limits of a plan count what others plan, too.
-    Cluster.objects.select_for_update(no_key=True).get(pk=cluster_id)
+    if not Cluster.objects.select_for_update(no_key=True).filter(pk=cluster_id):
+        return ()  # removed since this round was asked for
     facts = selectors.cluster_facts(cluster_id, now)
     intentions = plan(facts, now)
     for intention in intentions:

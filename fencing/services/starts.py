@@ -38,9 +38,11 @@ def start_vm(vm: Vm, host: Host | None, *, actor: str, now: datetime) -> VmOpera
     """
     Cluster.objects.select_for_update(no_key=True).get(pk=vm.cluster_id)  # no round meanwhile
     facts = cluster_facts(vm.cluster_id, now)
-    mine = next(item for item in facts.vms if item.pk == vm.pk)
+    mine = next((item for item in facts.vms if item.pk == vm.pk), None)
+    if mine is None:
+        raise NotNow(f"{vm.name} was removed from the portal", "Enter or adopt it again first.")
     if mine.run is not None:
-        name = Host.objects.values_list("name", flat=True).get(pk=mine.run.host)
+        name = Host.everything.values_list("name", flat=True).get(pk=mine.run.host)
         text = f"{vm.name} has an open run on {name}: a second copy is never started"
         raise NotNow(text, "It runs there; or, if that host is lost, its run needs a proof first.")
     if hindrance(mine):
@@ -50,7 +52,7 @@ def start_vm(vm: Vm, host: Host | None, *, actor: str, now: datetime) -> VmOpera
     try:
         return requests.request_start(vm.pk, home, why=f"asked by {actor}", now=now, by=actor)
     except AlreadyOpen as error:
-        raise NotNow(str(error), "Somebody else has just started it.") from None
+        raise NotNow(str(error), "Wait a moment, and look where it runs.") from None
 
 
 def _home(facts: ClusterFacts, mine: VmFacts, host: Host | None, now: datetime) -> int:

@@ -113,6 +113,25 @@ def _vm_alerts(cluster_id: int, now: datetime) -> None:
     ):
         if vm_id not in marked:
             clear_alert(kind, 0, vm_id, now)
+    _removed_vms(cluster_id, now)
+
+
+def _removed_vms(cluster_id: int, now: datetime) -> None:
+    """A VM that was removed and runs after all: nobody guards its disks any more."""
+    kind = AlertKind.REMOVED_VM_RUNS
+    seen = Vm.everything.filter(removed_at__isnull=False, seen_again_on__isnull=False)
+    rows = list(seen.filter(cluster_id=cluster_id).select_related("seen_again_on"))
+    for vm in rows:
+        host = vm.seen_again_on
+        if host is not None:
+            text = f"{vm.name} was removed from the portal, and runs on {host.name}"
+            raise_alert(kind, host.pk, vm.pk, text, now)
+    there = {(vm.seen_again_on_id, vm.pk) for vm in rows}
+    open_now = Alert.objects.filter(kind=kind, closed_at__isnull=True)
+    mine = open_now.filter(host__in=Host.objects.filter(cluster=cluster_id).values("pk"))
+    for host_id, vm_id in mine.values_list("host", "vm"):
+        if (host_id, vm_id) not in there:
+            clear_alert(kind, host_id, vm_id, now)
 
 
 def _out_of_sight(cluster_id: int, now: datetime) -> None:

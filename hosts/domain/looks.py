@@ -104,6 +104,7 @@ class Look:
     cpu_model: str = ""
     boot_marker: str | None = None
     uptime_s: float | None = None
+    libvirt: str = ""  # its version, "" where the host does not tell
     guests: tuple[SeenGuest, ...] = field(default=())
 
     def guest(self, uuid: str) -> SeenGuest | None:

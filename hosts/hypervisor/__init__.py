@@ -10,7 +10,7 @@ from django.utils.module_loading import import_string
 from hosts.domain.uri import BadHostUri, parse_uri
 from hosts.hypervisor.port import BadUri, Hint, Hypervisor, Target
 
-__all__ = ["hypervisor_for", "install", "passing", "set_hint"]
+__all__ = ["forget", "hypervisor_for", "install", "passing", "set_hint"]
 
 Factory = Callable[[Target], Hypervisor]
 
@@ -71,6 +71,14 @@ def _build(target: Target, hint: Hint | None) -> Hypervisor:
     adapter = import_string(settings.HYPERVISORS[target.uri.partition(":")[0]])
     made: Hypervisor = adapter(target, hint=hint)
     return made
+
+
+def forget(host_id: int) -> None:
+    """Close this process's connection to a host that is looked after no more."""
+    with _KEPT.lock:
+        _, kept = _KEPT.by_host.pop(host_id, (None, None))
+    if kept is not None:
+        kept.close()
 
 
 def install(factory: Factory | None) -> None:

@@ -7,10 +7,12 @@ The XML of a look comes from hosts that are trusted only half: a document type
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import dataclass
+from xml.sax.saxutils import quoteattr
 
 from hosts.domain.looks import Stamp
 
 NAMESPACE = "https://holdfast.example/ns/run/1"
+PREFIX = "holdfast"
 _RUN = f"{{{NAMESPACE}}}run"
 #: A stamp is there and cannot be read: it belongs to nobody known, so it is foreign.
 UNREADABLE = Stamp(installation="unreadable", vm=0, generation=0, run=0)
@@ -21,7 +23,7 @@ _UNITS = {
     "MiB": 2**20, "GB": 10**9, "G": 2**30, "GiB": 2**30, "TB": 10**12, "T": 2**40, "TiB": 2**40,
 }  # fmt: skip
 
-ET.register_namespace("holdfast", NAMESPACE)
+ET.register_namespace(PREFIX, NAMESPACE)
 ET.register_namespace("qemu", "http://libvirt.org/schemas/domain/qemu/1.0")
 
 
@@ -69,14 +71,33 @@ def stamped(text: str, *, uuid: str, name: str, stamp: Stamp) -> str:
         metadata = ET.SubElement(root, "metadata")
     for old in metadata.findall(_RUN):
         metadata.remove(old)
-    values = {
+    ET.SubElement(metadata, _RUN, _values(stamp))
+    return ET.tostring(root, encoding="unicode")
+
+
+def stamp_element(stamp: Stamp) -> str:
+    """Return the stamp as the one element that libvirt keeps for the portal's namespace."""
+    values = " ".join(f"{name}={quoteattr(value)}" for name, value in _values(stamp).items())
+    return f"<run {values}/>"
+
+
+def _values(stamp: Stamp) -> dict[str, str]:
+    return {
         "installation": stamp.installation,
         "vm": str(stamp.vm),
         "generation": str(stamp.generation),
         "run": str(stamp.run),
     }
-    ET.SubElement(metadata, _RUN, values)
-    return ET.tostring(root, encoding="unicode")
+
+
+def without_passwords(text: str) -> tuple[str, bool]:
+    """Return the domain's XML without its consoles' passwords, and whether there were any."""
+    root, found = _parse(text), False
+    for console in root.findall("devices/graphics"):
+        found = found or bool(console.get("passwd"))
+        for name in ("passwd", "passwdValidTo"):
+            console.attrib.pop(name, None)
+    return ET.tostring(root, encoding="unicode"), found
 
 
 def read_stamp(root: ET.Element) -> Stamp | None:

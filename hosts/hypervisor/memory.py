@@ -1,19 +1,21 @@
 """Hypervisors in memory: the world of the simulator and of fast tests.
 
-:class:`MemoryHost` is the truth about one machine; :class:`MemoryHypervisor`
-tells of it what libvirtd would tell; its methods are the port's.  No thread,
-no clock, no libvirt.
+:class:`~hosts.hypervisor.machine.MemoryHost` is the truth about one machine;
+:class:`MemoryHypervisor` tells of it what libvirtd would tell; its methods are
+the port's.  No thread, no clock, no libvirt.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from xml.sax.saxutils import escape, quoteattr
 
-from hosts.domain.looks import GuestReason, GuestState, KernelSign, Look, SeenGuest
+from hosts.domain.looks import GuestReason, GuestState, KernelSign, Look, SeenGuest, Stamp
 from hosts.hypervisor.domain_xml import BadXml, describe, stamped
+from hosts.hypervisor.machine import MemoryHost
 from hosts.hypervisor.port import (
+    Definition,
     GuestSpec,
     Hint,
-    HypervisorError,
     NoAnswer,
     NoSuchGuest,
     NotSent,
@@ -22,112 +24,22 @@ from hosts.hypervisor.port import (
     Target,
 )
 
+__all__ = ["MemoryHost", "MemoryHypervisor"]
+
 _OFF = GuestState.SHUT_OFF
 
 
-@dataclass
-class MemoryHost:
-    """One machine, its faults as plain attributes; change guests through ``set_guest``."""
-
-    uuid: str
-    name: str
-    memory_mib: int = 16384
-    vcpus: int = 8
-    cpu_arch: str = "x86_64"
-    cpu_model: str = "memory"
-    uptime: Callable[[], float | None] = lambda: None
-    powered: bool = True  # electricity, and a BMC that says "on"
-    kernel: bool = True  # False after a panic: powered, and nothing executes
-    daemon: bool = True  # False: libvirtd is not running, its port refuses
-    hung: bool = False  # libvirtd frozen; calls queue
-    isolated: bool = False  # cut off from the portal; its guests run
-    marker: str | None = None
-    guests: dict[str, SeenGuest] = field(default_factory=dict)
-    fail_starts: dict[str, int] = field(default_factory=dict)  # uuid -> starts still to refuse
-    slow_starts: set[str] = field(default_factory=set)  # a create that hangs: NoAnswer
-    deaf: set[str] = field(default_factory=set)  # guests that ignore the power button
-    queue: list[Callable[[], None]] = field(default_factory=list)  # sent while hung
-
-    @property
-    def alive(self) -> bool:
-        """Whether its kernel runs, and so may its guests."""
-        return self.powered and self.kernel
-
-    def set_guest(self, uuid: str, state: GuestState, reason: GuestReason) -> None:
-        """Change a guest's state and the reason for it."""
-        self.guests[uuid] = replace(self.guests[uuid], state=state, reason=reason)
-
-    def kill(self) -> None:
-        """Pull the power cord: every copy and every queued call is gone."""
-        self.powered = False
-        self._stop_everything()
-
-    def panic(self) -> None:
-        """Let the kernel die while the power stays on."""
-        self.kernel = False
-        self._stop_everything()
-
-    def boot(self) -> None:
-        """Power on with what is on disk: no marker, nothing runs but what autostarts."""
-        self._stop_everything()
-        self.powered = self.kernel = self.daemon = True
-        self.hung = False
-        for uuid, guest in list(self.guests.items()):
-            if guest.autostart:
-                self.set_guest(uuid, GuestState.RUNNING, GuestReason.NONE)
-
-    def freeze(self) -> None:
-        """Stop libvirtd where it is (SIGSTOP)."""
-        self.hung = True
-
-    def thaw(self) -> None:
-        """Let libvirtd go on: it first does what was asked while it was frozen."""
-        self.hung = False
-        calls, self.queue = self.queue, []
-        for call in calls:
-            try:
-                call()
-            except HypervisorError:
-                continue  # the answer goes to somebody who waits no more
-
-    def restart_daemon(self) -> None:
-        """Restart libvirtd: guests and marker stay; unread calls and why guests stopped do not."""
-        self.queue.clear()
-        self.daemon, self.hung = True, False
-        self._forget_reasons()
-
-    def crash_guest(self, uuid: str) -> None:
-        """Let the guest's process die."""
-        self.set_guest(uuid, _OFF, GuestReason.CRASHED)
-
-    def guest_shutdown(self, uuid: str) -> None:
-        """Let the guest power itself down."""
-        self.set_guest(uuid, _OFF, GuestReason.SHUTDOWN)
-
-    def io_error(self, uuid: str) -> None:
-        """Let the guest be paused by an error of its storage."""
-        self.set_guest(uuid, GuestState.PAUSED, GuestReason.IO_ERROR)
-
-    def finish_start(self, uuid: str) -> None:
-        """Let a create that hung since ``slow_starts`` go on; refused if undefined meanwhile."""
-        self.slow_starts.discard(uuid)
-        guest = self.guests.get(uuid)
-        if guest is not None and self.alive and not guest.executes:
-            self.set_guest(uuid, GuestState.RUNNING, GuestReason.NONE)
-
-    def _stop_everything(self) -> None:
-        self.marker = None
-        self.queue.clear()
-        self.slow_starts.clear()
-        for uuid, guest in list(self.guests.items()):
-            if guest.executes:
-                self.set_guest(uuid, _OFF, GuestReason.NONE)
-        self._forget_reasons()
-
-    def _forget_reasons(self) -> None:
-        for uuid, guest in self.guests.items():
-            if guest.state is _OFF:
-                self.guests[uuid] = replace(guest, reason=GuestReason.NONE)
+def _defined(guest: SeenGuest) -> Definition:
+    """Return the definition of a guest that was put there by hand."""
+    disks = "".join(
+        f"<disk type='file' device='disk'><source file={quoteattr(path)}/></disk>"
+        for path in guest.disks
+    )
+    return Definition(
+        f"<domain type='test'><name>{escape(guest.name)}</name><uuid>{guest.uuid}</uuid>"
+        f"<memory unit='MiB'>{guest.memory_mib}</memory><vcpu>{guest.vcpus}</vcpu>"
+        f"<devices>{disks}</devices></domain>"
+    )
 
 
 class MemoryHypervisor:
@@ -167,6 +79,32 @@ class MemoryHypervisor:
 
         self._do(work)
 
+    def remove_marker(self, token: str, *, deadline: float) -> None:
+        def work() -> None:
+            if self.host.marker == token:
+                self.host.marker = None
+
+        self._do(work)
+
+    def definition(self, uuid: str, *, deadline: float) -> Definition:
+        found: list[Definition] = []
+
+        def work() -> None:
+            found.append(self.host.definitions.get(uuid) or _defined(self._guest(uuid)))
+
+        self._do(work)
+        return found[0]
+
+    def adopt(self, uuid: str, stamp: Stamp, *, deadline: float) -> None:
+        def work() -> None:
+            guest = self._guest(uuid)
+            there = self.host.definitions.get(uuid)
+            if there is not None and not there.persistent:
+                raise Refused(f"{guest.name} is transient: nothing defines it")
+            self.host.guests[uuid] = replace(guest, stamp=stamp, autostart=False)
+
+        self._do(work)
+
     def start(self, guest: GuestSpec, *, deadline: float) -> None:
         try:
             xml = stamped(guest.xml, uuid=guest.uuid, name=guest.name, stamp=guest.stamp)
@@ -182,7 +120,12 @@ class MemoryHypervisor:
             vcpus=seen.vcpus,
             disks=seen.disks,
         )
-        self._do(lambda: self._start(defined))
+
+        def work() -> None:
+            self._start(defined)
+            self.host.definitions[guest.uuid] = Definition(guest.xml)
+
+        self._do(work)
 
     def undefine(self, uuid: str, *, deadline: float) -> None:
         def work() -> None:
@@ -190,6 +133,7 @@ class MemoryHypervisor:
             if guest is not None and guest.executes:
                 raise Refused(f"{guest.name} is running; stop it before it is undefined")
             self.host.guests.pop(uuid, None)
+            self.host.definitions.pop(uuid, None)
 
         self._do(work)
 

@@ -33,6 +33,20 @@ class GuestSpec:
     stamp: Stamp
 
 
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A domain as the host would define it anew: what is needed to start it elsewhere.
+
+    ``xml`` carries no password.  ``persistent`` is False for a domain that is gone
+    once it is off; ``has_password`` says that a console's password was left out.
+    """
+
+    xml: str
+    persistent: bool = True
+    has_password: bool = False
+    snapshots: int = 0
+
+
 class HypervisorError(Exception):
     """Base of everything that an adapter raises; ``str()`` is fit for a person."""
 
@@ -77,6 +91,19 @@ class Hypervisor(Protocol):
 
     def place_marker(self, token: str, *, deadline: float) -> None:
         """Create the transient pool ``holdfast-boot-<token>``; there already is success."""
+
+    def remove_marker(self, token: str, *, deadline: float) -> None:
+        """Take the pool ``holdfast-boot-<token>`` away; absent is success, others stay."""
+
+    def definition(self, uuid: str, *, deadline: float) -> Definition:
+        """Return how a domain is defined; absent is :class:`NoSuchGuest`."""
+
+    def adopt(self, uuid: str, stamp: Stamp, *, deadline: float) -> None:
+        """Write ``stamp`` into a domain's metadata, live and defined, and switch autostart off.
+
+        The guest is not touched, and nothing is started.  A domain that ends with
+        its process is :class:`Refused`: its definition would be lost.
+        """
 
     def start(self, guest: GuestSpec, *, deadline: float) -> None:
         """Define the domain (stamp in its metadata, autostart off), then create it.

@@ -4,10 +4,12 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import ProtectedError
+from django.db.models import F
 
+from hosts.domain.looks import Look
 from hosts.domain.states import Wanted
 from hosts.models import Cluster, ClusterMode, Host, HostOperation
+from hosts.services.looks import entered_with
 from hosts.services.moves import want
 from portal.core import edits
 from portal.core.models import OperationState
@@ -20,7 +22,11 @@ LOOK = "vms.look"
 
 
 class InUse(Exception):
-    """It cannot be removed: the text says what still hangs on it."""
+    """It cannot be removed: the text says what still belongs to it, ``cure`` what to do."""
+
+    def __init__(self, text: str, cure: str) -> None:
+        super().__init__(text)
+        self.cure = cure
 
 
 @transaction.atomic
@@ -34,11 +40,25 @@ def add_cluster(fields: dict[str, Any], *, actor: str, now: datetime) -> Cluster
 
 
 @transaction.atomic
-def add_host(fields: dict[str, Any], *, actor: str, now: datetime) -> Host:
-    """Enter a host; it is looked at at once."""
+def add_host(
+    fields: dict[str, Any],
+    *,
+    actor: str,
+    now: datetime,
+    seen: tuple[Look, datetime] | None = None,
+) -> Host:
+    """Enter a host; it is looked at at once.
+
+    ``seen``: the answer to a whole look, and when it was asked for; the host is
+    up by it.  Without one it is pending until its first look.
+    """
     host = Host.objects.create(status_since=now, look_due_at=now, **fields)
     text = f"{host.name} was added to cluster {host.cluster.name}"
     record_event("host.added", text, now=now, actor=actor, host=host.pk, cluster=host.cluster_id)
+    if seen is not None:
+        look, asked_at = seen
+        entered_with(host.pk, look, asked_at=asked_at, now=now)
+        host.refresh_from_db()
     announce_on_commit("host", host.pk, "added")
     wake_on_commit(LOOK, host.pk)
     return host
@@ -66,20 +86,37 @@ def edit(row: Cluster | Host, changes: dict[str, Any], *, actor: str, now: datet
 
 
 @transaction.atomic
-def remove(row: Cluster | Host, *, actor: str, now: datetime) -> None:
-    """Remove what nothing hangs on; raises :class:`InUse`, having changed nothing."""
-    is_host, pk, name = isinstance(row, Host), row.pk, row.name
-    try:
-        with transaction.atomic():
-            row.delete()
-    except ProtectedError as error:
-        kinds = {type(item)._meta.verbose_name_plural for item in error.protected_objects}
-        held = ", ".join(sorted(str(item) for item in kinds))
-        raise InUse(f"{name} still has {held} on record") from None
-    kind, text = ("host" if is_host else "cluster"), f"{name} was removed"
-    host, cluster = (pk, 0) if is_host else (0, pk)
-    record_event(f"{kind}.removed", text, now=now, actor=actor, host=host, cluster=cluster)
-    announce_on_commit(kind, pk, "removed")
+def remove_cluster(cluster: Cluster, *, actor: str, now: datetime) -> None:
+    """Remove a cluster that nothing belongs to; raises :class:`InUse`, having changed nothing."""
+    row = Cluster.objects.select_for_update().get(pk=cluster.pk)
+    held = {"hosts": row.hosts.exists(), "VMs": row.vms.exists()}
+    if any(held.values()):
+        kinds = " and ".join(name for name, there in held.items() if there)
+        raise InUse(f"{row.name} still has {kinds}", "Remove those first.")
+    Cluster.objects.filter(pk=row.pk).update(removed_at=now, version=F("version") + 1)
+    text = f"cluster {row.name} was removed"
+    record_event("cluster.removed", text, now=now, actor=actor, cluster=row.pk)
+    announce_on_commit("cluster", row.pk, "removed")
+
+
+@transaction.atomic
+def remove_host(host: Host, *, actor: str, now: datetime) -> None:
+    """Take a host's row out of everything but history; an answer on its way to it is void."""
+    Host.objects.filter(pk=host.pk).update(
+        removed_at=now, version=F("version") + 1, look_version=F("look_version") + 1
+    )
+    text = f"{host.name} was removed from the portal"
+    evidence = {"uri": host.uri, "host_uuid": host.host_uuid, "boot_marker": host.boot_marker}
+    record_event(
+        "host.removed",
+        text,
+        now=now,
+        actor=actor,
+        evidence=evidence,
+        host=host.pk,
+        cluster=host.cluster_id,
+    )
+    announce_on_commit("host", host.pk, "removed")
 
 
 @transaction.atomic

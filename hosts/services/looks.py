@@ -146,6 +146,13 @@ def record_look(claim: LookClaim, look: Look, *, now: datetime) -> LookEffect | 
     )
 
 
+@transaction.atomic
+def entered_with(host_id: int, look: Look, *, asked_at: datetime, now: datetime) -> None:
+    """A host that was looked at as it was entered is up: what runs there is adopted already."""
+    Host.objects.filter(pk=host_id).update(**_learned(look) | _answered(asked_at))
+    move_host(host_id, HostEvent.SEEN_FIT, why="it answered as it was entered", now=now)
+
+
 def stranger(host: Host, look: Look) -> str:
     """Return why this look is another machine's and not ``host``'s own, or the empty text."""
     if host.host_uuid:

@@ -24,7 +24,7 @@ def people_of(keys: Iterable[str]) -> dict[str, User]:
     rows = Session.objects.filter(session_key__in=keys, expire_date__gt=clock.now())
     store = SessionStore()
     kept = {row.session_key: store.decode(row.session_data) for row in rows}
-    ids = {data.get(SESSION_KEY) for data in kept.values()} - {None}
+    ids = {str(data[SESSION_KEY]) for data in kept.values() if SESSION_KEY in data}
     users = {str(user.pk): user for user in User.objects.filter(pk__in=ids, is_active=True)}
     found = {}
     for key, data in kept.items():

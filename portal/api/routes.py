@@ -9,6 +9,7 @@ from fencing.api.hosts import ClusterViewSet, HostViewSet, VmViewSet
 from fencing.api.incidents import AlertViewSet, EventViewSet, IncidentViewSet
 from fencing.api.policy import GlobalPolicyView, PolicyView
 from fencing.api.power import ControllerViewSet
+from fencing.api.trials import HostTrial, PowerTrial, Preflight
 from portal.api.bindings import BindingViewSet
 from portal.api.engines import EngineViewSet
 from portal.api.notifications import DeliveryViewSet, TargetViewSet
@@ -43,6 +44,9 @@ _docs = csp_update({"style-src": ["'unsafe-inline'"]})(
 
 _others = [
     path("policy/", PolicyView.as_view(), name="policy"),
+    path("trials/host/", HostTrial.as_view(), name="trial-host"),
+    path("trials/power/", PowerTrial.as_view(), name="trial-power"),
+    path("preflight/", Preflight.as_view(), name="preflight"),
     path("self-check/", SelfCheckView.as_view(), name="self-check"),
     path("settings/policy/", GlobalPolicyView.as_view(), name="settings-policy"),
 ]

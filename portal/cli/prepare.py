@@ -51,7 +51,7 @@ def administrator() -> str:
 
 def refuse_demo_hosts() -> None:
     """Raise when the database holds a host of the demo: its box is not here."""
-    fake = Host.objects.filter(uri__startswith="test+").first()
+    fake = Host.everything.filter(uri__startswith="test+").first()
     if fake is not None:
         raise CannotStart(
             f"This database holds a host of the demo ({fake.name}): run 'manage.py demo', "

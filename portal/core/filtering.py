@@ -64,6 +64,13 @@ class Moment(filters.IsoDateTimeFilter):  # type: ignore[misc]  # as above
 
 
 _DEFAULTS = deepcopy(filters.FilterSet.FILTER_DEFAULTS)
+#: History can be asked about what was removed since.
+_FOREIGN = filters.FilterSet.FILTER_DEFAULTS[models.ForeignKey]
+_DEFAULTS[models.ForeignKey] = _FOREIGN | {
+    "extra": lambda field: (
+        _FOREIGN["extra"](field) | {"queryset": field.related_model._base_manager.all()}
+    )
+}
 _DEFAULTS |= {
     models.BooleanField: {"filter_class": YesOrNo},
     models.DateTimeField: {"filter_class": Moment},

@@ -6,6 +6,7 @@ import unicodedata
 from rest_framework.serializers import ValidationError
 
 _PLAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]*[A-Za-z0-9_+-])?")
+_CURE = "write letters (a-z), digits, and “.”, “_”, “-”, “+” inside; no spaces"
 
 
 def plain(name: str) -> None:
@@ -15,8 +16,14 @@ def plain(name: str) -> None:
     keeps names apart that look alike.
     """
     if not _PLAIN.fullmatch(name):
-        text = "write letters (a-z), digits, and “.”, “_”, “-”, “+” inside; no spaces"
-        raise ValidationError(text)
+        raise ValidationError(_CURE)
+
+
+def fault_of(name: str) -> str:
+    """Return why :func:`plain` would refuse a name, or the empty text."""
+    if _PLAIN.fullmatch(name):
+        return ""
+    return f"its name {name[:60]!r} cannot be used here: {_CURE} (virsh domrename)"
 
 
 def readable(name: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import (
     DisallowedHost,
+    ObjectDoesNotExist,
     PermissionDenied,
     RequestDataTooBig,
     SuspiciousOperation,
@@ -79,7 +80,8 @@ def body(
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """Answer an exception of a view; None (a real fault) is left to Django's 500."""
-    if isinstance(error, Http404):
+    if isinstance(error, Http404 | ObjectDoesNotExist):
+        # Also one that was removed between two questions about it.
         error = exceptions.NotFound("there is no such object, or your role does not cover it")
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied()

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.db import models
@@ -231,10 +231,28 @@ class Editable(Resource):
         return stale(self.get_serializer(row).data, etag_of(row))
 
 
+class Removable(Resource):
+    """DELETE takes a row out of everything but history."""
+
+    @extend_schema(responses={202: OperationSerializer, 204: None})
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Remove it: 202 with the operation that cleans up after it, 204 if there is nothing to."""
+        op = self.remove(self.get_object(), actor=str(caller(request)), now=clock.now())
+        return accepted(op, request) if op else Response(status=status.HTTP_204_NO_CONTENT)
+
+    def remove(self, row: Any, *, actor: str, now: datetime) -> Operation | None:
+        """Remove it; every resource knows best what must be over before."""
+        raise NotImplementedError
+
+
 def accepted(op: Operation, request: Request) -> Response:
     """Answer 202 with where the operation can be watched."""
     where = reverse("operation-detail", args=[slug_of(op)], request=request)
     return Response(as_operation(op), status=status.HTTP_202_ACCEPTED, headers={"Location": where})
+
+
+def _nothing() -> None:
+    """Most actions ask no hardware by themselves."""
 
 
 def verb(
@@ -243,17 +261,18 @@ def verb(
     takes: type[Strict] = Nothing,
     role: Role = Role.OPERATOR,
     answers_itself: bool = False,
-    answer: Any = empty,
+    answer: Any = None,
     secret: bool = False,
+    before: str = "",
 ) -> Callable[[Callable[..., Response]], Any]:
     """Make a method ``(self, target, fields, request)`` the action ``name`` of a resource.
 
-    ``answers_itself``: the work is over at once; 200 with the object, or as ``answer`` says.
-    ``secret``: the answer shows what is shown once only, and is not kept for repeats.
+    ``answers_itself``: over at once: 200 with the object.  ``answer``: a form of its own.
+    ``secret``: not kept for repeats.  ``before`` names a method that may ask hardware first.
     """
 
     def wrap(method: Callable[..., Response]) -> Any:
-        shape = answer if answers_itself else {202: OperationSerializer}
+        shape = (answer or empty) if answers_itself else {202: answer or OperationSerializer}
 
         @extend_schema(request=takes, responses=shape, parameters=[KEY], filters=False)
         @action(
@@ -268,8 +287,10 @@ def verb(
             target = self.get_object()
             fields = takes(data=request.data)
             fields.is_valid(raise_exception=True)
-            work = functools.partial(method, self, target, fields.validated_data, request)
-            return once(request, caller(request), work, secret=secret)
+            mine = (target, fields.validated_data, request)
+            first = functools.partial(getattr(self, before), *mine) if before else _nothing
+            work = functools.partial(method, self, *mine)
+            return once(request, caller(request), work, before=first, secret=secret)
 
         return act
 

@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 
 from hosts.domain.uri import endpoint
-from hosts.hypervisor.libvirtd import HostFacts, Libvirtd
+from hosts.hypervisor.libvirtd import HostFacts, Libvirtd, seen
 from hosts.hypervisor.port import Refused
 from portal.demo.layout import Box
 
@@ -35,6 +35,7 @@ class BoxLibvirtd(Libvirtd):
             vcpus=host.vcpus,
             cpu_arch="x86_64",
             cpu_model=host.cpu_model,
+            libvirt=seen.version_of(conn.getLibVersion()),
         )
 
     def _uptime_s(self, conn: Any, facts: HostFacts) -> float | None:

@@ -31,9 +31,9 @@ class NotADemo(CannotStart):
 
 def refuse_real_hosts() -> None:
     """Raise when the database belongs to a real portal: the demo empties it at each start."""
-    real: Host | Cluster | None = Host.objects.exclude(uri__startswith=DEMO_SCHEME).first()
-    if real is None and not Host.objects.exists():
-        real = Cluster.objects.exclude(name=CLUSTER).first()
+    real: Host | Cluster | None = Host.everything.exclude(uri__startswith=DEMO_SCHEME).first()
+    if real is None and not Host.everything.exists():
+        real = Cluster.everything.exclude(name=CLUSTER).first()
     if real is not None:
         kind = "host" if isinstance(real, Host) else "cluster"
         raise NotADemo(
@@ -100,5 +100,5 @@ def _forget() -> None:
         Host,
         Cluster,
     ):
-        model.objects.all().delete()
+        model._base_manager.all().delete()
     Setting.objects.filter(name__startswith="forgetful.").delete()

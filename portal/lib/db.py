@@ -1,8 +1,8 @@
-"""Small database helpers: the encrypted column and the database's clock."""
+"""Small database helpers: the encrypted column, rows kept after removal, the database's clock."""
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.conf import settings
 from django.db import connection, models
@@ -13,6 +13,23 @@ if TYPE_CHECKING:
     _Text = models.TextField[str, str]
 else:
     _Text = models.TextField  # generic for the type checker only
+
+Row = TypeVar("Row", bound=models.Model)
+
+
+class Present(models.Manager[Row]):
+    """Rows that nobody has removed (``removed_at`` is empty).
+
+    As a model's first manager it serves lists, look-ups and related sets.  A
+    foreign key still leads to a removed row, so history keeps its names.
+    """
+
+    def get_queryset(self) -> models.QuerySet[Row]:
+        return super().get_queryset().filter(removed_at__isnull=True)
+
+
+class Everything(models.Manager[Row]):
+    """All rows, the removed ones as well: for history, and for UUIDs that come back."""
 
 
 class SecretField(_Text):

@@ -287,12 +287,9 @@ def _parts(text: str) -> SplitResult:
 
 
 def _need_host(parts: SplitResult) -> None:
-    whole = parts.netloc.rpartition("@")[2]
-    host = whole if whole.endswith("]") else re.sub(r":\d*$", "", whole)
-    if not host:
-        raise ValueError("it names no host")
+    host = re.sub(r":\d*$", "", parts.netloc.rpartition("@")[2])
     if not _HOST.fullmatch(host):
-        raise ValueError("it names a host that cannot be one")
+        raise ValueError("it names a host that cannot be one" if host else "it names no host")
     if "@" in parts.netloc and parts.scheme in ("http", "https"):
         raise ValueError("leave out the user and the password")
 

@@ -13,13 +13,10 @@ from django.db.models import Q
 from fencing import operations as power_operations
 from fencing import power as power_drivers
 from fencing.models import Alert, FenceOperation
-from fencing.power.port import Bmc, Reading
 from fencing.selectors import policy_of
 from fencing.services.rounds import run_round
 from hosts import hypervisor
 from hosts.domain.liveness import Pace
-from hosts.domain.looks import Look
-from hosts.hypervisor.port import GuestSpec, Target
 from hosts.models import Cluster, Host
 from hosts.services import engines, work
 from portal import tasks
@@ -29,6 +26,7 @@ from portal.sim import full_admin, full_rows
 from portal.sim.database import CrashingWrapper, in_memory
 from portal.sim.engine import Engine
 from portal.sim.fibers import Fibers
+from portal.sim.full_ports import SimHypervisor, SimPower
 from portal.sim.log import Happened, detail_of, is_domain
 from portal.sim.portal import Crash, RunView, Start, View
 from portal.sim.pure_work import ADVANCE, LOOK, ROUND
@@ -39,77 +37,6 @@ from vms.operations.looking import look_at
 
 #: A calm cluster is planned for this often, not every second.
 CALM_MS = 5000
-
-
-class SimHypervisor:
-    """The hypervisor port over the wire; each call waits in its fiber."""
-
-    def __init__(self, portal: "FullPortal", target: Target) -> None:
-        self._portal, self._name = portal, target.name
-
-    def look(self, *, deadline: float, on_slow: Callable[[], None] | None = None) -> Look:
-        self._portal.may_die()
-        return self._portal.fibers.drive(self._portal.wire.look(self._name, deadline, on_slow))
-
-    def place_marker(self, token: str, *, deadline: float) -> None:
-        wire = self._portal.wire
-        self._portal.fibers.drive(wire.place_marker(self._name, token, deadline))
-
-    def start(self, guest: GuestSpec, *, deadline: float) -> None:
-        self._portal.may_die()
-        self._portal.fibers.drive(self._portal.wire.start(self._name, guest, deadline))
-        self._portal.may_die()
-
-    def _small(self, kind: str, uuid: str, deadline: float) -> None:
-        self._portal.may_die()
-        self._portal.fibers.drive(self._portal.wire.small(self._name, kind, uuid, deadline))
-        self._portal.may_die()
-
-    def undefine(self, uuid: str, *, deadline: float) -> None:
-        self._small("undefine", uuid, deadline)
-
-    def shutdown(self, uuid: str, *, deadline: float) -> None:
-        self._small("shutdown", uuid, deadline)
-
-    def destroy(self, uuid: str, *, deadline: float) -> None:
-        self._small("stop", uuid, deadline)
-
-    def suspend(self, uuid: str, *, deadline: float) -> None:
-        self._small("suspend", uuid, deadline)
-
-    def resume(self, uuid: str, *, deadline: float) -> None:
-        self._small("resume", uuid, deadline)
-
-    def disarm_autostart(self, uuid: str, *, deadline: float) -> None:
-        self._small("disarm", uuid, deadline)
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-class SimPower:
-    """The power port over the wire."""
-
-    def __init__(self, portal: "FullPortal") -> None:
-        self._portal = portal
-
-    def read(self, bmc: Bmc, *, deadline: float) -> Reading:
-        power = self._portal.wire.world.power
-        reading: Reading = self._ask(lambda: power.read(bmc, deadline=deadline), deadline)
-        return reading
-
-    def turn_off(self, bmc: Bmc, *, deadline: float) -> None:
-        self._ask(lambda: self._portal.wire.turn_off(bmc, deadline), deadline)
-
-    def turn_on(self, bmc: Bmc, *, deadline: float) -> None:
-        power = self._portal.wire.world.power
-        self._ask(lambda: power.turn_on(bmc, deadline=deadline), deadline)
-
-    def _ask(self, call: Callable[[], Any], deadline: float) -> Any:
-        self._portal.may_die()
-        answer = self._portal.fibers.drive(self._portal.wire.bmc(call, deadline))
-        self._portal.may_die()
-        return answer
 
 
 class CountedIds:

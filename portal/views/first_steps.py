@@ -35,8 +35,7 @@ def first_steps(user: User) -> list[Step]:
         Step(
             Host.objects.exists(),
             "Add your first host",
-            "Its address is tried before anything is stored. To look around first, run the data "
-            "centre in a box: make run.",
+            "To look around first, run the data centre in a box: make run.",
             reverse("host-add"),
             "Add a host",
         ),

@@ -46,7 +46,7 @@ def attention(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, 
     )
     ids = {alert.host for alert in alerts}
     hosts = {host.pk: host for host in Host.objects.filter(pk__in=ids).select_related("ha")}
-    vms = Vm.objects.in_bulk({alert.vm for alert in alerts})
+    vms = Vm.everything.in_bulk({alert.vm for alert in alerts})
     open_now = Incident.objects.filter(closed_at__isnull=True).values_list("host", "pk")
     incidents = {host: pk for host, pk in open_now if host}
     operates = scopes_of(request.user, Role.OPERATOR)

@@ -8,9 +8,9 @@ from typing import Protocol
 from fencing.domain.power import PowerState
 from fencing.power.memory import MemoryPower
 from fencing.power.port import Bmc, Reading
-from hosts.domain.looks import Look
+from hosts.domain.looks import Look, Stamp
 from hosts.hypervisor.memory import MemoryHost, MemoryHypervisor
-from hosts.hypervisor.port import GuestSpec, NoAnswer, Target
+from hosts.hypervisor.port import Definition, GuestSpec, NoAnswer, Target
 
 BEGIN = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 
@@ -65,6 +65,18 @@ class WatchedHypervisor:
     def place_marker(self, token: str, *, deadline: float) -> None:
         with self._world.call("place_marker", self._name):
             self._inner.place_marker(token, deadline=deadline)
+
+    def remove_marker(self, token: str, *, deadline: float) -> None:
+        with self._world.call("remove_marker", self._name):
+            self._inner.remove_marker(token, deadline=deadline)
+
+    def definition(self, uuid: str, *, deadline: float) -> Definition:
+        with self._world.call("definition", self._name):
+            return self._inner.definition(uuid, deadline=deadline)
+
+    def adopt(self, uuid: str, stamp: Stamp, *, deadline: float) -> None:
+        with self._world.call("adopt", self._name):
+            self._inner.adopt(uuid, stamp, deadline=deadline)
 
     def start(self, guest: GuestSpec, *, deadline: float) -> None:
         begun = self._world.clock.time

@@ -29,7 +29,7 @@ def administrator(centre: Centre) -> Client:
 
 def names(client: Client, url: str) -> list[str]:
     """Return the first column of a list, in its order."""
-    text = client.get(url, **PART).content.decode()  # type: ignore[arg-type]  # headers
+    text = client.get(url, **PART).content.decode()  # type: ignore[arg-type]  # goes into the headers
     return re.findall(r'<th scope="row"[^>]*><a class="name"[^>]*>([^<]+)</a>', text)
 
 
@@ -60,7 +60,7 @@ def test_a_wrong_filter_is_told_and_the_list_shown_without_it(viewer: Client) ->
 
 
 def test_columns_are_chosen_in_the_url_and_the_name_always_stays(viewer: Client) -> None:
-    text = viewer.get("/hosts/?columns=uri", **PART).content.decode()  # type: ignore[arg-type]  # headers
+    text = viewer.get("/hosts/?columns=uri", **PART).content.decode()  # type: ignore[arg-type]  # goes into the headers
     heads = re.findall(r'<th scope="col"[^>]*>(?:<a[^>]*>)?([^<]+)', text)
     assert [head.strip() for head in heads][:2] == ["Host", "Address"]
     assert "qemu+tls://node1/system" in text

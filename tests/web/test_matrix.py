@@ -5,20 +5,18 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends.base import SessionBase
 from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from portal.consumers import LiveConsumer
 from portal.core.models import Role, RoleBinding, User
 from portal.core.permissions import RANK
 from tests.api.conftest import Centre
 from tests.api.full import Full, full
 from tests.api.test_matrix import CALLERS, Caller, bare, names, places
-from tests.web.line import Line
 from tests.web.matrix import TABLE
-from tests.web.test_live import push, run
+from tests.web.test_live import listener, push, run, session_of
 
 __all__ = ["full"]
 
@@ -106,11 +104,12 @@ HEARD = {
 @pytest.mark.django_db(transaction=True)
 def test_the_live_channel_tells_each_what_the_lists_show(full: Full) -> None:
     known = names(full)
-    users = [(caller, person(caller, full.centre)) for caller in PEOPLE]
+    users = [(caller, session_of(person(caller, full.centre))) for caller in PEOPLE]
+    nobody = session_of(None)
     faults: list[str] = []
 
-    async def listen(caller: Caller, user: User) -> None:
-        line = Line(LiveConsumer.as_asgi(), "/ws/live/", user=user)
+    async def listen(caller: Caller, session: SessionBase) -> None:
+        line = listener(session)
         if not await line.connect():
             if caller.role:
                 faults.append(f"{caller.name}: turned away")
@@ -125,9 +124,9 @@ def test_the_live_channel_tells_each_what_the_lists_show(full: Full) -> None:
         await line.leave()
 
     async def work() -> None:
-        assert not await Line(LiveConsumer.as_asgi(), "/ws/live/", user=AnonymousUser()).connect()
-        for caller, user in users:
-            await listen(caller, user)
+        assert not await listener(nobody).connect()
+        for caller, session in users:
+            await listen(caller, session)
 
     run(work)
     assert not faults, "\n".join(faults)

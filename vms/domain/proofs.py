@@ -18,7 +18,8 @@ class OpenRun:
     """One open run as the rules see it.
 
     ``outstanding``: a start call of ours was sent and never answered, so the
-    host may still carry it out when it thaws.
+    host may still carry it out when it thaws.  ``adopting``: the copy was found
+    running and does not carry this run's stamp yet.
     """
 
     pk: int
@@ -32,6 +33,7 @@ class OpenRun:
     outstanding: bool = False
     migrating_to: int | None = None
     contender: int | None = None
+    adopting: bool = False
 
     @property
     def holders(self) -> frozenset[int]:
@@ -72,8 +74,14 @@ def reason_proves_end(guest: SeenGuest) -> bool:
 
 
 def copy_is_of_this_run(guest: SeenGuest, run: OpenRun) -> bool:
-    """The domain on the host is the one that this run defined, not an older definition."""
-    return guest.stamp is None or guest.stamp.generation == run.generation
+    """The domain on the run's host is the one that this run is about, not an older definition.
+
+    A host has one domain of a UUID.  So while a copy that was found there waits
+    for its stamp, what it carries of an earlier life is no sign of another copy.
+    """
+    if guest.stamp is None or guest.stamp.generation == run.generation:
+        return True
+    return run.adopting and guest.stamp.generation < run.generation
 
 
 def is_observed_off(guest: SeenGuest, run: OpenRun, asked_at: datetime) -> bool:

@@ -26,17 +26,25 @@ class Sighting(StrEnum):
     LEFTOVER = "leftover"  # an unused definition that must go
     FORGOTTEN = "forgotten"  # this database is old, or not alone
     ARMED = "armed"  # the host may start it by itself
+    RETURNED = "returned"  # a VM that was removed from the portal executes here
+    GONE_AGAIN = "gone_again"  # ... and does so no more
 
 
 @dataclass(frozen=True, slots=True)
 class KnownVm:
-    """A VM of this database: ``generation`` is the highest ever given out."""
+    """A VM of this database: ``generation`` is the highest ever given out.
+
+    ``removed``: nobody looks after it any more, but its copies are still known;
+    ``seen_again_on`` is the host on which one was seen since.
+    """
 
     pk: int
     uuid: str
     name: str
     generation: int
     ha: bool
+    removed: bool = False
+    seen_again_on: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,11 @@ def judge(
     ``runs`` must have been read *before* the question was sent: a look ends
     only runs that it knew of.
     """
-    return (*_about_guests(look, asked, runs, vms), *_about_absent(look, asked, runs))
+    return (
+        *_about_guests(look, asked, runs, vms),
+        *_about_absent(look, asked, runs),
+        *_about_removed(look, asked, vms),
+    )
 
 
 def _about_guests(
@@ -83,6 +95,8 @@ def _about_guests(
         forgotten = _forgotten(guest, vm, asked)
         if forgotten:
             yield Finding(Sighting.FORGOTTEN, vm.pk, forgotten, guest, run)
+        elif vm.removed:
+            continue
         elif guest.executes:
             yield _executing(guest, vm, run, asked)
         else:
@@ -91,6 +105,19 @@ def _about_guests(
             yield Finding(
                 Sighting.ARMED, vm.pk, "autostart or a saved state would start it by itself", guest
             )
+
+
+def _about_removed(look: Look, asked: Asked, vms: Mapping[str, KnownVm]) -> Iterator[Finding]:
+    """A removed VM is neither adopted nor stopped; that it runs after all, a person must know."""
+    for vm in vms.values():
+        if not vm.removed:
+            continue
+        guest = look.guest(vm.uuid)
+        executes = guest is not None and guest.executes
+        if executes and vm.seen_again_on is None:
+            yield Finding(Sighting.RETURNED, vm.pk, "it was removed from the portal", guest)
+        elif not executes and vm.seen_again_on == asked.host:
+            yield Finding(Sighting.GONE_AGAIN, vm.pk, "the host runs it no more", guest)
 
 
 def _forgotten(guest: SeenGuest, vm: KnownVm, asked: Asked) -> str:

@@ -6,11 +6,14 @@ is a row with a ``due_at``.  Each function may run twice, late, or never.
 
 from collections.abc import Callable
 
+from hosts.models import HostOperation
 from hosts.services import engines, work
 from portal.lib import clock
 from portal.lib.queue import wake
 from vms.models import VmOperation
 from vms.operations.acting import advance_act
+from vms.operations.adopting import advance_adopt
+from vms.operations.cleaning import advance_clean, advance_host_clean
 from vms.operations.looking import look_at
 from vms.operations.settling import advance_settle
 from vms.operations.starting import advance_start
@@ -21,6 +24,8 @@ DEADLINES = {"start": 20.0}
 USUAL_DEADLINE = 5.0
 
 _KINDS: dict[str, Callable[[VmOperation, float], None]] = {
+    "adopt": advance_adopt,
+    "clean": advance_clean,
     "start": advance_start,
     "settle": advance_settle,
 }
@@ -45,4 +50,15 @@ def advance(op_id: int) -> bool:
     return True
 
 
-__all__ = ["advance", "look_at"]
+def advance_host(op_id: int) -> bool:
+    """Claim work on a host and carry it out; False when it was not this caller's turn."""
+    claimed = work.claim(
+        HostOperation, op_id, tag=engines.me(), now=clock.now(), lease_s=4 * USUAL_DEADLINE
+    )
+    if claimed is None:
+        return False
+    advance_host_clean(claimed, USUAL_DEADLINE)
+    return True
+
+
+__all__ = ["advance", "advance_host", "look_at"]

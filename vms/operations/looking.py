@@ -16,7 +16,7 @@ ROUND = "fencing.round"
 
 def target_of(host: Host) -> Target:
     """Return what an adapter needs to reach ``host``."""
-    return Target(host_id=host.pk, name=host.name, uri=host.uri)
+    return Target(host_id=host.pk or 0, name=host.name, uri=host.uri)
 
 
 def look_at(host_id: int, pace: Pace, *, early: bool = False) -> bool:
@@ -68,6 +68,8 @@ def _missed(claim: looks.LookClaim, error: HypervisorError) -> None:
 
 def _mark(host: Host, deadline_s: float) -> None:
     """Give a host its boot marker; one that cannot be marked proves reboots by power only."""
+    if not Host.objects.filter(pk=host.pk).exists():
+        return  # removed while it was being asked
     token = ids.source().token()
     try:
         hypervisor_for(target_of(host)).place_marker(token, deadline=deadline_s)

@@ -12,6 +12,7 @@ from portal.lib.live import announce_on_commit
 from portal.lib.queue import wake_on_commit
 from vms.domain.states import VmState
 from vms.models import Disk, Run, Vm, VmOperation
+from vms.services.removing import stop_cleaning
 from vms.services.requests import ask
 
 ROUND = "fencing.round"
@@ -27,14 +28,40 @@ class NotNow(Exception):
 
 @transaction.atomic
 def add_vm(fields: dict[str, Any], *, actor: str, now: datetime) -> Vm:
-    """Enter a VM that is down; ``disks`` are what its XML writes to: path to shareable."""
+    """Enter a VM that is down; ``disks`` are what its XML writes to: path to shareable.
+
+    One that was removed comes back in its old row, with its generation and its
+    history; raises :class:`NotNow` while its definitions are being taken away.
+    """
     columns = {name: value for name, value in fields.items() if name != "disks"}
-    vm = Vm.objects.create(state_since=now, **columns)
+    vm = _revived(columns, now) or Vm.objects.create(state_since=now, **columns)
     _keep_disks(vm, fields.get("disks", {}))
     text = f"{vm.name} was added to cluster {vm.cluster.name}"
     record_event("vm.added", text, now=now, actor=actor, vm=vm.pk, cluster=vm.cluster_id)
     announce_on_commit("vm", vm.pk, "added")
     return vm
+
+
+def _revived(columns: dict[str, Any], now: datetime) -> Vm | None:
+    """Return the removed row of this UUID, brought back as if new; None if there is none."""
+    rows = Vm.everything.filter(uuid=columns.get("uuid"), removed_at__isnull=False)
+    vm = rows.select_for_update(no_key=True).first()
+    if vm is None:
+        return None
+    if not stop_cleaning(vm.pk, now):
+        text = f"{vm.name} is just being removed from its hosts"
+        raise NotNow(text, "Wait until that operation has ended.")
+    fresh = Vm(state_since=now, **columns)
+    for field in Vm._meta.concrete_fields:
+        if field.name not in _KEPT:
+            setattr(vm, field.attname, getattr(fresh, field.attname))
+    vm.version += 1
+    vm.save()
+    return vm
+
+
+#: What stays of a VM that was removed: who it is, and the fencing token.
+_KEPT = ("id", "uuid", "generation", "version")
 
 
 @transaction.atomic

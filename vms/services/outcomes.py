@@ -71,6 +71,25 @@ def stopped(op: VmOperation, run: Run, evidence: Evidence, *, now: datetime) -> 
     wake_on_commit(ROUND, run.host.cluster_id)
 
 
+@transaction.atomic
+def stamped(op: VmOperation, run: Run | None, *, now: datetime) -> None:
+    """An adopted domain carries the portal's mark now."""
+    if not work.finish(op, now, OperationState.DONE, "the host has marked it as the portal's"):
+        return
+    if run is not None:
+        Run.objects.filter(pk=run.pk).update(adopting=False)
+        text = f"{run.vm.name}: its copy on {run.host.name} carries generation {run.generation}"
+        record_event(
+            "vm.stamped",
+            text,
+            now=now,
+            vm=run.vm_id,
+            host=run.host_id,
+            cluster=run.host.cluster_id,
+        )
+    wake_on_commit(ROUND, op.host.cluster_id)
+
+
 def refused(run: Run, text: str, *, now: datetime) -> None:
     """Count a refused start; the plan spaces the next tries as policy says."""
     Vm.objects.filter(pk=run.vm_id).update(

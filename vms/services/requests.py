@@ -14,6 +14,7 @@ from vms.models import Run, Vm, VmOperation
 from vms.services import runs
 
 ADVANCE = "vms.advance"
+ADVANCE_HOST = "vms.advance_host"
 
 
 def ask(
@@ -54,6 +55,9 @@ def request_start(
 ) -> VmOperation:
     """Open the next run and ask for its start; raise ``AlreadyOpen`` when a run is open."""
     host = Host.objects.get(pk=host_id)
+    resting = VmOperation.objects.filter(vm_id=vm_id, kind="adopt", run__isnull=True)
+    for op in resting.filter(state__in=OPEN_STATES).select_related("host"):
+        raise runs.AlreadyOpen(f"its definition on {op.host.name} is being marked first")
     run = runs.start_run(vm_id, host, why=why, now=now)
     _withdraw_orphans(vm_id, now)
     return ask("start", vm_id, host_id, now=now, run=run, by=by, why=why)

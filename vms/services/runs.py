@@ -32,12 +32,14 @@ class Evidence:
 
 
 class AlreadyOpen(Exception):
-    """A run of this VM is open: it may be executing somewhere."""
+    """No run may be opened: one is open already, or the VM is not the portal's to run."""
 
 
 def _open(vm_id: int, host: Host, now: datetime, **fields: Any) -> Run:
     """Open the next generation; the fencing token is raised by compare-and-set."""
-    vm = Vm.objects.get(pk=vm_id)
+    vm = Vm.objects.filter(pk=vm_id).first()
+    if vm is None:
+        raise AlreadyOpen("it was removed from the portal meanwhile")
     won = Vm.objects.filter(pk=vm_id, generation=vm.generation).update(
         generation=F("generation") + 1
     )
@@ -55,7 +57,8 @@ def _open(vm_id: int, host: Host, now: datetime, **fields: Any) -> Run:
 @transaction.atomic
 def start_run(vm_id: int, host: Host, *, why: str, now: datetime) -> Run:
     """Open a run in state ``starting``; raise :class:`AlreadyOpen` when one is open."""
-    if Vm.objects.select_for_update(no_key=True).get(pk=vm_id).quarantined:
+    marked = Vm.objects.select_for_update(no_key=True).filter(pk=vm_id)
+    if any(vm.quarantined for vm in marked):
         raise AlreadyOpen("a second copy of it was seen: a person must choose")
     run = _open(vm_id, host, now, state=RunState.STARTING)
     set_state(vm_id, VmState.STARTING, f"on {host.name}: {why}", now)
@@ -72,9 +75,17 @@ def start_run(vm_id: int, host: Host, *, why: str, now: datetime) -> Run:
 
 
 @transaction.atomic
-def adopt_run(vm_id: int, host: Host, *, seen_at: datetime, now: datetime) -> Run:
-    """Open a run for a copy that was seen running where nobody else can run it."""
-    run = _open(vm_id, host, seen_at, state=RunState.RUNNING, running_at=seen_at)
+def adopt_run(
+    vm_id: int, host: Host, *, seen_at: datetime, now: datetime, unstamped: bool = False
+) -> Run:
+    """Open a run for a copy that was seen running where nobody else can run it.
+
+    ``unstamped``: the copy is about to be given the run's stamp, and until then
+    carries none, or one of an earlier life.
+    """
+    run = _open(
+        vm_id, host, seen_at, state=RunState.RUNNING, running_at=seen_at, adopting=unstamped
+    )
     set_state(vm_id, VmState.UP, f"found running on {host.name}", now)
     record_event(
         "vm.adopted",

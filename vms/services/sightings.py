@@ -165,7 +165,7 @@ def _forgotten(finding: Finding, host: Host, asked_at: datetime, now: datetime) 
     """No start, no fence, alarm: this database is old, or not alone (docs/decisions.md)."""
     guest = finding.guest
     if guest is not None and guest.stamp is not None:
-        given = Vm.objects.values_list("generation", flat=True).get(pk=finding.vm)
+        given = Vm.everything.values_list("generation", flat=True).get(pk=finding.vm)
         if guest.stamp.installation == installation_id() and guest.stamp.generation <= given:
             return  # opened while the host was being asked: the next look compares again
     why = f"{host.name} shows {finding.guest.name if finding.guest else 'a VM'}: {finding.why}"
@@ -174,6 +174,27 @@ def _forgotten(finding: Finding, host: Host, asked_at: datetime, now: datetime) 
     )
     if new:
         record_event("database.forgetful", why, now=now, host=host.pk, cluster=host.cluster_id)
+
+
+def _returned(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
+    won = Vm.everything.filter(
+        pk=finding.vm, removed_at__isnull=False, seen_again_on__isnull=True
+    ).update(seen_again_on=host)
+    if won:
+        name = finding.guest.name if finding.guest else "a VM"
+        text = f"{name} runs on {host.name}: {finding.why}; it is left alone"
+        record_event(
+            "vm.seen_after_removal",
+            text,
+            now=now,
+            vm=finding.vm,
+            host=host.pk,
+            cluster=host.cluster_id,
+        )
+
+
+def _gone_again(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
+    Vm.everything.filter(pk=finding.vm, seen_again_on=host).update(seen_again_on=None)
 
 
 _HANDLERS = {
@@ -186,4 +207,6 @@ _HANDLERS = {
     Sighting.LEFTOVER: _leftover,
     Sighting.FORGOTTEN: _forgotten,
     Sighting.ARMED: _armed,
+    Sighting.RETURNED: _returned,
+    Sighting.GONE_AGAIN: _gone_again,
 }

@@ -11,16 +11,23 @@ from xml.sax.saxutils import escape
 import libvirt
 
 from hosts.domain.looks import Stamp
-from hosts.hypervisor.domain_xml import BadXml, describe
+from hosts.hypervisor.domain_xml import (
+    NAMESPACE,
+    PREFIX,
+    BadXml,
+    describe,
+    stamp_element,
+    without_passwords,
+)
 from hosts.hypervisor.libvirtd.seen import MARKER_PREFIX, markers
-from hosts.hypervisor.port import Refused
+from hosts.hypervisor.port import Definition, Refused
 
 #: Ways to undefine, best first: drivers refuse flags that they do not know.
 _UNDEFINE = (
     libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
     | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
     | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
-    | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM,
+    | libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM,  # a guest's own data, as its disks are
     libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA,
     0,
 )
@@ -134,3 +141,47 @@ def place_marker(conn: Any, token: str) -> None:
     conn.storagePoolCreateXML(
         f"<pool type='dir'><name>{name}</name><target><path>/run</path></target></pool>"
     )
+
+
+def remove_marker(conn: Any, token: str) -> None:
+    """Destroy the marker's pool, which forgets it; nothing was ever stored in it."""
+    try:
+        conn.storagePoolLookupByName(f"{MARKER_PREFIX}{token}").destroy()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_POOL:
+            raise
+
+
+def definition(conn: Any, uuid: str) -> Definition:
+    """Read what a later start would use, and what it hides from whoever may only read."""
+    domain = find(conn, uuid)
+    whole = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
+    try:
+        xml, had_password = without_passwords(whole)
+    except BadXml as error:
+        raise Refused(f"its definition cannot be used: {error}") from None
+    return Definition(xml, bool(domain.isPersistent()), had_password, _snapshots(domain))
+
+
+def _snapshots(domain: Any) -> int:
+    try:
+        return int(domain.snapshotNum(0))
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
+            return 0
+        raise
+
+
+def adopt(conn: Any, uuid: str, stamp: Stamp, go_on: Callable[[], None]) -> None:
+    """Stamp a domain as it is: where it runs, and in what a later start of it would use."""
+    domain = find(conn, uuid)
+    if not domain.isPersistent():
+        raise Refused("it is transient: nothing defines it")
+    if domain.autostart():
+        domain.setAutostart(0)
+        go_on()
+    flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG
+    if domain.isActive():
+        flags |= libvirt.VIR_DOMAIN_AFFECT_LIVE
+    kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
+    domain.setMetadata(kind, stamp_element(stamp), PREFIX, NAMESPACE, flags)

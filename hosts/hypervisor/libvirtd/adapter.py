@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from hosts.domain.looks import KernelSign, Look
+from hosts.domain.looks import KernelSign, Look, Stamp
 from hosts.domain.uri import BadHostUri
 from hosts.hypervisor.domain_xml import BadXml, stamped
 from hosts.hypervisor.libvirtd import acts, seen
@@ -14,6 +14,7 @@ from hosts.hypervisor.libvirtd.seen import HostFacts
 from hosts.hypervisor.libvirtd.wire import NotHeard, Wire, Work
 from hosts.hypervisor.port import (
     BadUri,
+    Definition,
     GuestSpec,
     Hint,
     NoAnswer,
@@ -65,6 +66,18 @@ class Libvirtd:
         Another token's marker is :class:`Refused`: the next look shows that one.
         """
         self._ask(lambda conn: acts.place_marker(conn, token), deadline)
+
+    def remove_marker(self, token: str, *, deadline: float) -> None:
+        """Take the marker of that token away; see the port."""
+        self._ask(lambda conn: acts.remove_marker(conn, token), deadline)
+
+    def definition(self, uuid: str, *, deadline: float) -> Definition:
+        """Return how a domain is defined; see the port."""
+        return self._ask(lambda conn: acts.definition(conn, uuid), deadline)
+
+    def adopt(self, uuid: str, stamp: Stamp, *, deadline: float) -> None:
+        """Stamp a domain that somebody else defined; see the port."""
+        self._act(lambda link, go_on: acts.adopt(link.conn, uuid, stamp, go_on), deadline)
 
     def start(self, guest: GuestSpec, *, deadline: float) -> None:
         """Define, disarm, create; see the port.  A step after the deadline is not sent."""
@@ -154,6 +167,7 @@ class Libvirtd:
             cpu_model=facts.cpu_model,
             boot_marker=tokens[0] if tokens else None,
             uptime_s=self._uptime_s(link.conn, facts),
+            libvirt=facts.libvirt,
             guests=tuple(seen.guests(link.conn, go_on)),
         )
 

@@ -49,6 +49,7 @@ class HostFacts:
     vcpus: int
     cpu_arch: str
     cpu_model: str
+    libvirt: str = ""
 
 
 def host_facts(conn: Any) -> HostFacts:
@@ -62,7 +63,13 @@ def host_facts(conn: Any) -> HostFacts:
         for path in ("uuid", "cpu/arch", "cpu/model")
     )
     _, memory_mib, vcpus, *_ = conn.getInfo()
-    return HostFacts(uuid, conn.getHostname(), memory_mib, vcpus, arch, model)
+    name, version = conn.getHostname(), version_of(conn.getLibVersion())
+    return HostFacts(uuid, name, memory_mib, vcpus, arch, model, version)
+
+
+def version_of(number: int) -> str:
+    """Return libvirt's version number (1 000 000 major + 1 000 minor + release) as a text."""
+    return f"{number // 1_000_000}.{number // 1_000 % 1_000}.{number % 1_000}"
 
 
 def uptime_s(conn: Any, vcpus: int) -> float | None:

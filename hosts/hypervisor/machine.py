@@ -1,0 +1,115 @@
+"""The truth about one machine in memory: power, kernel, libvirtd, guests, and their faults."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from hosts.domain.looks import GuestReason, GuestState, SeenGuest
+from hosts.hypervisor.port import Definition, HypervisorError
+
+_OFF = GuestState.SHUT_OFF
+
+
+@dataclass
+class MemoryHost:
+    """One machine, its faults as plain attributes; change guests through ``set_guest``."""
+
+    uuid: str
+    name: str
+    memory_mib: int = 16384
+    vcpus: int = 8
+    cpu_arch: str = "x86_64"
+    cpu_model: str = "memory"
+    uptime: Callable[[], float | None] = lambda: None
+    powered: bool = True  # electricity, and a BMC that says "on"
+    kernel: bool = True  # False after a panic: powered, and nothing executes
+    daemon: bool = True  # False: libvirtd is not running, its port refuses
+    hung: bool = False  # libvirtd frozen; calls queue
+    isolated: bool = False  # cut off from the portal; its guests run
+    marker: str | None = None
+    guests: dict[str, SeenGuest] = field(default_factory=dict)
+    definitions: dict[str, Definition] = field(default_factory=dict)  # by UUID, as started
+    fail_starts: dict[str, int] = field(default_factory=dict)  # uuid -> starts still to refuse
+    slow_starts: set[str] = field(default_factory=set)  # a create that hangs: NoAnswer
+    deaf: set[str] = field(default_factory=set)  # guests that ignore the power button
+    queue: list[Callable[[], None]] = field(default_factory=list)  # sent while hung
+
+    @property
+    def alive(self) -> bool:
+        """Whether its kernel runs, and so may its guests."""
+        return self.powered and self.kernel
+
+    def set_guest(self, uuid: str, state: GuestState, reason: GuestReason) -> None:
+        """Change a guest's state and the reason for it."""
+        self.guests[uuid] = replace(self.guests[uuid], state=state, reason=reason)
+
+    def kill(self) -> None:
+        """Pull the power cord: every copy and every queued call is gone."""
+        self.powered = False
+        self._stop_everything()
+
+    def panic(self) -> None:
+        """Let the kernel die while the power stays on."""
+        self.kernel = False
+        self._stop_everything()
+
+    def boot(self) -> None:
+        """Power on with what is on disk: no marker, nothing runs but what autostarts."""
+        self._stop_everything()
+        self.powered = self.kernel = self.daemon = True
+        self.hung = False
+        for uuid, guest in list(self.guests.items()):
+            if guest.autostart:
+                self.set_guest(uuid, GuestState.RUNNING, GuestReason.NONE)
+
+    def freeze(self) -> None:
+        """Stop libvirtd where it is (SIGSTOP)."""
+        self.hung = True
+
+    def thaw(self) -> None:
+        """Let libvirtd go on: it first does what was asked while it was frozen."""
+        self.hung = False
+        calls, self.queue = self.queue, []
+        for call in calls:
+            try:
+                call()
+            except HypervisorError:
+                continue  # the answer goes to somebody who waits no more
+
+    def restart_daemon(self) -> None:
+        """Restart libvirtd: guests and marker stay; unread calls and why guests stopped do not."""
+        self.queue.clear()
+        self.daemon, self.hung = True, False
+        self._forget_reasons()
+
+    def crash_guest(self, uuid: str) -> None:
+        """Let the guest's process die."""
+        self.set_guest(uuid, _OFF, GuestReason.CRASHED)
+
+    def guest_shutdown(self, uuid: str) -> None:
+        """Let the guest power itself down."""
+        self.set_guest(uuid, _OFF, GuestReason.SHUTDOWN)
+
+    def io_error(self, uuid: str) -> None:
+        """Let the guest be paused by an error of its storage."""
+        self.set_guest(uuid, GuestState.PAUSED, GuestReason.IO_ERROR)
+
+    def finish_start(self, uuid: str) -> None:
+        """Let a create that hung since ``slow_starts`` go on; refused if undefined meanwhile."""
+        self.slow_starts.discard(uuid)
+        guest = self.guests.get(uuid)
+        if guest is not None and self.alive and not guest.executes:
+            self.set_guest(uuid, GuestState.RUNNING, GuestReason.NONE)
+
+    def _stop_everything(self) -> None:
+        self.marker = None
+        self.queue.clear()
+        self.slow_starts.clear()
+        for uuid, guest in list(self.guests.items()):
+            if guest.executes:
+                self.set_guest(uuid, _OFF, GuestReason.NONE)
+        self._forget_reasons()
+
+    def _forget_reasons(self) -> None:
+        for uuid, guest in self.guests.items():
+            if guest.state is _OFF:
+                self.guests[uuid] = replace(guest, reason=GuestReason.NONE)

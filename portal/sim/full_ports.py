@@ -1,0 +1,108 @@
+"""Both hardware ports of the full depth: every call takes virtual time, in its fiber."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from fencing.power.port import Bmc, Reading
+from hosts.domain.looks import Look, Stamp
+from hosts.hypervisor.memory import MemoryHypervisor
+from hosts.hypervisor.port import Definition, GuestSpec, Target
+from portal.sim.fibers import Fibers
+from portal.sim.wire import Wire
+
+
+class Depth(Protocol):
+    """What the ports need of the portal that calls them."""
+
+    wire: Wire
+    fibers: Fibers
+
+    def may_die(self) -> None:
+        """Die here if the schedule says so."""
+
+
+class SimHypervisor:
+    """The hypervisor port over the wire; each call waits in its fiber."""
+
+    def __init__(self, portal: Depth, target: Target) -> None:
+        self._portal, self._name = portal, target.name
+
+    def look(self, *, deadline: float, on_slow: Callable[[], None] | None = None) -> Look:
+        self._portal.may_die()
+        return self._portal.fibers.drive(self._portal.wire.look(self._name, deadline, on_slow))
+
+    def place_marker(self, token: str, *, deadline: float) -> None:
+        wire = self._portal.wire
+        self._portal.fibers.drive(wire.place_marker(self._name, token, deadline))
+
+    def remove_marker(self, token: str, *, deadline: float) -> None:
+        self._act(lambda it: it.remove_marker(token, deadline=deadline), deadline)
+
+    def definition(self, uuid: str, *, deadline: float) -> Definition:
+        found: list[Definition] = []
+        self._act(lambda it: found.append(it.definition(uuid, deadline=deadline)), deadline)
+        return found[0]
+
+    def adopt(self, uuid: str, stamp: Stamp, *, deadline: float) -> None:
+        self._act(lambda it: it.adopt(uuid, stamp, deadline=deadline), deadline)
+
+    def _act(self, work: Callable[[MemoryHypervisor], None], deadline: float) -> None:
+        self._portal.may_die()
+        self._portal.fibers.drive(self._portal.wire.act(self._name, deadline, work))
+        self._portal.may_die()
+
+    def start(self, guest: GuestSpec, *, deadline: float) -> None:
+        self._portal.may_die()
+        self._portal.fibers.drive(self._portal.wire.start(self._name, guest, deadline))
+        self._portal.may_die()
+
+    def _small(self, kind: str, uuid: str, deadline: float) -> None:
+        self._portal.may_die()
+        self._portal.fibers.drive(self._portal.wire.small(self._name, kind, uuid, deadline))
+        self._portal.may_die()
+
+    def undefine(self, uuid: str, *, deadline: float) -> None:
+        self._small("undefine", uuid, deadline)
+
+    def shutdown(self, uuid: str, *, deadline: float) -> None:
+        self._small("shutdown", uuid, deadline)
+
+    def destroy(self, uuid: str, *, deadline: float) -> None:
+        self._small("stop", uuid, deadline)
+
+    def suspend(self, uuid: str, *, deadline: float) -> None:
+        self._small("suspend", uuid, deadline)
+
+    def resume(self, uuid: str, *, deadline: float) -> None:
+        self._small("resume", uuid, deadline)
+
+    def disarm_autostart(self, uuid: str, *, deadline: float) -> None:
+        self._small("disarm", uuid, deadline)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class SimPower:
+    """The power port over the wire."""
+
+    def __init__(self, portal: Depth) -> None:
+        self._portal = portal
+
+    def read(self, bmc: Bmc, *, deadline: float) -> Reading:
+        power = self._portal.wire.world.power
+        reading: Reading = self._ask(lambda: power.read(bmc, deadline=deadline), deadline)
+        return reading
+
+    def turn_off(self, bmc: Bmc, *, deadline: float) -> None:
+        self._ask(lambda: self._portal.wire.turn_off(bmc, deadline), deadline)
+
+    def turn_on(self, bmc: Bmc, *, deadline: float) -> None:
+        power = self._portal.wire.world.power
+        self._ask(lambda: power.turn_on(bmc, deadline=deadline), deadline)
+
+    def _ask(self, call: Callable[[], Any], deadline: float) -> Any:
+        self._portal.may_die()
+        answer = self._portal.fibers.drive(self._portal.wire.bmc(call, deadline))
+        self._portal.may_die()
+        return answer
