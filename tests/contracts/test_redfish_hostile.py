@@ -143,7 +143,9 @@ def test_a_session_that_is_named_only_in_the_body_is_ended(bmc: FaultyBmc) -> No
 def test_a_redirect_to_another_host_is_not_followed(
     bmc: FaultyBmc, stranger: FaultyBmc, method: str, where: str, status: int
 ) -> None:
-    target = f"https://127.0.0.1:{stranger.port}{where}"
+    target = f"https://127.0.0.1:{stranger.port}{where}/"
+    # The same path here would do: it is the other host that is not gone to.
+    bmc.faults[method, f"{where}/"] = lambda asked: asked.answer(200, bmc.resource(where))
     bmc.faults[method, where] = lambda asked: asked.answer(status, Location=target)
     error, _ = failure(lambda: Redfish().read(bmc.at(verify="off"), deadline=DEADLINE))
     assert error.problem is PowerProblem.BAD_SETTINGS
