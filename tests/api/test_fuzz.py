@@ -12,6 +12,8 @@ from tests.api.conftest import Centre, problem
 from tests.vms.conftest import either
 
 __all__ = ["either"]
+#: Thousands of requests in one test: longer than others may take on a busy machine.
+pytestmark = pytest.mark.timeout(900)
 
 HUGE = 99999999999999999999999
 TEXTS = [
