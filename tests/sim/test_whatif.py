@@ -87,12 +87,12 @@ def test_a_host_dies_and_each_vm_goes_where_it_was_foretold(how: str) -> None:
 
 @st.composite
 def deaths(draw: st.DrawFn) -> Scenario:
-    sizes = st.sampled_from([1000, 2500, 4000, 6000])
-    count = draw(st.integers(1, 5))
+    sizes = st.sampled_from([500, 1000, 2500, 4000, 7000])
+    count = draw(st.integers(3, 6))
     vms = [
         VmSpec(
             f"vm{n}", NODE, draw(sizes), vcpus=draw(st.sampled_from([1, 4])),
-            priority=draw(st.sampled_from([20, 50, 80])), ha=draw(st.booleans()),
+            priority=draw(st.sampled_from([20, 50, 80])), ha=draw(st.integers(0, 4)) > 0,
         )
         for n in range(count)
     ]  # fmt: skip
