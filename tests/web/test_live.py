@@ -13,7 +13,16 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from portal.asgi import application
-from portal.consumers import BAD_KIND, BAD_TEXT, SIGNED_OUT, TOO_BIG, LiveConsumer, Sieve, judge
+from portal.consumers import (
+    BAD_KIND,
+    BAD_TEXT,
+    SIGNED_OUT,
+    TOO_BIG,
+    LiveConsumer,
+    Question,
+    Sieve,
+    judge,
+)
 from portal.core.models import Role, RoleBinding, User
 from portal.lib.live import GROUP
 from tests.api.conftest import Centre, add_person
@@ -116,7 +125,7 @@ def test_many_pages_are_answered_with_the_queries_of_a_few(centre: Centre) -> No
         for kind, pk in own.items()
         for number in range(3)
     ]
-    questions = [
+    questions: list[Question] = [
         (user.pk, [{"type": "host", "id": pk, "event": "status"}])
         for user in everybody + narrow
         for pk in (centre.node1.pk, centre.node2.pk)
