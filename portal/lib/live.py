@@ -15,6 +15,8 @@ from django.utils.module_loading import import_string
 
 log = logging.getLogger(__name__)
 GROUP = "live"
+#: The type of each message to the group.
+CHANGED = "live.changed"
 
 
 class Live(Protocol):
@@ -29,7 +31,7 @@ class ChannelsLive:
 
     def push(self, message: dict[str, str | int]) -> None:
         layer = get_channel_layer()
-        async_to_sync(layer.group_send)(GROUP, {"type": "live.changed", "message": message})
+        async_to_sync(layer.group_send)(GROUP, {"type": CHANGED, "message": message})
 
 
 class MemoryLive:
