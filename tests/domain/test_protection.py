@@ -7,8 +7,15 @@ import pytest
 from vms.domain.protection import Shelter, why_not
 
 SAFE = Shelter(
-    ha=True, quarantined=False, has_xml=True, armed=True, cluster="main", host="node1", bmcs=2, sure=1
-)  # fmt: skip
+    ha=True,
+    quarantined=False,
+    has_xml=True,
+    armed=True,
+    cluster="main",
+    host="node1",
+    bmcs=2,
+    sure=1,
+)
 
 
 def test_a_vm_with_a_proven_bmc_in_an_armed_cluster_is_protected() -> None:
