@@ -113,7 +113,10 @@ class Hypervisor(Protocol):
         """
 
     def undefine(self, uuid: str, *, deadline: float) -> None:
-        """Forget the definition (and managed save); absent is success."""
+        """Forget the definition (and managed save); its disks and UEFI variables stay.
+
+        Absent is success.
+        """
 
     def shutdown(self, uuid: str, *, deadline: float) -> None:
         """Ask the guest to shut down; returns once asked, not once done."""

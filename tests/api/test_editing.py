@@ -90,6 +90,7 @@ def test_a_bmc_address_is_changed_only_as_it_was_read(centre: Centre, admin: API
 def test_an_empty_host_can_be_removed_and_one_with_runs_cannot(
     centre: Centre, admin: APIClient
 ) -> None:
+    Host.objects.filter(pk__in=[centre.far1.pk, centre.node1.pk]).update(status="maintenance")
     assert admin.delete(f"{API}/hosts/{centre.far1.pk}/").status_code == 204
     problem(admin.delete(f"{API}/hosts/{centre.node1.pk}/"), 409)
     problem(admin.delete(f"{API}/clusters/{centre.cluster.pk}/"), 409)

@@ -137,3 +137,43 @@ def test_an_executing_copy_ends_no_run_and_is_never_adopted_beside_one(
         assert S.ADOPT not in kinds
     if open_run is None or 1 not in open_run.holders:
         assert not kinds & {S.DIED, S.REBOOTED, S.VANISHED, S.RUNNING}
+
+
+def _stamp(generation: int) -> Stamp:
+    return Stamp("mine", 1, generation, 1)
+
+
+def test_a_copy_that_is_being_adopted_is_its_run_whatever_it_carries_of_old() -> None:
+    adopting = replace(run(), adopting=True)
+    for stamp in (None, _stamp(adopting.generation - 1)):
+        copy = replace(guest(), stamp=stamp)
+        assert _kinds(copy, open_run=adopting) == [S.RUNNING]
+    assert _kinds(replace(guest(), stamp=_stamp(2)), open_run=run()) == [S.STALE]
+
+
+def test_a_copy_on_another_host_than_the_adopting_one_is_stale() -> None:
+    adopting = replace(run(), adopting=True)
+    for stamp in (None, _stamp(adopting.generation - 1)):
+        copy = replace(guest(), stamp=stamp)
+        assert _kinds(copy, open_run=adopting, host=2) == [S.STALE]
+
+
+def test_a_removed_vm_is_neither_adopted_nor_frozen_and_its_return_is_told_once() -> None:
+    gone = replace(KNOWN, removed=True, ha=False)
+    for stamp in (None, _stamp(2)):
+        copy = replace(guest(), stamp=stamp, autostart=True)
+        assert _kinds(copy, known=gone) == [S.RETURNED]
+        assert _kinds(copy, known=replace(gone, seen_again_on=1)) == []
+        assert _kinds(copy, known=replace(gone, seen_again_on=2)) == []
+
+
+def test_the_end_of_a_removed_vms_return_is_told_by_the_host_that_showed_it() -> None:
+    back = replace(KNOWN, removed=True, ha=False, seen_again_on=1)
+    assert _kinds(known=back) == [S.GONE_AGAIN]
+    assert _kinds(ended(GuestReason.SHUTDOWN), known=back) == [S.GONE_AGAIN]
+    assert _kinds(known=replace(back, seen_again_on=2)) == []
+
+
+def test_a_removed_vm_with_a_newer_stamp_still_shows_that_the_database_is_old() -> None:
+    gone = replace(KNOWN, removed=True)
+    assert S.FORGOTTEN in _kinds(replace(guest(), stamp=_stamp(9)), known=gone)

@@ -1,7 +1,5 @@
 """Adoption interrupted at any moment, and while the same UUID appears on a second host."""
 
-from dataclasses import replace
-
 import pytest
 
 from fencing.domain.alerts import AlertKind
@@ -38,11 +36,7 @@ def test_an_adoption_killed_at_any_moment_leaves_one_copy_and_ends_stamped(world
         assert run is not None
         assert not run.adopting
         assert stamp_on(world, "node1", uuid) == world.stamp(run)
-        world.hosts["node1"].guests[uuid] = replace(
-            world.hosts["node1"].guests[uuid],
-            state=GuestState.SHUT_OFF,
-            reason=GuestReason.SHUTDOWN,
-        )
+        world.hosts["node1"].set_guest(uuid, GuestState.SHUT_OFF, GuestReason.SHUTDOWN)
         world.clock.forward(1)
         world.look("node1")
         assert world.open_run(vm) is None
