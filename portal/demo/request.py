@@ -42,7 +42,8 @@ class Fields:
 
     def vm(self) -> BoxVm:
         """Return the VM that ``vm`` names."""
-        vms = {vm.name: vm for vm in self._centre.box.vms}
+        box = self._centre.box
+        vms = {vm.name: vm for vm in (*box.vms, *box.spare_vms)}
         return vms[self._named("vm", list(vms))]
 
     def seconds(self, field: str = "s") -> float:

@@ -86,7 +86,7 @@ def state(request: HttpRequest, now: datetime) -> dict[str, Any]:
     armed = sum(mode == ClusterMode.ARMED for mode in modes.values())
     context: dict[str, Any] = {"clusters_armed": armed, "clusters_all": len(modes)}
     if len(modes) <= NAMED_CLUSTERS:
-        context["clusters"] = _named(scopes_of(request.user, Role.ADMIN))
+        context["named_clusters"] = _named(scopes_of(request.user, Role.ADMIN))
     engine = Engine.objects.order_by("-beat_at").first()
     silent = engine is None or now - engine.beat_at > engines.SILENT
     return context | {"engine": engine, "engine_silent": silent}
