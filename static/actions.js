@@ -59,6 +59,7 @@
         toast("bad", `${label}: ${told.detail || answer.statusText}`, told.cure);
       } else if (answer.status === 202 && told.state !== "done") {
         toast("good", `${label}: asked for`);
+        if (button.dataset.next) location.assign(button.dataset.next);
         follow(answer.headers.get("Location"), label);
       } else {
         toast("good", `${label}: done`);

@@ -31,6 +31,7 @@ from hosts.models import Cluster, Host
 from hosts.serializers import RemovalSerializer
 from portal.core import problems
 from portal.core.models import Operation, Role
+from portal.core.permissions import scopes_of
 from portal.core.problems import Problem
 from portal.core.rest import Removable, accepted, caller, require, verb
 from portal.lib import clock
@@ -96,7 +97,8 @@ class HostViewSet(EnteringHosts):
     @action(detail=True, methods=["get"], url_path="what-if", role=Role.VIEWER)
     def what_if(self, request: Request, pk: str = "") -> Response:
         """Tell what would become of the host and its VMs if it died now."""
-        return Response(what_if_of(self.get_object(), request, clock.now()))
+        scopes = scopes_of(request.user, Role.VIEWER, request.auth)
+        return Response(what_if_of(self.get_object(), scopes, clock.now()))
 
     @verb("fire-drill", role=Role.ADMIN)
     def fire_drill(self, host: Host, fields: dict[str, Any], request: Request) -> Response:

@@ -5,15 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from rest_framework import serializers
-from rest_framework.request import Request
 
 from fencing.domain.rehoming import Fate
 from fencing.domain.whatif import WhatIf, what_if, within
 from fencing.selectors import cluster_facts
 from hosts.models import Host
 from hosts.permissions import hosts_in
-from portal.core.models import Role
-from portal.core.permissions import scopes_of
+from portal.core.permissions import Scopes
 from vms.models import Vm
 from vms.permissions import vms_in
 
@@ -86,11 +84,10 @@ class WhatIfSerializer(serializers.Serializer[Any]):
     hidden_vms = serializers.IntegerField()
 
 
-def what_if_of(host: Host, request: Request, now: datetime) -> dict[str, Any]:
-    """Return the answer about ``host``; what lies outside the caller's scope is not named."""
+def what_if_of(host: Host, scopes: Scopes, now: datetime) -> dict[str, Any]:
+    """Return the answer about ``host``; what lies outside ``scopes`` is not named."""
     facts = cluster_facts(host.cluster_id, now)
     seen = next(item for item in facts.hosts if item.pk == host.pk)
-    scopes = scopes_of(request.user, Role.VIEWER, request.auth)
     hosts = dict(
         Host.objects.filter(hosts_in(scopes), cluster=host.cluster_id).values_list("pk", "name")
     )

@@ -47,6 +47,7 @@ WAYS: dict[str, tuple[Way, ...]] = {
         Way("notifications", "bell", "Notifications", Role.ADMIN),
         Way("users", "users", "Users and roles", Role.ADMIN),
         Way("tokens", "key", "API tokens"),
+        Way("self-check-page", "stethoscope", "Self-check", Role.ADMIN),
         Way("docs", "code", "API"),
     ),
 }

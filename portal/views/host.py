@@ -2,18 +2,24 @@
 
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 
+from fencing.api.insight import what_if_of
 from fencing.models import FenceOperation, Incident
 from fencing.permissions import incidents_in
-from fencing.selectors import policy_of
+from fencing.selectors import ended_drills, policy_of
+from fencing.services.removing import removal_of_host
 from hosts.models import Host, HostOperation
-from portal.core.models import Event, Operation
-from portal.core.permissions import Scopes
+from hosts.permissions import hosts_in
+from portal.core.models import Event, Operation, Role
+from portal.core.permissions import Scopes, scopes_of
 from portal.core.shapes import slug_of
+from portal.lib import clock
 from portal.views import hosts, vms
-from portal.views.access import may_see
+from portal.views.access import covers, may_see
 from vms.models import VmOperation
 
 HISTORY = 12
@@ -33,9 +39,40 @@ def host(request: HttpRequest, pk: int) -> HttpResponse:
         "incidents": _incidents(found, scopes),
         "operations": _operations(found),
         "policy": policy_of(found),
+        "drill": _last_drill(found),
     }
     whole = "X-Part" not in request.headers
     return render(request, "host.html" if whole else "parts/host.html", context)
+
+
+def what_if(request: HttpRequest, pk: int) -> HttpResponse:
+    """Return what would become of a host and its VMs if it died now, as a part of its page."""
+    scopes = may_see(request)
+    found = get_object_or_404(Host.objects.filter(hosts_in(scopes)), pk=pk)
+    told = what_if_of(found, scopes, clock.now())
+    return render(request, "parts/what_if.html", {"told": told, "host": found})
+
+
+def removal(request: HttpRequest, pk: int) -> HttpResponse:
+    """Return the dialog that says what removing a host means."""
+    found = get_object_or_404(Host.objects.filter(hosts_in(may_see(request))), pk=pk)
+    if not covers(scopes_of(request.user, Role.ADMIN), cluster=found.cluster_id, host=found.pk):
+        raise PermissionDenied
+    context = {
+        "row": found,
+        "removal": removal_of_host(found),
+        "action": reverse("host-detail", args=[found.pk]),
+        "back": reverse("hosts"),
+    }
+    return removal_dialog(request, context)
+
+
+def removal_dialog(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    """Return a removal's dialog to a script, a whole page to a plain browser."""
+    if "X-Part" in request.headers:
+        return render(request, "parts/removal.html", context)
+    page = context | {"inside": "parts/removal.html", "dialog_title": f"Remove {context['row']}"}
+    return render(request, "confirm.html", page)
 
 
 def _incidents(found: Host, scopes: Scopes) -> list[Incident]:
@@ -50,3 +87,9 @@ def _operations(found: Host) -> list[dict[str, Any]]:
         rows += table._default_manager.filter(host=found).order_by("-requested_at")[:HISTORY]
     rows.sort(key=lambda op: op.requested_at, reverse=True)
     return [{"op": op, "slug": slug_of(op)} for op in rows[:HISTORY]]
+
+
+def _last_drill(found: Host) -> dict[str, Any] | None:
+    """Return how the last fire drill ended, with its steps."""
+    op = ended_drills().filter(host=found).first()
+    return {"op": op, "slug": slug_of(op), **op.data["result"]} if op else None

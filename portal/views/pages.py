@@ -45,6 +45,7 @@ def incident(request: HttpRequest, pk: int, *, part: bool = False) -> HttpRespon
         "incident": found,
         "now": now,
         "demo": bool(settings.DEMO_DIR),
+        "may_acknowledge": bool(scopes_of(request.user, Role.OPERATOR)),
         "lines": lines,
         "alerts": alerts_of(found),
         "moves": moves,

@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import Count, Q
 from django.db.models.functions import TruncDate
 
+from fencing.domain.capacity import all_in_words
 from fencing.models import Incident
 from fencing.permissions import incidents_in
 from hosts.domain.states import HostStatus
@@ -24,7 +25,8 @@ MOST_CLUSTERS = 12
 
 def clusters(scopes: Scopes) -> dict[str, Any]:
     """Return how each cluster is: hosts up of all, VMs up of those wanted up."""
-    rows = list(Cluster.objects.filter(clusters_in(scopes)).order_by("name")[:MOST_CLUSTERS])
+    found = Cluster.objects.filter(clusters_in(scopes)).select_related("capacity")
+    rows = list(found.order_by("name")[:MOST_CLUSTERS])
     mine = {"cluster__in": [row.pk for row in rows]}
     up, wanted = Q(status=HostStatus.UP), Q(wanted_up=True)
     hosts = _by_cluster(Host.objects.filter(hosts_in(scopes), **mine), up)
@@ -36,10 +38,20 @@ def clusters(scopes: Scopes) -> dict[str, Any]:
             "hosts": hosts.get(row.pk, (0, 0)),
             "vms": vms.get(row.pk, (0, 0)),
             "ha": ha.get(row.pk, (0, 0)),
+            "capacity": _capacity(row),
         }
         for row in rows
     ]
     return {"healths": healths}
+
+
+def _capacity(row: Cluster) -> dict[str, Any] | None:
+    """Return what the cluster can lose, in words, and how full it is."""
+    found = getattr(row, "capacity", None)
+    if found is None:
+        return None
+    unplaced = [(item["host"], item["vms"], item["count"]) for item in found.unplaced]
+    return {"row": found, "ok": found.ok, "words": all_in_words(unplaced, found.ok)}
 
 
 def _by_cluster(rows: Any, good: Q) -> dict[int, tuple[int, int]]:

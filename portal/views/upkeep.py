@@ -8,7 +8,11 @@ from fencing.selectors import global_policy
 from fencing.services import policy as policies
 from portal.core.models import Role
 from portal.core.permissions import scopes_of
+from portal.lib import clock
+from portal.selfcheck import checks
+from portal.selfcheck.words import CheckState
 from portal.views.access import may_see
+from portal.views.people import only_administrators
 from portal.views.policy import editor
 
 
@@ -21,3 +25,14 @@ def policy(request: HttpRequest) -> HttpResponse:
         "editable": scopes_of(request.user, Role.ADMIN).everything,
     }
     return render(request, "policy.html", context)
+
+
+def self_check(request: HttpRequest) -> HttpResponse:
+    """Return every check of the portal itself, the worst first."""
+    only_administrators(request)
+    found = checks(clock.now(), request.get_host())
+    order = [CheckState.BAD, CheckState.WARN, CheckState.OK]
+    found.sort(key=lambda item: order.index(item.state))
+    whole = "X-Part" not in request.headers
+    template = "self_check.html" if whole else "parts/self_check.html"
+    return render(request, template, {"checks": found})

@@ -7,7 +7,9 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 
+from fencing.selectors import shelter_of, with_shelter
 from portal.core.edits import Stale
 from portal.core.models import Event, Role
 from portal.core.permissions import scopes_of
@@ -15,9 +17,12 @@ from portal.core.shapes import slug_of
 from portal.lib import clock
 from portal.views import vms
 from portal.views.access import may_see
+from portal.views.host import removal_dialog
+from vms.domain.protection import why_not
 from vms.models import Run, Vm, VmOperation
 from vms.permissions import vms_in
 from vms.services import inventory
+from vms.services.removing import removal_of_vm
 
 HISTORY = 15
 #: Changing more at once than a person can read through is no preview.
@@ -34,6 +39,7 @@ def vm(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "vm": found,
         "runs": _runs(found),
+        "unprotected": why_not(shelter_of(with_shelter(Vm.objects.filter(pk=found.pk)).get())),
         "operations": [{"op": op, "slug": slug_of(op)} for op in operations],
         "events": Event.objects.filter(vm=found.pk).order_by("-pk")[:HISTORY],
     }
@@ -45,6 +51,21 @@ def _runs(found: Vm) -> list[Run]:
     """Return the VM's lives, the latest first, each with the proof of its end."""
     rows = Run.objects.filter(vm=found).select_related("host", "proof")
     return list(rows.order_by("-generation")[:HISTORY])
+
+
+def removal(request: HttpRequest, pk: int) -> HttpResponse:
+    """Return the dialog that says what removing a VM means."""
+    found: Any = get_object_or_404(vms.whole_rows(may_see(request)), pk=pk)
+    vms.dress([found], request.user)
+    if not found.may_edit:
+        raise PermissionDenied
+    context = {
+        "row": found,
+        "removal": removal_of_vm(found),
+        "action": reverse("vm-detail", args=[found.pk]),
+        "back": reverse("vms"),
+    }
+    return removal_dialog(request, context)
 
 
 class HaForm(forms.Form):
