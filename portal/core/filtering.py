@@ -120,4 +120,5 @@ class Ordering(OrderingFilter):
             offered = f"write one of {', '.join(known)}, with “-” for the other way round"
             text = offered if known else "this list has one order only: leave it out"
             raise ValidationError({self.ordering_param: text})
-        return list(kept)
+        # Equal rows in the order of their numbers: no page has one twice, or leaves one out.
+        return [*kept, "pk"] if kept else []

@@ -1,5 +1,6 @@
 """Lists with many rows: every page is as quick as the first, and nothing is on two of them."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -60,3 +61,11 @@ def test_lists_leave_the_xml_of_vms_in_the_database(centre: Centre, admin: APICl
         with CaptureQueriesContext(connection) as asked:
             assert admin.get(f"{API}/{path}/").json()["results"]
         assert not [query for query in asked if '"xml"' in query["sql"]], path
+
+
+def test_equal_rows_are_in_the_order_of_their_numbers_so_that_pages_do_not_overlap(
+    centre: Centre, admin: APIClient
+) -> None:
+    with CaptureQueriesContext(connection) as seen:
+        admin.get("/api/v1/hosts/?ordering=-status")
+    assert re.search(r'ORDER BY "\w+"\."status" DESC, "\w+"\."id" ASC', str(seen.captured_queries))
