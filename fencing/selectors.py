@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Max, Prefetch, QuerySet
+from django.db.models import Case, Max, Prefetch, QuerySet, When
 
 from fencing.domain.evidence import is_fresh
 from fencing.domain.facts import ClusterFacts, ControllerFacts, HostFacts, Identity
@@ -71,7 +71,10 @@ def with_shelter(rows: QuerySet[Vm]) -> QuerySet[Vm]:
         .select_related("host", "host__ha")
         .prefetch_related(Prefetch("host__controllers", queryset=ways, to_attr="ways"))
     )
-    loaded = rows.select_related("cluster").prefetch_related("disks")
+    # The XML is long; whether there is one is all that counts here.
+    has_xml = Case(When(xml="", then=False), default=True)
+    loaded = rows.select_related("cluster").prefetch_related("disks").defer("xml")
+    loaded = loaded.annotate(has_xml=has_xml)
     return loaded.prefetch_related(Prefetch("runs", queryset=open_now, to_attr="open_runs"))
 
 
@@ -84,7 +87,7 @@ def shelter_of(vm: Vm) -> Shelter:
     return Shelter(
         ha=vm.ha,
         quarantined=vm.quarantined,
-        has_xml=bool(vm.xml),
+        has_xml=vm.has_xml if hasattr(vm, "has_xml") else bool(vm.xml),
         armed=vm.cluster.mode == ClusterMode.ARMED,
         cluster=vm.cluster.name,
         wanted_up=vm.wanted_up,
