@@ -4,8 +4,9 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Any
 
+from axes.utils import reset
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from portal.core import edits
 from portal.core.models import ApiToken, Role, RoleBinding, User
@@ -71,9 +72,12 @@ def reset_password(user: User, *, actor: str, now: datetime) -> str:
     """Return a new one-time password; sessions and tokens of the old one are void."""
     password = secrets.token_urlsafe(12)
     user.set_password(password)
-    user.must_change_password = True
-    user.save(update_fields=["password", "must_change_password"])
+    User.objects.filter(pk=user.pk).update(
+        password=user.password, must_change_password=True, version=F("version") + 1
+    )
+    user.refresh_from_db()
     ApiToken.objects.filter(user=user).delete()
+    reset(username=user.username)  # whoever forgot the password has tried too often as well
     text = f"user {user.username}: was given a new one-time password; its tokens are void"
     record_event("user.reset", text, now=now, actor=actor)
     announce_on_commit("user", user.pk, "edited")

@@ -187,9 +187,12 @@ def test_nobody_collects_tokens_without_end(
     assert "Revoke" in problem(post(admin, "tokens", {"name": "t"}), 409)["cure"]
 
 
-def test_a_new_password_voids_tokens(centre: Centre, admin: APIClient) -> None:
+def test_a_new_password_voids_tokens_and_lifts_a_lock_out(centre: Centre, admin: APIClient) -> None:
     ann = add_person("ann", Role.VIEWER)
     ApiToken.objects.create(user=ann)
+    for _ in range(9):
+        locked = Client().post("/sign-in/", {"username": "ann", "password": "no"})
+    assert locked.status_code == 429
     password = post(admin, f"users/{ann.pk}/actions/reset-password").json()["password"]
     assert not ApiToken.objects.filter(user=ann).exists()
     ann.refresh_from_db()
