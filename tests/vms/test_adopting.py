@@ -98,7 +98,11 @@ def test_a_host_that_starts_it_by_itself_before_the_stamp_makes_no_second_copy(
 
 
 def test_a_guest_that_is_off_is_entered_down_and_will_not_start_by_itself(both: World) -> None:
-    off = {"state": GuestState.SHUT_OFF, "reason": GuestReason.SHUTDOWN, "autostart": True}
+    off: dict[str, Any] = {
+        "state": GuestState.SHUT_OFF,
+        "reason": GuestReason.SHUTDOWN,
+        "autostart": True,
+    }
     uuid = put(both, "node1", **off)
     (op,) = adopt(both, "node1", uuid)
     vm = Vm.objects.get(uuid=uuid)
