@@ -21,4 +21,4 @@ def hosts_in(scopes: Scopes, prefix: str = "") -> Q:
 
 def host_numbers(scopes: Scopes) -> Q:
     """Return the filter for rows that name their host by a plain number in ``host``."""
-    return Q(host__in=Host.objects.filter(hosts_in(scopes)).values("pk"))
+    return Q(host__in=Host.everything.filter(hosts_in(scopes)).values("pk"))

@@ -21,7 +21,7 @@ def vms_in(scopes: Scopes, prefix: str = "") -> Q:
 
 def vm_numbers(scopes: Scopes) -> Q:
     """Return the filter for rows that name their VM by a plain number in ``vm``."""
-    return Q(vm__in=Vm.objects.filter(vms_in(scopes)).values("pk"))
+    return Q(vm__in=Vm.everything.filter(vms_in(scopes)).values("pk"))
 
 
 def runs_in(scopes: Scopes) -> Q:

@@ -62,6 +62,7 @@ def insert_run(rows: dict[str, Any], **changes: Any) -> None:
         "state": "starting",
         "started_at": T0,
         "outstanding": False,
+        "adopting": False,
     }
     insert("vms_run", **(values | changes))
 
