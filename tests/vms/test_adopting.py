@@ -98,17 +98,8 @@ def test_a_host_that_starts_it_by_itself_before_the_stamp_makes_no_second_copy(
 
 
 def test_a_guest_that_is_off_is_entered_down_and_will_not_start_by_itself(both: World) -> None:
-<<<<<<< HEAD
     off, why = GuestState.SHUT_OFF, GuestReason.SHUTDOWN
     uuid = put(both, "node1", state=off, reason=why, autostart=True)
-=======
-    off: dict[str, Any] = {
-        "state": GuestState.SHUT_OFF,
-        "reason": GuestReason.SHUTDOWN,
-        "autostart": True,
-    }
-    uuid = put(both, "node1", **off)
->>>>>>> adopt
     (op,) = adopt(both, "node1", uuid)
     vm = Vm.objects.get(uuid=uuid)
     assert both.open_run(vm) is None
