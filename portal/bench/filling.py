@@ -12,7 +12,15 @@ from fencing.models import Alert, FenceOperation, HaResource, Incident, PowerCon
 from hosts.domain.states import HostStatus
 from hosts.models import Cluster, ClusterMode, Engine, Host, HostOperation
 from portal.bench.cases import Size
-from portal.core.models import Event, OperationState
+from portal.core.models import (
+    Delivery,
+    Event,
+    NotificationTarget,
+    OperationState,
+    Role,
+    RoleBinding,
+    User,
+)
 from portal.core.services import seal_of
 from vms.domain.states import EndReason, ProofKind
 from vms.models import Disk, Proof, Run, Vm, VmOperation
@@ -49,6 +57,31 @@ class Filling:
         _write(self._alerts())
         self._operations()
         _write(self._events())
+        self._people_and_messages()
+
+    def _people_and_messages(self) -> None:
+        """Write people with roles over clusters, and messages that were sent to a few targets."""
+        number_of = max(2, self.size.hosts // 5)
+        people = _write(User(username=f"person{number:04}") for number in range(number_of))
+        _write(
+            RoleBinding(
+                user=user,
+                role=Role.OPERATOR,
+                scope_type="cluster",
+                scope_id=self.clusters[number % CLUSTERS].pk,
+            )
+            for number, user in enumerate(people)
+        )
+        targets = _write(
+            NotificationTarget(name=f"target{number}", kind="webhook", address="https://x.example/")
+            for number in range(3)
+        )
+        events = Event.objects.order_by("-pk").values_list("pk", flat=True)
+        _write(
+            Delivery(target=target, event=event, state=_DONE, at=self.now, due_at=self.now)
+            for target in targets
+            for event in events[: self.size.hosts]
+        )
 
     def ago(self, number: int, of: int) -> datetime:
         """Return when the ``number``-th of ``of`` things happened: evenly over 90 days."""

@@ -18,12 +18,20 @@ from django.db.models import Model
 from django.test import Client
 
 from fencing.models import Alert, FenceOperation, Incident, PowerController
-from hosts.models import Cluster, Host, HostOperation
+from hosts.models import Cluster, Engine, Host, HostOperation
 from hosts.services import inventory
 from portal.bench.cases import CASES, PAGE, Size
 from portal.bench.filling import Filling
 from portal.cli import prepare
-from portal.core.models import ApiToken, Event, Role, RoleBinding, User
+from portal.core.models import (
+    ApiToken,
+    Delivery,
+    Event,
+    NotificationTarget,
+    Role,
+    RoleBinding,
+    User,
+)
 from portal.lib import clock
 from vms.models import Proof, Run, Vm, VmOperation
 
@@ -41,6 +49,11 @@ TABLES: dict[str, tuple[type[Model], ...]] = {
     "alerts": (Alert,),
     "events": (Event,),
     "operations": (HostOperation, VmOperation, FenceOperation),
+    "users": (User,),
+    "role-bindings": (RoleBinding,),
+    "notification-targets": (NotificationTarget,),
+    "deliveries": (Delivery,),
+    "engines": (Engine,),
 }
 
 

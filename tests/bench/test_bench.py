@@ -73,7 +73,7 @@ def test_every_list_of_the_api_has_cases() -> None:
 
 def test_every_case_asks_for_an_address_that_exists() -> None:
     for case in CASES.values():
-        path = case.path.partition("?")[0].format(incident=1)
+        path = case.path.partition("?")[0].format(incident=1, host=1, vm=1, cluster=1)
         try:
             resolve(path)
         except Resolver404:
