@@ -65,6 +65,10 @@ LOOKS: dict[str, dict[str, tuple[str, str, str]]] = {
         "on": ("shield-check", "good", "HA"),
         "off": ("shield-off", "calm", "no HA"),
     },
+    "engine": {
+        "alive": ("circle-check", "good", "watching"),
+        "silent": ("alert-octagon", "bad", "silent"),
+    },
     "door": {
         "open": ("user-check", "good", "may sign in"),
         "shut": ("user-off", "bad", "shut out"),
@@ -256,7 +260,12 @@ def named(names: dict[int, str], pk: int) -> str:
 @register.filter
 def words(name: str) -> str:
     """Return a field's or state's name as words."""
-    return str(name).replace("_", " ")
+    parts = str(name).split("_")
+    return " ".join(_SHORT.get(part, part) for part in parts)
+
+
+#: Parts of names that are written in capitals.
+_SHORT = {"bmc": "BMC", "bmcs": "BMCs", "ha": "HA", "pct": "%", "url": "URL", "vms": "VMs"}
 
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d(?:\.\d)?)\d*(?:\+00:00|Z)")
@@ -274,4 +283,4 @@ def evidence(value: Any) -> SafeString:
         return format_html("{}", "yes" if value else "no")
     if value in (None, ""):
         return format_html("{}", "–")
-    return format_html("{}", _TIME.sub(r"\1 UTC", words(str(value))))
+    return format_html("{}", _TIME.sub(r"\1 UTC", str(value).replace("_", " ")))

@@ -8,9 +8,10 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 
 from fencing.api.insight import what_if_of
+from fencing.domain.policy import layered
 from fencing.models import FenceOperation, Incident
 from fencing.permissions import incidents_in
-from fencing.selectors import ended_drills, policy_of
+from fencing.selectors import ended_drills, global_policy, policy_of
 from fencing.services.removing import removal_of_host
 from hosts.models import Host, HostOperation
 from hosts.permissions import hosts_in
@@ -20,6 +21,7 @@ from portal.core.shapes import slug_of
 from portal.lib import clock
 from portal.views import hosts, vms
 from portal.views.access import covers, may_see
+from portal.views.policy import editor
 from vms.models import VmOperation
 
 HISTORY = 12
@@ -51,6 +53,19 @@ def what_if(request: HttpRequest, pk: int) -> HttpResponse:
     found = get_object_or_404(Host.objects.filter(hosts_in(scopes)), pk=pk)
     told = what_if_of(found, scopes, clock.now())
     return render(request, "parts/what_if.html", {"told": told, "host": found})
+
+
+def policy(request: HttpRequest, pk: int) -> HttpResponse:
+    """Return the editor of what a host does otherwise than its cluster."""
+    rows = Host.objects.filter(hosts_in(may_see(request))).select_related("cluster")
+    found = get_object_or_404(rows, pk=pk)
+    edits = scopes_of(request.user, Role.ADMIN)
+    context = {
+        "host": found,
+        "groups": editor(found.policy, layered(global_policy(), found.cluster.policy)),
+        "editable": covers(edits, cluster=found.cluster_id, host=found.pk),
+    }
+    return render(request, "host_policy.html", context)
 
 
 def removal(request: HttpRequest, pk: int) -> HttpResponse:

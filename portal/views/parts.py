@@ -13,7 +13,8 @@ from fencing.domain.alerts import CURE, AlertKind
 from fencing.models import Alert, Incident
 from fencing.permissions import by_numbers, events_in, incidents_in
 from hosts.domain.states import HostStatus
-from hosts.models import Host
+from hosts.models import Engine, EngineLease, Host
+from hosts.services import engines as engine_rows
 from portal.core.models import Event, Role
 from portal.core.permissions import Scopes, scopes_of
 from portal.lib import clock
@@ -152,6 +153,20 @@ def chart(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, Any]
     return summary.failovers(scopes, now)
 
 
+def engines(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, Any]:
+    """Return the portal's own nodes: who watches, and who leads."""
+    beat = EngineLease.objects.filter(name=engine_rows.BEAT, expires_at__gt=now).first()
+    rows = [
+        {
+            "engine": row,
+            "alive": now - row.beat_at <= engine_rows.SILENT,
+            "leader": beat is not None and engine_rows.is_held_by(beat, row.name),
+        }
+        for row in Engine.objects.order_by("name")[:20]
+    ]
+    return {"engines": rows, "beat": beat}
+
+
 PARTS: dict[str, Callable[[HttpRequest, Scopes, datetime], dict[str, Any]]] = {
     "head": head,
     "attention": attention,
@@ -159,6 +174,7 @@ PARTS: dict[str, Callable[[HttpRequest, Scopes, datetime], dict[str, Any]]] = {
     "chart": chart,
     "hosts": hosts,
     "vms": vms,
+    "engines": engines,
     "incidents": incidents,
     "events": events,
 }

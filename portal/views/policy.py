@@ -39,7 +39,7 @@ def _setting(name: str, own: Mapping[str, object], inherited: Policy) -> dict[st
     return {
         "name": name,
         "help": meta["help"],
-        "unit": "" if unit == "share" else unit,
+        "unit": "seconds" if unit == "s" else "",  # the others stand in the name
         "limits": "" if low is None else f"{low:g} to {high:g}",
         "choices": meta.get("choices", ()),
         "kind": "lines" if name == "witness" else "text" if "choices" in meta else "number",

@@ -1,13 +1,16 @@
 """One box per xdist worker, healed and calm before each test, watched all the while."""
 
+import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from portal.bench.rig import Rig, RigError, running, until
 from portal.demo.control import ControlError
+from tests.e2e.browser import signed_in
 from tests.e2e.story import Story
 
 
@@ -52,9 +55,16 @@ def story(rig: Rig) -> Iterator[Story]:
     """A calm box, watched: a VM that executes on two hosts fails whatever test sees it."""
     told = Story(rig)
     told.heal()
-    watch = Watch(rig)
-    try:
+    with watched(told):
         yield told
+
+
+@contextmanager
+def watched(told: Story) -> Iterator[None]:
+    """Watch meanwhile that no VM executes twice."""
+    watch = Watch(told.rig)
+    try:
+        yield
     finally:
         watch.end()
     if not told.may_split:
@@ -64,3 +74,31 @@ def story(rig: Rig) -> Iterator[Story]:
 def _assert_single(watch: Watch) -> None:
     assert watch.looks, "the watch saw nothing"
     assert not watch.doubles, f"split brain: {watch.doubles[0]}"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, headless, talking to nobody but the portal."""
+    expect.set_options(timeout=30_000)  # the cores are shared with all else that is tested
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            args=["--no-sandbox", "--disable-background-networking", "--disable-quic"],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def complaints() -> Iterator[list[str]]:
+    """What the browser's console has to complain about: at the end of a test, nothing."""
+    heard: list[str] = []
+    yield heard
+    assert not heard, heard
+
+
+@pytest.fixture
+def page(chromium: Browser, story: Story, complaints: list[str]) -> Iterator[Page]:
+    """The overview of an administrator of a calm box."""
+    with signed_in(chromium, story.rig, complaints) as opened:
+        yield opened
