@@ -8,7 +8,14 @@ import pytest
 from fencing.models import Alert, FenceOperation, Incident, PowerController
 from hosts.models import Engine, EngineLease, HostOperation
 from hosts.services import engines
-from portal.core.models import ApiToken, Operation, RoleBinding, User
+from portal.core.models import (
+    ApiToken,
+    Delivery,
+    NotificationTarget,
+    Operation,
+    RoleBinding,
+    User,
+)
 from portal.core.services import record_event
 from portal.lib import clock
 from tests.api.conftest import Centre
@@ -32,6 +39,8 @@ class Full:
     fence_op: FenceOperation
     binding: RoleBinding
     token: ApiToken
+    target: NotificationTarget
+    delivery: Delivery
 
 
 def _ended(state: str = "failed") -> dict[str, Any]:
@@ -76,6 +85,9 @@ def fill(centre: Centre) -> Full:
     run, proof = _past(centre)
     ann = User.objects.create(username="ann")
     name = "engine1"
+    target = NotificationTarget.objects.create(
+        name="pager", kind="webhook", address="http://192.0.2.7/hook", secret="s" * 20
+    )
     EngineLease.objects.create(
         name=engines.BEAT, holder=engines.holder(name, 7, "here"), expires_at=now + engines.SILENT
     )
@@ -106,6 +118,8 @@ def fill(centre: Centre) -> Full:
         FenceOperation.objects.create(kind="check", host=host, incident=incident, **_ended()),
         RoleBinding.objects.create(user=ann, role="viewer", scope_type="host", scope_id=host.pk),
         ApiToken.objects.create(user=ann, name="theirs", scope="viewer")[0],
+        target,
+        Delivery.objects.create(target=target, state="failed", at=now, due_at=now),
     )
 
 
