@@ -83,11 +83,8 @@ def _only_room(wish: Hold, facts: ClusterFacts) -> bool:
 def _asked_home(facts: ClusterFacts, mine: VmFacts, host: Host) -> int:
     room = next((item for item in rooms(facts) if item.host == host.pk), None)
     if room is None:
-        # Its name is not told: the caller's role may not cover it.
-        raise NotNow(
-            "that host is not of the VM's cluster",
-            "Choose a host of its own cluster, or leave the host out.",
-        )
+        text = "that host is not of the VM's cluster"  # unnamed: the role may not cover it
+        raise NotNow(text, "Choose a host of its own cluster, or leave the host out.")
     why = refusal(room, need(mine), facts.policy.start_parallel)
     if why:
         text = f"{host.name} cannot take {mine.name}: {why}"

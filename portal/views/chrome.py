@@ -83,7 +83,7 @@ def _way(way: Way, path: str) -> dict[str, Any]:
 
 
 def state(request: HttpRequest, now: datetime) -> dict[str, Any]:
-    """Return what is always in view: is HA armed where the person has a role, does an engine live."""
+    """Return what is always in view: is HA armed where one has a role, does an engine live."""
     mine = around(scopes_of(request.user, Role.VIEWER))
     modes = dict(mine.values_list("pk", "mode"))
     armed = sum(mode == ClusterMode.ARMED for mode in modes.values())

@@ -76,6 +76,15 @@ def _past(centre: Centre) -> tuple[Run, Proof]:
     return run, proof
 
 
+def _told() -> tuple[NotificationTarget, Delivery]:
+    """Return somebody who is told of events, and a message that did not arrive."""
+    now = clock.now()
+    target = NotificationTarget.objects.create(
+        name="pager", kind="webhook", address="http://192.0.2.7/hook", secret="s" * 20
+    )
+    return target, Delivery.objects.create(target=target, state="failed", at=now, due_at=now)
+
+
 def fill(centre: Centre) -> Full:
     """Enter a row of everything."""
     now, host, vm = clock.now(), centre.node1, centre.db1
@@ -85,9 +94,7 @@ def fill(centre: Centre) -> Full:
     run, proof = _past(centre)
     ann = User.objects.create(username="ann")
     name = "engine1"
-    target = NotificationTarget.objects.create(
-        name="pager", kind="webhook", address="http://192.0.2.7/hook", secret="s" * 20
-    )
+    target, delivery = _told()
     EngineLease.objects.create(
         name=engines.BEAT, holder=engines.holder(name, 7, "here"), expires_at=now + engines.SILENT
     )
@@ -119,7 +126,7 @@ def fill(centre: Centre) -> Full:
         RoleBinding.objects.create(user=ann, role="viewer", scope_type="host", scope_id=host.pk),
         ApiToken.objects.create(user=ann, name="theirs", scope="viewer")[0],
         target,
-        Delivery.objects.create(target=target, state="failed", at=now, due_at=now),
+        delivery,
     )
 
 
