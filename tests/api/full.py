@@ -92,9 +92,7 @@ def fill(centre: Centre) -> Full:
         host=host, title="node1 does not answer", opened_at=now, summary="", outcome=""
     )
     run, proof = _past(centre)
-    ann = User.objects.create(username="ann")
-    name = "engine1"
-    target, delivery = _told()
+    ann, name = User.objects.create(username="ann"), "engine1"
     EngineLease.objects.create(
         name=engines.BEAT, holder=engines.holder(name, 7, "here"), expires_at=now + engines.SILENT
     )
@@ -125,8 +123,7 @@ def fill(centre: Centre) -> Full:
         FenceOperation.objects.create(kind="check", host=host, incident=incident, **_ended()),
         RoleBinding.objects.create(user=ann, role="viewer", scope_type="host", scope_id=host.pk),
         ApiToken.objects.create(user=ann, name="theirs", scope="viewer")[0],
-        target,
-        delivery,
+        *_told(),
     )
 
 

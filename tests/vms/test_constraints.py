@@ -57,7 +57,8 @@ def update(table: str, pk: int, **values: Any) -> None:
 def insert_run(rows: dict[str, Any], **changes: Any) -> None:
     # Every column: a row that lacks one would be refused for that alone.
     plain = [field for field in Run._meta.concrete_fields if not field.primary_key]
-    values = {field.column: field.get_default() for field in plain} | {
+    empty: dict[str, Any] = {str(field.column): field.get_default() for field in plain}
+    values = empty | {
         "vm_id": rows["vms"][0].pk,
         "host_id": rows["hosts"][1].pk,
         "generation": 2,

@@ -46,7 +46,12 @@ def _tell_about(host: Host, vm: Vm) -> None:
     """Enter a row of everything about a host and a VM, each with their names in its texts."""
     now, text = clock.now(), f"{host.name} and {vm.name} are in trouble"
     row = Incident.objects.create(host=host, title=text, opened_at=now, summary=text, outcome="")
-    about = {"host": host.pk, "vm": vm.pk, "cluster": host.cluster_id, "incident": row.pk}
+    about: dict[str, Any] = {
+        "host": host.pk,
+        "vm": vm.pk,
+        "cluster": host.cluster_id,
+        "incident": row.pk,
+    }
     record_event("fence.failed", text, now=now, evidence={"why": text}, **about)
     Alert.objects.create(kind="fence_failed", host=host.pk, vm=vm.pk, text=text, opened_at=now)
     ended = _ended() | {"error_text": text}
