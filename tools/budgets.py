@@ -60,7 +60,7 @@ _WITH_REASON = re.compile(
 _FORMATTER = re.compile(r"#\s*fmt:\s*(?:skip|off|on)\b")
 #: Spelt so that this file does not find itself.
 _TRACES = re.compile(
-    r"/wor[k]/|/roo[t]/|/hom[e]/\w+/|/User[s]/\w+/|/opt/(?:wheel[s]|pyp[i])|/tmp/h[f]\b|/tmp/bash_job[s]"
+    r"/wor[k]/|/roo[t]/|/hom[e]/\w+/|(?-i:/User[s]/)\w+/|/opt/(?:wheel[s]|pyp[i])|/tmp/h[f]\b|/tmp/bash_job[s]"
     r"|registry\.(?:npmjs|yarnpkg)\.(?:org|com)|(?:files\.)?pythonhosted\.org|\bpypi\.org"
     r"|deb\.debian\.org|nodesource\.com|npmmirror\.com",
     re.IGNORECASE,

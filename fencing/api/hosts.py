@@ -82,7 +82,7 @@ class HostViewSet(EnteringHosts):
             return removing.remove_host(row, actor=actor, now=now)
 
     @extend_schema(responses=RemovalSerializer, filters=False)
-    @action(detail=True, methods=["get"])
+    @action(detail=True, methods=["get"], role=Role.ADMIN)
     def removal(self, request: Request, pk: str = "") -> Response:
         """Tell what removing the host would clean, and what stays behind."""
         return Response(RemovalSerializer(removing.removal_of_host(self.get_object())).data)
@@ -166,7 +166,7 @@ class VmViewSet(Removable, PlainVmViewSet):
             return removing.remove_vm(row, actor=actor, now=now)
 
     @extend_schema(responses=RemovalSerializer, filters=False)
-    @action(detail=True, methods=["get"])
+    @action(detail=True, methods=["get"], role=Role.ADMIN)
     def removal(self, request: Request, pk: str = "") -> Response:
         """Tell what removing the VM would clean, and what stays behind."""
         return Response(RemovalSerializer(removal_of_vm(self.get_object())).data)

@@ -18,11 +18,13 @@ from fencing.domain.power import PowerState
 from fencing.models import PowerController
 from fencing.operations import entering as power_entering
 from fencing.serializers.power import fitting
+from hosts.domain.looks import Look
 from hosts.domain.preflight import needs
 from hosts.domain.uri import BadHostUri, canonical_host, parse_uri
 from hosts.models import Host
 from portal.core.filtering import refuse_unknown
 from portal.core.models import Role
+from portal.core.permissions import scopes_of
 from portal.core.problems import Problem
 from portal.core.rest import Door, Strict, require
 from vms.domain.adoption import unprotected, why_not
@@ -108,10 +110,27 @@ class NeedSerializer(serializers.Serializer[Any]):
 
 
 class _Trial(Door):
-    """For whoever administrates anything: the portal connects where it is told to."""
+    """For whoever may enter hosts somewhere: the portal connects where it is told to."""
 
     role: ClassVar[Role] = Role.ADMIN
     filter_backends = ()
+
+
+def _enters_hosts(request: Request) -> None:
+    """Raise 403 unless the caller administrates a cluster."""
+    scopes = scopes_of(request.user, Role.ADMIN, request.auth)
+    if not (scopes.everything or scopes.clusters):
+        text = "this needs the role admin over a cluster"
+        cure = "Ask an administrator for that role."
+        raise Problem(403, "permission_denied", text, cure=cure)
+
+
+def _known_to(request: Request, look: Look) -> str:
+    """Return the host that a machine is already, by name; 403 where it is none of the caller's."""
+    twin = Host.objects.exclude(host_uuid="").filter(host_uuid=look.host_uuid).first()
+    if twin is not None:
+        require(request, Role.ADMIN, cluster=twin.cluster_id, host=twin.pk)
+    return twin.name if twin else ""
 
 
 @extend_schema(tags=["trials"])
@@ -125,15 +144,16 @@ class HostTrial(_Trial):
     )
     def post(self, request: Request) -> Response:
         """Look once at a machine, and say what was found; nothing is stored or changed."""
+        _enters_hosts(request)
         form = HostWishSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         wish = form.validated_data
         host = Host(name=wish["name"] or wish["uri"], uri=wish["uri"])
         with refused(), entering.reached(host) as (hypervisor, look):
+            known = _known_to(request, look)
             guests = adopting.found_on(hypervisor, look)
-        twin = Host.objects.exclude(host_uuid="").filter(host_uuid=look.host_uuid).first()
-        known = {"known": twin.name if twin else "", "guests": [_guest(item) for item in guests]}
-        told = {name: getattr(look, name) for name in look.__slots__} | known
+        more = {"known": known, "guests": [_guest(item) for item in guests]}
+        told = {name: getattr(look, name) for name in look.__slots__} | more
         return Response(HostTrialSerializer(told).data)
 
 
@@ -170,6 +190,7 @@ class PowerTrial(_Trial):
         if host is not None:
             require(request, Role.ADMIN, host=host.pk, cluster=host.cluster_id)
         else:
+            _enters_hosts(request)
             host = Host(name="the host", host_uuid=str(uuid or ""))
         with refused():
             found = power_entering.read(PowerController(host=host, **fields), Policy().bmc_deadline)
@@ -187,6 +208,7 @@ class Preflight(_Trial):
     )
     def get(self, request: Request) -> Response:
         """List ports, certificates and rights, each with one command to copy."""
+        _enters_hosts(request)
         refuse_unknown(request, ["address"])
         try:
             address = canonical_host(request.query_params.get("address", ""))

@@ -1,5 +1,6 @@
 """Power controllers as JSON: passwords go in and never come out; options fit their driver."""
 
+from functools import cached_property
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -9,11 +10,17 @@ from fencing.domain.drivers import BadOption, checked_options, default_port, mac
 from fencing.models import PowerController
 from hosts.domain.uri import BadHostUri, canonical_host
 from hosts.models import Host
+from portal.core.models import Role
+from portal.core.permissions import Scopes, scopes_of
 from portal.core.rest import Strict
 
 
 class ControllerSerializer(Strict, serializers.ModelSerializer[PowerController]):
-    """A way to a host's power.  The password goes in and never comes out."""
+    """A way to a host's power.  The password goes in and never comes out.
+
+    The user's name is empty for those who may not change the controller: many BMCs
+    give a hash of the password to whoever knows the name.
+    """
 
     driver = serializers.ChoiceField(choices=[], required=False)
     password = serializers.CharField(write_only=True, trim_whitespace=False, max_length=200)
@@ -69,6 +76,19 @@ class ControllerSerializer(Strict, serializers.ModelSerializer[PowerController])
         fields = super().get_fields()
         fields["driver"].choices = sorted(settings.POWER_DRIVERS)  # type: ignore[attr-defined]  # a ChoiceField
         return fields
+
+    def to_representation(self, instance: PowerController) -> dict[str, Any]:
+        """Tell the user's name to administrators of the host."""
+        told: dict[str, Any] = super().to_representation(instance)
+        mine, host = self._administers, instance.host
+        if not (mine.everything or host.cluster_id in mine.clusters or host.pk in mine.hosts):
+            told["username"] = ""
+        return told
+
+    @cached_property
+    def _administers(self) -> Scopes:
+        request = self.context.get("request")
+        return scopes_of(request.user, Role.ADMIN, request.auth) if request else Scopes()
 
     def validate_host(self, value: Host) -> Host:
         """Keep a controller at its host: its readings are about that one."""

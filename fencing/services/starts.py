@@ -83,7 +83,7 @@ def _only_room(wish: Hold, facts: ClusterFacts) -> bool:
 def _asked_home(facts: ClusterFacts, mine: VmFacts, host: Host) -> int:
     room = next((item for item in rooms(facts) if item.host == host.pk), None)
     if room is None:
-        text = f"{host.name} is not of the VM's cluster"
+        text = "that host is not of the VM's cluster"  # unnamed: the role may not cover it
         raise NotNow(text, "Choose a host of its own cluster, or leave the host out.")
     why = refusal(room, need(mine), facts.policy.start_parallel)
     if why:

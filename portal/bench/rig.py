@@ -157,11 +157,11 @@ class Rig:
         """Do as a person does: sign in, choose a password, and make a token for the programs."""
         with httpx.Client(base_url=self.url, timeout=10, follow_redirects=True) as web:
             form = {"login": "admin", "password": self.password}
-            asked = self._send(web, "/sign-in/", form)
+            asked = self.fill_in(web, "/sign-in/", form)
             if asked.url.path == "/password/":
                 own = secrets.token_urlsafe(12)
                 form = {"old_password": self.password, "new_password1": own, "new_password2": own}
-                self._send(web, "/password/", form)
+                self.fill_in(web, "/password/", form)
                 self.password = own
             answer = web.post(
                 "/api/v1/tokens/",
@@ -172,7 +172,7 @@ class Rig:
                 raise RigError(f"no token: {answer.status_code} {answer.text[:500]}")
             return str(answer.json()["token"])
 
-    def _send(self, web: httpx.Client, path: str, form: dict[str, str]) -> httpx.Response:
+    def fill_in(self, web: httpx.Client, path: str, form: dict[str, str]) -> httpx.Response:
         """Fill in the form of a page; return the page that follows."""
         page = web.get(path)
         mark = re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)[0]

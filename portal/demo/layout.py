@@ -99,12 +99,12 @@ class Box:
 
     @classmethod
     def create(cls, hosts: int = 3, *, spare: bool = False) -> Self:
-        """Draw a new box: free ports, one BMC password, and a fresh run folder name."""
+        """Draw a new box: free ports, BMC passwords, and a fresh run folder name."""
         # One password for all, as in many a rack: else a swapped BMC would be
-        # betrayed by its password, not by its GUID.
+        # betrayed by its password, not by its GUID.  The spare's own is shown on a page.
         ports, password = _draw_ports(), secrets.token_hex(8)
-        numbers = range(1, hosts + 1 + spare)
-        machines = tuple(_draw_host(number, ports, password) for number in numbers)
+        secret = [password] * hosts + [secrets.token_hex(8)] * spare
+        machines = tuple(_draw_host(n, ports, word) for n, word in enumerate(secret, start=1))
         guests = tuple(
             BoxVm(name, str(uuid.uuid4()), machines[n % hosts].name, memory, vcpus, True, priority)
             for n, (name, memory, vcpus, priority) in enumerate(_GUESTS)

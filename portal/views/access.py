@@ -3,8 +3,11 @@
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
+from hosts.models import Cluster
+from hosts.permissions import clusters_in
 from portal.core.models import Role
 from portal.core.permissions import Scopes, scopes_of
 
@@ -30,3 +33,11 @@ def covers(scopes: Scopes, *, cluster: int = 0, host: int = 0, vm: int = 0) -> b
     return bool(
         scopes.everything or cluster in scopes.clusters or host in scopes.hosts or vm in scopes.vms
     )
+
+
+def around(scopes: Scopes) -> QuerySet[Cluster]:
+    """Return the clusters that ``scopes`` cover, or have a host or a VM in."""
+    if scopes.everything:
+        return Cluster.objects.all()
+    mine = clusters_in(scopes) | Q(hosts__in=scopes.hosts) | Q(vms__in=scopes.vms)
+    return Cluster.objects.filter(mine).distinct()

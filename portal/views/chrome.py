@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -13,7 +14,7 @@ from hosts.services import engines
 from portal.core.models import Role
 from portal.core.permissions import Scopes, scopes_of
 from portal.lib import clock
-from portal.views.access import covers
+from portal.views.access import around, covers
 
 #: More clusters than this are counted in the header instead of named.
 NAMED_CLUSTERS = 3
@@ -82,19 +83,20 @@ def _way(way: Way, path: str) -> dict[str, Any]:
 
 
 def state(request: HttpRequest, now: datetime) -> dict[str, Any]:
-    """Return what is always in view: is HA armed, does an engine live."""
-    modes = dict(Cluster.objects.values_list("pk", "mode"))
+    """Return what is always in view: is HA armed where one has a role, does an engine live."""
+    mine = around(scopes_of(request.user, Role.VIEWER))
+    modes = dict(mine.values_list("pk", "mode"))
     armed = sum(mode == ClusterMode.ARMED for mode in modes.values())
     context: dict[str, Any] = {"clusters_armed": armed, "clusters_all": len(modes)}
     if len(modes) <= NAMED_CLUSTERS:
-        context["named_clusters"] = _named(scopes_of(request.user, Role.ADMIN))
+        context["named_clusters"] = _named(mine, scopes_of(request.user, Role.ADMIN))
     engine = Engine.objects.order_by("-beat_at").first()
     silent = engine is None or now - engine.beat_at > engines.SILENT
     return context | {"engine": engine, "engine_silent": silent}
 
 
-def _named(administrates: Scopes) -> list[Cluster]:
-    rows = list(Cluster.objects.order_by("name"))
+def _named(mine: QuerySet[Cluster], administrates: Scopes) -> list[Cluster]:
+    rows = list(mine.order_by("name"))
     for row in rows:
         row.may_change = covers(administrates, cluster=row.pk)  # type: ignore[attr-defined]  # for the template
     return rows

@@ -9,11 +9,11 @@ from django.urls import reverse
 
 from fencing.api.insight import what_if_of
 from fencing.domain.policy import layered
-from fencing.models import FenceOperation, Incident
-from fencing.permissions import incidents_in
+from fencing.models import Incident
+from fencing.permissions import TABLES, incidents_in, visible
 from fencing.selectors import ended_drills, global_policy, policy_of
 from fencing.services.removing import removal_of_host
-from hosts.models import Host, HostOperation
+from hosts.models import Host
 from hosts.permissions import hosts_in
 from portal.core.models import Event, Operation, Role
 from portal.core.permissions import Scopes, scopes_of
@@ -22,7 +22,6 @@ from portal.lib import clock
 from portal.views import hosts, vms
 from portal.views.access import covers, may_see
 from portal.views.policy import editor
-from vms.models import VmOperation
 
 HISTORY = 12
 
@@ -39,7 +38,7 @@ def host(request: HttpRequest, pk: int) -> HttpResponse:
         "guests": {"rows": guests, "shown": ("name", "state", "ha", "priority", "since")},
         "events": Event.objects.filter(host=found.pk).order_by("-pk")[:HISTORY],
         "incidents": _incidents(found, scopes),
-        "operations": _operations(found),
+        "operations": _operations(found, scopes),
         "policy": policy_of(found),
         "drill": _last_drill(found),
     }
@@ -95,11 +94,11 @@ def _incidents(found: Host, scopes: Scopes) -> list[Incident]:
     return list(rows[:HISTORY])
 
 
-def _operations(found: Host) -> list[dict[str, Any]]:
-    """Return the latest work asked of a host, of all three tables."""
+def _operations(found: Host, scopes: Scopes) -> list[dict[str, Any]]:
+    """Return the latest work asked of a host, of all three tables, as far as it may be seen."""
     rows: list[Operation] = []
-    for table in (HostOperation, VmOperation, FenceOperation):
-        rows += table._default_manager.filter(host=found).order_by("-requested_at")[:HISTORY]
+    for prefix in TABLES:
+        rows += visible(prefix, scopes).filter(host=found)[:HISTORY]
     rows.sort(key=lambda op: op.requested_at, reverse=True)
     return [{"op": op, "slug": slug_of(op)} for op in rows[:HISTORY]]
 

@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from django.db.models import Count, Prefetch, Q, QuerySet
+from django.db.models import Count, Prefetch, QuerySet
 
 from fencing.domain.power import PowerState
 from fencing.models import PowerController
 from hosts.domain.states import SILENCE_EXPECTED, HostStatus, Wanted
 from hosts.filters import HostFilter
-from hosts.models import Cluster, Host
-from hosts.permissions import clusters_in, hosts_in
+from hosts.models import Host
+from hosts.permissions import hosts_in
 from portal.core.models import Role
 from portal.core.permissions import Scopes, scopes_of
 from portal.lib.ha.states import HaState
-from portal.views.access import covers
+from portal.views.access import around, covers
 from portal.views.listing import Column, Facet, Listing, words_of
 from vms.models import Run
 
@@ -66,9 +66,8 @@ def power_of(way: PowerController) -> dict[str, Any]:
 
 def cluster_choices(scopes: Scopes) -> list[tuple[str, str]]:
     """Return the clusters that a person may narrow a list to."""
-    mine = clusters_in(scopes) | Q(hosts__in=scopes.hosts) | Q(vms__in=scopes.vms)
-    rows = Cluster.objects.all() if scopes.everything else Cluster.objects.filter(mine).distinct()
-    return [(str(pk), name) for pk, name in rows.order_by("name").values_list("pk", "name")]
+    rows = around(scopes).order_by("name").values_list("pk", "name")
+    return [(str(pk), name) for pk, name in rows]
 
 
 class HostList(Listing):

@@ -45,7 +45,7 @@ def incident(request: HttpRequest, pk: int, *, part: bool = False) -> HttpRespon
         "incident": found,
         "now": now,
         "demo": bool(settings.DEMO_DIR),
-        "may_acknowledge": bool(scopes_of(request.user, Role.OPERATOR)),
+        "may_acknowledge": _may_acknowledge(request, found),
         "lines": lines,
         "alerts": alerts_of(found),
         "moves": moves,
@@ -54,6 +54,11 @@ def incident(request: HttpRequest, pk: int, *, part: bool = False) -> HttpRespon
     if part:
         return render(request, "parts/incident.html", context)
     return render(request, "incident.html", context)
+
+
+def _may_acknowledge(request: HttpRequest, found: Incident) -> bool:
+    mine = incidents_in(scopes_of(request.user, Role.OPERATOR))
+    return Incident.objects.filter(mine, pk=found.pk).exists()
 
 
 def incident_part(request: HttpRequest, pk: int) -> HttpResponse:

@@ -48,7 +48,8 @@ def attention(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, 
     ids = {alert.host for alert in alerts}
     hosts = {host.pk: host for host in Host.objects.filter(pk__in=ids).select_related("ha")}
     vms = Vm.everything.in_bulk({alert.vm for alert in alerts})
-    open_now = Incident.objects.filter(closed_at__isnull=True).values_list("host", "pk")
+    mine = Incident.objects.filter(incidents_in(scopes), closed_at__isnull=True)
+    open_now = mine.values_list("host", "pk")
     incidents = {host: pk for host, pk in open_now if host}
     operates = scopes_of(request.user, Role.OPERATOR)
     asked = {alert.host for alert in alerts if alert.kind in _SAYS_MORE}

@@ -43,7 +43,7 @@ class ControllerList(Listing):
         Column("power", "Says", "state"),
         Column("identity", "Identity", "identity"),
         Column("level", "Level", "level", number=True),
-        Column("username", "User", "username", usual=False),
+        Column("username", "User", usual=False),
     )
     facets = (
         Facet("state", "Power", words_of(PowerState)),
@@ -63,20 +63,26 @@ class ControllerList(Listing):
 
     def dress(self, rows: list[Any]) -> None:
         """Add what each said, and what the person may do."""
-        operates = scopes_of(self.request.user, Role.OPERATOR)
         for row in rows:
             row.says = power_of(row)
-            row.may_act = covers(operates, cluster=row.host.cluster_id, host=row.host_id)
+        may_do(rows, self.request.user)
+
+
+def may_do(rows: list[Any], user: Any) -> None:
+    """Give controllers what the person may do with them: the user's name is for who may edit."""
+    operates, administrates = scopes_of(user, Role.OPERATOR), scopes_of(user, Role.ADMIN)
+    for row in rows:
+        around = {"cluster": row.host.cluster_id, "host": row.host_id}
+        row.may_act = covers(operates, **around)
+        row.may_edit = covers(administrates, **around)
 
 
 def controller(request: HttpRequest, pk: int) -> HttpResponse:
     """Return a controller's page: what it says, its tests, its settings."""
     rows = PowerController.objects.filter(of_hosts(may_see(request))).defer("password")
     way: Any = get_object_or_404(rows.select_related("host__cluster"), pk=pk)
-    around = {"cluster": way.host.cluster_id, "host": way.host_id}
     way.says = power_of(way)
-    way.may_act = covers(scopes_of(request.user, Role.OPERATOR), **around)
-    way.may_edit = covers(scopes_of(request.user, Role.ADMIN), **around)
+    may_do([way], request.user)
     asked = FenceOperation.objects.filter(host=way.host_id).order_by("-requested_at")[:HISTORY]
     context = {
         "way": way,

@@ -8,7 +8,14 @@ import pytest
 from fencing.models import Alert, FenceOperation, Incident, PowerController
 from hosts.models import Engine, EngineLease, HostOperation
 from hosts.services import engines
-from portal.core.models import ApiToken, Operation, RoleBinding, User
+from portal.core.models import (
+    ApiToken,
+    Delivery,
+    NotificationTarget,
+    Operation,
+    RoleBinding,
+    User,
+)
 from portal.core.services import record_event
 from portal.lib import clock
 from tests.api.conftest import Centre
@@ -32,6 +39,8 @@ class Full:
     fence_op: FenceOperation
     binding: RoleBinding
     token: ApiToken
+    target: NotificationTarget
+    delivery: Delivery
 
 
 def _ended(state: str = "failed") -> dict[str, Any]:
@@ -67,6 +76,15 @@ def _past(centre: Centre) -> tuple[Run, Proof]:
     return run, proof
 
 
+def _told() -> tuple[NotificationTarget, Delivery]:
+    """Return somebody who is told of events, and a message that did not arrive."""
+    now = clock.now()
+    target = NotificationTarget.objects.create(
+        name="pager", kind="webhook", address="http://192.0.2.7/hook", secret="s" * 20
+    )
+    return target, Delivery.objects.create(target=target, state="failed", at=now, due_at=now)
+
+
 def fill(centre: Centre) -> Full:
     """Enter a row of everything."""
     now, host, vm = clock.now(), centre.node1, centre.db1
@@ -74,8 +92,7 @@ def fill(centre: Centre) -> Full:
         host=host, title="node1 does not answer", opened_at=now, summary="", outcome=""
     )
     run, proof = _past(centre)
-    ann = User.objects.create(username="ann")
-    name = "engine1"
+    ann, name = User.objects.create(username="ann"), "engine1"
     EngineLease.objects.create(
         name=engines.BEAT, holder=engines.holder(name, 7, "here"), expires_at=now + engines.SILENT
     )
@@ -106,6 +123,7 @@ def fill(centre: Centre) -> Full:
         FenceOperation.objects.create(kind="check", host=host, incident=incident, **_ended()),
         RoleBinding.objects.create(user=ann, role="viewer", scope_type="host", scope_id=host.pk),
         ApiToken.objects.create(user=ann, name="theirs", scope="viewer")[0],
+        *_told(),
     )
 
 

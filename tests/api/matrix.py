@@ -1,8 +1,8 @@
 """Who may do what over the API, as one table written by hand.
 
 Columns: method, address, the least role, over what, and the answer to whoever may.
-Over what: E everything, C the cluster, H the host, V the VM that the object belongs to:
-a role there opens it, a role elsewhere does not.  ``any``: a role over anything at all.
+Over what: E everything, C the cluster, H the host, V the VM that the object belongs to, c
+another cluster: a role there opens it, a role elsewhere does not.  ``any``: over anything at all.
 Names in braces are objects of ``tests/api/full.py``.  An endpoint without a row fails the build.
 """
 
@@ -29,6 +29,14 @@ POST   hosts/{node1}/actions/enable-ha/            admin     ECH   202
 POST   hosts/{node1}/actions/disable-ha/           admin     ECH   202
 POST   hosts/{node1}/actions/fence/                operator  ECH   202
 POST   hosts/{node1}/actions/confirm-rebooted/     operator  ECH   422
+POST   hosts/{node1}/actions/fire-drill/           admin     ECH   409
+POST   hosts/{node1}/actions/adopt/                admin     EC    400
+GET    hosts/{node1}/what-if/                      viewer    ECH   200
+GET    hosts/{node1}/removal/                      admin     ECH   200
+
+POST   trials/host/                                admin     ECc   200
+POST   trials/power/                               admin     ECH   200
+GET    preflight/                                  admin     ECc   400
 
 GET    power-controllers/                          viewer    ECH   200
 POST   power-controllers/                          admin     ECH   201
@@ -41,6 +49,8 @@ GET    vms/                                        viewer    ECHV  200
 POST   vms/                                        admin     EC    201
 GET    vms/{db1}/                                  viewer    ECHV  200
 PATCH  vms/{db1}/                                  admin     ECHV  200
+DELETE vms/{db1}/                                  admin     ECHV  409
+GET    vms/{db1}/removal/                          admin     ECHV  200
 POST   vms/{db1}/actions/start/                    operator  ECHV  409
 POST   vms/{db1}/actions/shutdown/                 operator  ECHV  202
 POST   vms/{db1}/actions/stop/                     operator  ECHV  202
@@ -77,6 +87,18 @@ GET    policy/                                     viewer    any   200
 GET    settings/policy/                            viewer    any   200
 PATCH  settings/policy/                            admin     E     200
 
+GET    notification-targets/                       admin     E     200
+POST   notification-targets/                       admin     E     201
+GET    notification-targets/{target}/              admin     E     200
+PATCH  notification-targets/{target}/              admin     E     200
+DELETE notification-targets/{target}/              admin     E     204
+POST   notification-targets/{target}/actions/test/ admin     E     202
+GET    deliveries/                                 admin     E     200
+GET    deliveries/{delivery}/                      admin     E     200
+POST   deliveries/{delivery}/actions/retry/        admin     E     202
+
+GET    self-check/                                 admin     E     200
+
 GET    users/                                      admin     E     200
 POST   users/                                      admin     E     201
 GET    users/{ann}/                                admin     E     200
@@ -100,6 +122,14 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH hosts/{node1}/": {"policy": {"grace": 20}},
     "POST hosts/{node1}/actions/fence/": {"action": "status"},
     "POST hosts/{node1}/actions/confirm-rebooted/": {"host_name": "node1", "reason": "seen"},
+    "POST hosts/{node1}/actions/adopt/": {"vms": ["00000000-0000-4000-8000-00000000abcd"]},
+    "POST trials/host/": {"uri": "qemu+tls://new1/system"},
+    "POST trials/power/": {
+        "host": "{node1}",
+        "address": "192.0.2.9",
+        "username": "admin",
+        "password": "secret",
+    },
     "POST power-controllers/": {
         "host": "{node1}",
         "address": "192.0.2.9",
@@ -111,6 +141,13 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH vms/{db1}/": {"priority": 60},
     "POST incidents/{incident}/actions/acknowledge/": {"text": "seen"},
     "PATCH settings/policy/": {"policy": {"grace": 20}},
+    "POST notification-targets/": {
+        "name": "hook",
+        "kind": "webhook",
+        "address": "http://192.0.2.8/hook",
+        "secret": "sixteen characters",
+    },
+    "PATCH notification-targets/{target}/": {"enabled": False},
     "POST users/": {"username": "bob"},
     "PATCH users/{ann}/": {"is_active": False},
     "POST role-bindings/": {"user": "{ann}", "role": "viewer"},

@@ -90,6 +90,17 @@ def test_only_administrators_make_the_portal_connect_somewhere(
     problem(somewhere.post(f"{API}/{path}", {}, format="json"), 400)
 
 
+def test_what_runs_on_somebody_elses_host_is_not_told_by_a_trial(
+    centre: Centre, hardware: Hardware, speaks: Speaks
+) -> None:
+    Host.objects.filter(pk=centre.node1.pk).update(host_uuid=hardware.machine("n9").uuid)
+    _put(hardware, "n9")
+    answer = _try(speaks("admin", "cluster", centre.other.pk))
+    problem(answer, 403)
+    assert "old1" not in answer.content.decode()
+    assert _try(speaks("admin", "cluster", centre.cluster.pk)).json()["known"] == "node1"
+
+
 def test_a_bmc_is_tried_with_its_identity_and_not_stored(
     centre: Centre, hardware: Hardware, admin: APIClient
 ) -> None:

@@ -191,3 +191,9 @@ def test_the_list_of_words_that_a_panel_shows_is_the_list_that_the_box_obeys() -
 def test_asking_a_box_that_does_not_run_says_so(tmp_path: Path) -> None:
     with pytest.raises(BoxDown, match="not running"):
         Control(tmp_path).status()
+
+
+def test_the_spare_hosts_password_which_a_page_shows_opens_no_other_bmc() -> None:
+    box = Box.create(spare=True)
+    assert box.spare is not None
+    assert box.spare.bmc_password not in {host.bmc_password for host in box.hosts}

@@ -55,14 +55,15 @@ def update(table: str, pk: int, **values: Any) -> None:
 
 
 def insert_run(rows: dict[str, Any], **changes: Any) -> None:
-    values = {
+    # Every column: a row that lacks one would be refused for that alone.
+    plain = [field for field in Run._meta.concrete_fields if not field.primary_key]
+    empty: dict[str, Any] = {str(field.column): field.get_default() for field in plain}
+    values = empty | {
         "vm_id": rows["vms"][0].pk,
         "host_id": rows["hosts"][1].pk,
         "generation": 2,
         "state": "starting",
         "started_at": T0,
-        "outstanding": False,
-        "adopting": False,
     }
     insert("vms_run", **(values | changes))
 
