@@ -257,4 +257,5 @@
 
   window.holdfast.body = body;
   window.holdfast.complain = complain;
+  window.holdfast.clear = clear;
 })();

@@ -1,7 +1,7 @@
 // Adding a host, step by step: each step is tested, all is sent in one request at the end,
 // and what was typed (but no password) outlives a reload of the page.
 (() => {
-  const { call, body, complain } = window.holdfast;
+  const { call, body, complain, clear } = window.holdfast;
   const wizard = document.getElementById("wizard");
   const steps = [...wizard.querySelectorAll("[data-step]")];
   const KEPT = "add-host";
@@ -50,7 +50,7 @@
     const words = button.lastChild.textContent;
     button.disabled = true;
     button.lastChild.textContent = " Trying; a few seconds …";
-    at.querySelector("[data-form-errors]").replaceChildren();
+    clear(at);
     try {
       const { answer, told } = await work();
       if (answer.ok) return told;

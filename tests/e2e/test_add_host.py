@@ -1,0 +1,145 @@
+"""A host is added by hand, its VMs are taken over, it dies, and it is taken away again.
+
+On a rig of its own: what it adds to the data centre would be in the way of the others.
+"""
+
+from collections.abc import Iterator
+
+import libvirt
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from portal.bench.rig import running
+from tests.e2e.browser import axe, forgive, signed_in
+from tests.e2e.conftest import watched
+from tests.e2e.story import Story
+
+pytestmark = pytest.mark.e2e
+
+STRANGERS = {"wiki1", "git1"}
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Story]:
+    """A box whose spare host nobody has touched."""
+    with running() as rig:
+        yield Story(rig)
+
+
+def step(page: Page, title: str) -> Locator:
+    """Return the step of the wizard that must be open now."""
+    expect(page.get_by_role("heading", name=title)).to_be_visible(timeout=60_000)
+    expect(page.locator("[data-step]:visible")).to_have_count(1)
+    return page.locator("[data-step]:visible")
+
+
+def press(page: Page, words: str) -> None:
+    page.get_by_role("button", name=words).click()
+
+
+def domain_ids(story: Story, host: str) -> dict[str, int]:
+    """Return the number that libvirt gave each running VM of a host when it was started."""
+    connection = libvirt.open(story.rig.machine(host).uri)
+    try:
+        return {domain.name(): domain.ID() for domain in connection.listAllDomains()}
+    finally:
+        connection.close()
+
+
+def type_a_wrong_address(page: Page, complaints: list[str]) -> None:
+    """The error stands at the field, and what was typed stays."""
+    step(page, "Where is it?")
+    field = page.get_by_label("libvirt URI")
+    field.fill("test+tcp://127.0.0.1:9/default")
+    press(page, "Test the connection")
+    expect(page.locator(".field", has=field).get_by_role("alert")).to_be_visible(timeout=60_000)
+    expect(field).to_be_focused()
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_have_value("test+tcp://127.0.0.1:9/default")
+    assert not axe(page)
+    forgive(complaints)
+
+
+def see_what_was_found(page: Page) -> None:
+    press(page, "Fill in its address")
+    press(page, "Test the connection")
+    found = step(page, "This is what was found")
+    for name in STRANGERS:
+        expect(found.get_by_label(f"Take over {name}")).to_be_checked()
+    expect(found.get_by_label("Name of the host")).to_have_value("node4")
+    assert not axe(page)
+    press(page, "Go on to its power")
+
+
+def prove_its_power(page: Page, complaints: list[str], right: str) -> None:
+    """A wrong password is told apart; the right one proves whose BMC it is."""
+    power = step(page, "How is its power switched?")
+    password = power.get_by_label("Password")
+    password.fill("not the password")
+    press(page, "Test its power")
+    wrong = power.locator(".field", has=page.get_by_label("Password")).get_by_role("alert")
+    expect(wrong).to_contain_text("password", timeout=60_000)
+    forgive(complaints)
+    password.fill(right)
+    press(page, "Test its power")
+    expect(power).to_contain_text("It is this host's own BMC", timeout=60_000)
+    expect(power.get_by_role("alert")).to_have_count(0)
+    assert not axe(page)
+    power.get_by_role("button", name="Go on", exact=True).click()
+
+
+def finish(page: Page) -> None:
+    last = step(page, "Into which cluster?")
+    press(page, "Back")
+    expect(step(page, "How is its power switched?").get_by_label("User", exact=True)).to_have_value(
+        "admin"
+    )
+    page.get_by_role("button", name="Go on", exact=True).click()
+    expect(last).to_contain_text("Taken over and put under HA: ")
+    assert not axe(page)
+    press(page, "Add the host")
+    expect(page.locator("h1")).to_contain_text("node4", timeout=60_000)
+
+
+def take_it_away(page: Page) -> None:
+    """Out of service first: until then the dialog says what stands against it."""
+    page.get_by_role("link", name="Remove this host …").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("It cannot be removed now")
+    dialog.get_by_role("link", name="Cancel").click()
+    page.get_by_label("Actions for node4").click()
+    press(page, "Into maintenance")
+    expect(page.locator("h1")).to_contain_text("maintenance", timeout=60_000)
+    page.get_by_role("link", name="Remove this host …").click()
+    expect(dialog).to_contain_text("This stays behind")
+    expect(dialog).to_contain_text("the BMC account admin at 127.0.0.1")
+    dialog.get_by_role("button", name="Remove node4").click()
+    expect(page.get_by_role("heading", name="Hosts", exact=True)).to_be_visible()
+    expect(page.get_by_role("rowheader", name="node3")).to_be_visible()
+    expect(page.get_by_role("rowheader", name="node4")).to_have_count(0)
+
+
+def test_a_person_adds_a_host_loses_it_and_takes_it_away(
+    own: Story, chromium: Browser, complaints: list[str]
+) -> None:
+    before = domain_ids(own, "node4")
+    assert before.keys() == STRANGERS
+    with watched(own), signed_in(chromium, own.rig, complaints) as page:
+        page.get_by_role("link", name="Hosts").first.click()
+        page.get_by_role("link", name="Add a host").click()
+        type_a_wrong_address(page, complaints)
+        see_what_was_found(page)
+        prove_its_power(page, complaints, own.rig.machine("node4").bmc_password)
+        finish(page)
+        own.wait(lambda: own.vms_on("node4") == STRANGERS, 60, "its VMs under the portal")
+        own.wait(own.rig.calm, 60, "four hosts that are well")
+        for name in STRANGERS:
+            vm = own.vm(name)
+            assert vm["ha"], vm
+            assert vm["protection"]["protected"], vm["protection"]
+        assert domain_ids(own, "node4") == before, "a VM was stopped by being taken over"
+        own.hit("host.power_off", host="node4")
+        own.wait_elsewhere(STRANGERS, "node4")
+        own.wait(own.rig.calm, 90, "the host to be back")
+        take_it_away(page)
+    assert own.rig.truth().keys() >= STRANGERS
