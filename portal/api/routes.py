@@ -2,6 +2,7 @@
 
 from csp.decorators import csp_update
 from django.urls import include, path
+from django.views.decorators.cache import cache_page
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
 
@@ -18,6 +19,9 @@ from portal.api.self_check import SelfCheckView
 from portal.api.tokens import TokenViewSet
 from portal.api.users import UserViewSet
 from vms.api import ProofViewSet, RunViewSet
+
+#: Describing the whole API takes a second of one core: anybody may ask for it.
+SCHEMA_KEPT_S = 60
 
 router = SimpleRouter()
 router.register("clusters", ClusterViewSet, basename="cluster")
@@ -53,6 +57,6 @@ _others = [
 
 urlpatterns = [
     path("v1/", include([*router.urls, *_others])),
-    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("schema/", cache_page(SCHEMA_KEPT_S)(SpectacularAPIView.as_view()), name="schema"),
     path("docs/", _docs, name="docs"),
 ]

@@ -153,5 +153,6 @@ class UserViewSet(mixins.ListModelMixin, Creatable, Editable):
     def reset_password(self, user: User, fields: dict[str, Any], request: Request) -> Response:
         """Give a new one-time password, shown once; old sessions and tokens are void."""
         password = people.reset_password(user, actor=str(caller(request)), now=clock.now())
+        user = self.get_queryset().get(pk=user.pk)
         user.one_time_password = password  # type: ignore[attr-defined]  # as above
         return Response(NewUserSerializer(user).data)

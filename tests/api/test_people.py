@@ -6,6 +6,8 @@ import pytest
 from django.test import Client
 from rest_framework.test import APIClient
 
+from hosts.domain.states import HostStatus
+from hosts.models import Host
 from portal.core import people
 from portal.core.models import ApiToken, Event, IdempotencyKey, Role, RoleBinding, User
 from portal.lib import clock
@@ -35,7 +37,7 @@ def test_a_new_user_signs_in_with_a_password_that_is_shown_once(
     assert made.status_code == 201, made.content
     assert made.json()["must_change_password"] is True
     password = made.json()["password"]
-    form = {"username": "bob", "password": password}
+    form = {"login": "bob", "password": password}
     assert Client().post("/sign-in/", form).status_code == 302
     for path in ("users", f"users/{made.json()['id']}"):
         assert password not in admin.get(f"{API}/{path}/").content.decode()
@@ -143,7 +145,8 @@ def test_a_role_over_what_was_removed_shows_nothing_and_harms_nobody(
     centre: Centre, admin: APIClient
 ) -> None:
     ann = add_person("ann", Role.ADMIN, "host", centre.far1.pk)
-    assert admin.delete(f"{API}/hosts/{centre.far1.pk}/").status_code == 204
+    Host.objects.filter(pk=centre.far1.pk).update(status=HostStatus.DOWN)
+    assert admin.delete(f"{API}/hosts/{centre.far1.pk}/").status_code in (202, 204)
     found = admin.get(f"{API}/role-bindings/?user={ann.pk}").json()["results"]
     assert [row["scope_name"] for row in found] == [""]
     client = APIClient()
@@ -191,11 +194,11 @@ def test_a_new_password_voids_tokens_and_lifts_a_lock_out(centre: Centre, admin:
     ann = add_person("ann", Role.VIEWER)
     ApiToken.objects.create(user=ann)
     for _ in range(9):
-        locked = Client().post("/sign-in/", {"username": "ann", "password": "no"})
+        locked = Client().post("/sign-in/", {"login": "ann", "password": "no"})
     assert locked.status_code == 429
     password = post(admin, f"users/{ann.pk}/actions/reset-password").json()["password"]
     assert not ApiToken.objects.filter(user=ann).exists()
     ann.refresh_from_db()
     assert not ann.check_password("a long pass phrase")
-    form = {"username": "ann", "password": password}
+    form = {"login": "ann", "password": password}
     assert Client().post("/sign-in/", form).status_code == 302

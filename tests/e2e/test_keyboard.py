@@ -66,8 +66,6 @@ def test_a_reboot_is_confirmed_with_the_keyboard_alone(
         expect(dialog).to_be_hidden()
         assert page.evaluate(WORDS).startswith(f"Confirm {host} was rebooted")
         page.keyboard.press("Enter")
-        expect(dialog.get_by_role("link", name="Cancel")).to_be_focused()
-
         tab_to(page, "Type the host")
         page.keyboard.type(host)
         tab_to(page, "How do you know?")

@@ -20,6 +20,7 @@ GET    /hosts/                                viewer     any   200
 GET    /hosts/add/                            admin      ECc   200
 GET    /hosts/{node1}/                        viewer     ECH   200
 GET    /hosts/{node1}/what-if/                viewer     ECH   200
+GET    /hosts/{node1}/policy/                 viewer     ECH   200
 GET    /hosts/{node1}/removal/                admin      ECH   200
 GET    /hosts/{node1}/power-controllers/add/  admin      ECH   200
 GET    /hosts/{node1}/confirm-rebooted/       operator   ECH   200
