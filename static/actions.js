@@ -112,16 +112,19 @@
     else location.assign(link.href); // the page itself says what is wrong
   }
 
-  async function send(form) {
-    const button = form.querySelector('[type="submit"]');
+  async function send(form, submitter) {
+    const given = new FormData(form, submitter); // the button's own name and value belong to it
+    given.set("csrfmiddlewaretoken", token()); // that of a later sign-in, if there was one
+    const button = submitter || form.querySelector('[type="submit"]');
     button.disabled = true;
     try {
       const answer = await fetch(form.action, {
         method: "POST",
         headers: { "X-Part": "1" },
-        body: new FormData(form),
+        body: given,
       });
-      if (answer.ok || answer.status === 422) fill(await answer.text());
+      if (answer.redirected) toast("bad", "You are no longer signed in", "Sign in again in another tab, then press the button again: nothing typed is lost.");
+      else if (answer.ok || answer.status === 422) fill(await answer.text());
       else toast("bad", "It was not taken", "Reload the page and try again.");
     } catch {
       toast("bad", "The portal gives no answer", "Nothing was taken. Check the connection.");
@@ -158,7 +161,7 @@
   document.addEventListener("submit", (event) => {
     if (event.target.matches("dialog [data-dialog-form]")) {
       event.preventDefault();
-      send(event.target);
+      send(event.target, event.submitter);
     }
   });
 

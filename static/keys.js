@@ -55,6 +55,9 @@
     } else if (event.key === "Enter") {
       event.preventDefault();
       if (all[now]) location.assign(all[now].href);
+    } else if (event.key === "Escape") {
+      event.preventDefault(); // a search field would only be emptied by the first one
+      search.close();
     }
   }
 

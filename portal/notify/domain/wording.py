@@ -36,6 +36,7 @@ _ALERTS: dict[AlertKind, str] = {
     AlertKind.VM_PAUSED: "It left the VM paused, as its host did.",
     AlertKind.VM_OUT_OF_SIGHT: "It starts no second copy while it cannot see the first.",
     AlertKind.BOOT_OVERDUE: "It powered the host on and waits for its first answer.",
+    AlertKind.REMOVED_VM_RUNS: "It left that copy alone: it neither stops nor protects it.",
     AlertKind.STAYS_OFF: "It switches the host on no more.",
     AlertKind.NOTIFICATION_FAILING: "It goes on trying, and keeps everything in the log.",
 }
