@@ -59,6 +59,7 @@ def signed_in(
     with stranger(browser, rig, complaints) as page:
         sign_in(page, name, password or rig.password)
         expect(page.get_by_role("heading", name="Hosts")).to_be_visible()
+        page.wait_for_load_state()  # its scripts listen to keys from now on
         yield page
 
 
