@@ -38,6 +38,16 @@ def tab_to(page: Page, words: str, most: int = 80) -> None:
     raise AssertionError(f"Tab never came to “{words}”, only to {passed}")
 
 
+def fill_in(page: Page, host: str) -> None:
+    """Fill in the dialog that is open, and send it."""
+    tab_to(page, "Type the host")
+    page.keyboard.type(host)
+    tab_to(page, "How do you know?")
+    page.keyboard.type("I pulled its cord myself")
+    tab_to(page, f"Confirm {host} was rebooted")
+    page.keyboard.press("Enter")
+
+
 def test_a_reboot_is_confirmed_with_the_keyboard_alone(
     chromium: Browser, story: Story, complaints: list[str]
 ) -> None:
@@ -66,12 +76,9 @@ def test_a_reboot_is_confirmed_with_the_keyboard_alone(
         expect(dialog).to_be_hidden()
         assert page.evaluate(WORDS).startswith(f"Confirm {host} was rebooted")
         page.keyboard.press("Enter")
-        tab_to(page, "Type the host")
-        page.keyboard.type(host)
-        tab_to(page, "How do you know?")
-        page.keyboard.type("I pulled its cord myself")
-        tab_to(page, f"Confirm {host} was rebooted")
-        page.keyboard.press("Enter")
+        expect(dialog.get_by_role("link", name="Cancel")).to_be_focused()
+
+        fill_in(page, host)
         expect(dialog).to_contain_text("Your word about")
         story.wait_elsewhere(lost, host)
         expect(dialog).to_contain_text("accepted")

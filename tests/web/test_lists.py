@@ -156,7 +156,7 @@ def test_setting_ha_of_many_shows_first_what_would_change(
     ids = f"{centre.db1.pk},{centre.web1.pk}"
     form = {"ids": ids, "ha": "false", "priority": "", "start_tier": "5"}
     text = administrator.post("/vms/bulk/", form | {"preview": "1"}).content.decode()
-    assert "ha on → <strong>off</strong>" in text
+    assert "HA on → <strong>off</strong>" in text
     assert Vm.objects.get(pk=centre.db1.pk).ha is True  # nothing yet
     text = administrator.post("/vms/bulk/", form).content.decode()
     assert "2 VMs changed" in text

@@ -10,7 +10,6 @@ from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.urls import URLResolver
 
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import Identity
@@ -24,7 +23,6 @@ from portal.core.services import record_event
 from portal.lib import clock
 from portal.lib.ha.states import HaState
 from portal.templatetags.look import LOOKS, evidence, span
-from portal.urls import urlpatterns
 from portal.views.parts import PARTS
 from tests.api.conftest import Centre, add_host, add_person, add_vm
 from vms.domain.states import VmState
@@ -264,19 +262,6 @@ def test_durations_and_evidence_are_written_for_people() -> None:
     told = evidence({"asked_at": "2026-01-02T03:04:05.678901+00:00", "identity": Identity.PROVEN})
     assert "<dt>asked at</dt><dd>03:04:05.6 UTC</dd>" in told
     assert "proven" in told
-
-
-def test_no_page_shares_its_name_with_a_route_of_the_api() -> None:
-    """``{% url %}`` takes the last of two: a page would load JSON where it wants a part."""
-    lists: list[list[Any]] = [urlpatterns]
-    names: dict[str, set[str]] = {"page": set(), "api": set()}
-    for item in (found for listed in lists for found in listed):
-        if isinstance(item, URLResolver):
-            lists.append(item.url_patterns)
-        else:
-            names["page" if item in urlpatterns else "api"].add(item.name)
-    assert len(names["api"]) > 50
-    assert not names["page"] & names["api"]
 
 
 @pytest.mark.parametrize("path", ["/", "/api/v1/hosts/", "/api/v1/power-controllers/"])
