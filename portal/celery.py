@@ -45,7 +45,7 @@ app.conf.update(
         "sweep": {"task": "portal.sweep", "schedule": 1.0, "options": {"expires": 2}},
         "notify": {"task": "notify.sweep", "schedule": 1.0, "options": {"expires": 2}},
         "tidy": {"task": "notify.tidy", "schedule": 3600.0, "options": {"expires": 60}},
-        "capacity": {"task": "portal.capacity", "schedule": 30.0, "options": {"expires": 30}},
+        "capacity": {"task": "portal.capacity", "schedule": 10.0, "options": {"expires": 10}},
     },
     beat_max_loop_interval=1,
     enable_utc=True,

@@ -17,7 +17,7 @@ CAPACITY = "fencing.capacity"
 #: Seconds after which no further host is looked at.
 BUDGET_S = 10.0
 #: A result this young is not worked out again: a wake-up came twice.
-_YOUNG = timedelta(seconds=15)
+_YOUNG = timedelta(seconds=25)
 #: So many hosts, and VMs of each, are named; the rest is counted.
 MOST_HOSTS, MOST_VMS = 50, 20
 
@@ -36,6 +36,8 @@ def check(
     if not Cluster.objects.filter(pk=cluster_id).exists():
         return
     facts = cluster_facts(cluster_id, now)
+    if facts.hosts and not any(host.memory_mib for host in facts.hosts):
+        return  # none was ever seen: that they have no room is not known
     checked, found = 0, []
     for loss in losses(facts):
         checked += 1

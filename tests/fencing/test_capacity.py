@@ -10,6 +10,7 @@ import pytest
 from fencing.models import ClusterCapacity
 from fencing.services import capacity
 from fencing.tasks import check_capacity
+from hosts.models import Host
 from portal import tasks
 from portal.celery import app
 from tests.vms.world import World
@@ -102,3 +103,9 @@ def test_beat_has_every_cluster_checked_in_the_worker_that_nothing_urgent_needs(
 def test_a_worker_that_starts_does_not_wait_for_beat_s_first_half_minute(world: World) -> None:
     tasks.take_over(SimpleNamespace(hostname="default@engine1"))
     assert (check_capacity.name, (world.cluster.pk,), None) in world.queue.sent
+
+
+def test_nothing_is_claimed_of_hosts_that_were_never_seen(world: World) -> None:
+    Host.objects.update(memory_mib=0, vcpus=0)
+    check(world)
+    assert not ClusterCapacity.objects.exists()
