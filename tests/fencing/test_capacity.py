@@ -92,7 +92,7 @@ def test_beat_has_every_cluster_checked_in_the_worker_that_nothing_urgent_needs(
 ) -> None:
     entry = app.conf.beat_schedule["capacity"]
     assert entry["task"] == tasks.check_capacities.name
-    assert entry["schedule"] == pytest.approx(30)
+    assert entry["schedule"] == pytest.approx(10)
     tasks.check_capacities()
     assert (check_capacity.name, (world.cluster.pk,), None) in world.queue.sent
     assert app.amqp.router.route({}, check_capacity.name)["queue"].name == "default"
