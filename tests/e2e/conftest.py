@@ -76,9 +76,13 @@ def _assert_single(watch: Watch) -> None:
     assert not watch.doubles, f"split brain: {watch.doubles[0]}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, headless, talking to nobody but the portal."""
+    """Debian's Chromium, headless, talking to nobody but the portal.
+
+    For one module: while it lives, an event loop counts as running in this thread, and
+    no test that starts one of its own can run beside it.
+    """
     expect.set_options(timeout=30_000)  # the cores are shared with all else that is tested
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(

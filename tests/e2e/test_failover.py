@@ -34,10 +34,9 @@ def test_a_host_whose_kernel_crashed_is_fenced_first(story: Story) -> None:
     story.wait_elsewhere(lost, host)
     assert story.fenced()
     incident = story.rig.api.get("incidents/", host=story.host(host)["id"])[0]
-    whole = story.rig.api.get(f"incidents/{incident['id']}/")
-    rules = {line["rule"] for line in whole["timeline"]}
-    assert "row 6" in rules
-    assert whole["outcome"] == "failed_over"
+    where = f"incidents/{incident['id']}/"
+    story.wait(lambda: story.rig.api.get(where)["outcome"] == "failed_over", 30, "its outcome")
+    assert "row 6" in {line["rule"] for line in story.rig.api.get(where)["timeline"]}
 
 
 def test_a_frozen_libvirtd_is_left_alone(story: Story) -> None:

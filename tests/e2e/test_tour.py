@@ -36,6 +36,7 @@ PAGES = {
     "hosts": "",
     "host-add": "",
     "host": "host",
+    "host-policy": "host",
     "host-removal-dialog": "host",
     "power-controller-add": "host",
     "confirm-rebooted": "host",

@@ -192,7 +192,8 @@ def test_an_endpoint_is_where_the_uri_points(scheme: str, host: str, port: str) 
     assert found.port == int(port[1:] or default)
     bare = host.strip("[]")
     if ":" in bare:
-        assert ipaddress.ip_address(found.host) == ipaddress.ip_address(bare)
+        asked = ipaddress.IPv6Address(bare)
+        assert ipaddress.ip_address(found.host) == (asked.ipv4_mapped or asked)
     else:
         assert found == Endpoint(bare, found.port)
 
