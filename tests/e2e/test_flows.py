@@ -74,7 +74,7 @@ def test_a_form_keeps_what_was_typed_on_an_error_and_when_the_session_ended(
     page.context.clear_cookies()
     grace.fill("11")
     press(page, "Save the policy")
-    expect(form.get_by_role("alert")).to_contain_text("You are no longer signed in")
+    expect(form.locator("[data-form-errors]")).to_contain_text("You are no longer signed in")
     tab = page.context.new_page()
     tab.goto(f"{story.rig.url}/account/")
     sign_in(tab, "admin", story.rig.password)
