@@ -12,9 +12,11 @@ from hosts.models import Cluster
 from hosts.permissions import clusters_in
 from portal.core.models import Event, Role
 from portal.core.permissions import Scopes, scopes_of
-from portal.views import hosts, vms
+from portal.views import hosts
 from portal.views.access import covers, may_see
 from portal.views.policy import editor
+from vms.models import Vm
+from vms.permissions import vms_in
 
 HISTORY = 15
 #: More VMs of one tier than these are counted in the picture of the start order.
@@ -46,10 +48,12 @@ def _state(found: Cluster, scopes: Scopes, user: Any) -> dict[str, Any]:
 
 def _tiers(found: Cluster, scopes: Scopes) -> list[dict[str, Any]]:
     """Return the start order: the VMs of HA by tier, in a tier by priority."""
-    rows = vms.whole_rows(scopes).filter(cluster=found, ha=True)
+    rows = Vm.objects.filter(vms_in(scopes), cluster=found, ha=True)
     tiers: dict[int, list[Any]] = {}
-    for row in rows.order_by("start_tier", "-priority", "name"):
-        tiers.setdefault(row.start_tier, []).append(row)
+    for row in rows.order_by("start_tier", "-priority", "name").values(
+        "pk", "name", "priority", "start_tier"
+    ):
+        tiers.setdefault(row["start_tier"], []).append(row)
     return [
         {"tier": tier, "vms": members[:NAMED], "more": max(0, len(members) - NAMED)}
         for tier, members in tiers.items()

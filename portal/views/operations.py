@@ -22,7 +22,7 @@ def operations(request: HttpRequest) -> HttpResponse:
     scopes = may_see(request)
     wanted = {name: request.GET.get(name, "") for name in ("state", "about", "kind")}
     prefixes = [wanted["about"]] if wanted["about"] in TABLES else list(TABLES)
-    lists = [visible(prefix, scopes) for prefix in prefixes]
+    lists = [visible(prefix, scopes).select_related("host") for prefix in prefixes]
     if wanted["state"] in STATES:
         states = OPEN_STATES if wanted["state"] == "open" else [wanted["state"]]
         lists = [rows.filter(state__in=states) for rows in lists]

@@ -26,6 +26,7 @@ from portal.templatetags.look import LOOKS, evidence, span
 from portal.views.parts import PARTS
 from tests.api.conftest import Centre, add_host, add_person, add_vm
 from vms.domain.states import VmState
+from vms.models import VmOperation
 
 PAGES = ["/", "/parts/hosts/", "/incidents/1/", "/hosts/1/confirm-rebooted/", "/password/"]
 
@@ -155,6 +156,15 @@ def _more(centre: Centre, name: str, count: int) -> None:
         raise_alert(AlertKind.FENCE_FAILED, host.pk, 0, "failed", clock.now())
         open_incident(host.pk, clock.now())
         note_done(centre.node1, "probe", "looked", actor="otto", now=clock.now())
+        vm = centre.db1
+        VmOperation.objects.create(
+            vm=vm,
+            host=host,
+            kind="start",
+            state="done",
+            requested_at=clock.now(),
+            due_at=clock.now(),
+        )
 
 
 @pytest.fixture
