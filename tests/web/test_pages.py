@@ -156,15 +156,8 @@ def _more(centre: Centre, name: str, count: int) -> None:
         raise_alert(AlertKind.FENCE_FAILED, host.pk, 0, "failed", clock.now())
         open_incident(host.pk, clock.now())
         note_done(centre.node1, "probe", "looked", actor="otto", now=clock.now())
-        vm = centre.db1
-        VmOperation.objects.create(
-            vm=vm,
-            host=host,
-            kind="start",
-            state="done",
-            requested_at=clock.now(),
-            due_at=clock.now(),
-        )
+        at = {"requested_at": clock.now(), "due_at": clock.now()}
+        VmOperation.objects.create(vm=centre.db1, host=host, kind="start", state="done", **at)
 
 
 @pytest.fixture
