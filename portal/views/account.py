@@ -31,8 +31,6 @@ from portal.accounts.events import record
 from portal.accounts.forms import PasswordForm
 from portal.core.models import Role, RoleBinding, User
 from portal.core.permissions import scopes_of
-from portal.lib import clock
-from portal.views import parts
 
 
 class SignIn(accounts.LoginView):  # type: ignore[misc]  # allauth ships no types
@@ -77,12 +75,10 @@ class NewCodes(codes.GenerateRecoveryCodesView):  # type: ignore[misc]  # as abo
 
 def account(request: HttpRequest) -> HttpResponse:
     """Return the page about oneself; whoever has no role yet may see it too."""
-    user, now = _person(request), clock.now()
+    user = _person(request)
     factors = Authenticator.objects.filter(user=user)
-    scopes = scopes_of(user, Role.VIEWER)
     context: dict[str, Any] = {
-        "now": now,
-        "scopes": scopes,
+        "scopes": scopes_of(user, Role.VIEWER),
         "roles": RoleBinding.objects.filter(user=user).order_by("scope_type", "scope_id"),
         "totp": factors.filter(type=Authenticator.Type.TOTP).first(),
         "required": settings.HOLDFAST_REQUIRE_2FA,
@@ -91,10 +87,7 @@ def account(request: HttpRequest) -> HttpResponse:
         "this_session": request.session.session_key,
         "oidc": settings.HOLDFAST_OIDC.get("name", ""),
         "connected": SocialAccount.objects.filter(user=user).exists(),
-        "demo": bool(settings.DEMO_DIR),
     }
-    if scopes:
-        context |= parts.head(request, scopes, now)
     return render(request, "account.html", context)
 
 

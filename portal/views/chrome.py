@@ -15,6 +15,7 @@ from portal.core.models import Role
 from portal.core.permissions import Scopes, scopes_of
 from portal.lib import clock
 from portal.views.access import around, covers
+from portal.views.rendering import is_part
 
 #: More clusters than this are counted in the header instead of named.
 NAMED_CLUSTERS = 3
@@ -27,7 +28,7 @@ class Way:
     page: str
     icon: str
     words: str
-    role: Role | None = None  # needed over everything; None: whoever sees anything
+    for_admins: bool = False  # of everything; else for whoever sees anything
 
 
 WAYS: dict[str, tuple[Way, ...]] = {
@@ -45,10 +46,10 @@ WAYS: dict[str, tuple[Way, ...]] = {
     ),
     "Administration": (
         Way("global-policy", "adjustments", "Policy"),
-        Way("notifications", "bell", "Notifications", Role.ADMIN),
-        Way("users", "users", "Users and roles", Role.ADMIN),
+        Way("notifications", "bell", "Notifications", for_admins=True),
+        Way("users", "users", "Users and roles", for_admins=True),
         Way("tokens", "key", "API tokens"),
-        Way("self-check-page", "stethoscope", "Self-check", Role.ADMIN),
+        Way("self-check-page", "stethoscope", "Self-check", for_admins=True),
         Way("docs", "code", "API"),
     ),
 }
@@ -57,7 +58,7 @@ WAYS: dict[str, tuple[Way, ...]] = {
 def chrome(request: HttpRequest) -> dict[str, Any]:
     """Return, for every template, the frame of the page; nothing for parts and strangers."""
     user = getattr(request, "user", None)
-    if user is None or not user.is_authenticated or "X-Part" in request.headers:
+    if user is None or not user.is_authenticated or is_part(request):
         return {}
     now = clock.now()
     context = {"now": now, "demo": bool(settings.DEMO_DIR), "nav": ways(request)}
@@ -66,13 +67,11 @@ def chrome(request: HttpRequest) -> dict[str, Any]:
 
 def ways(request: HttpRequest) -> list[tuple[str, list[dict[str, Any]]]]:
     """Return the navigation for this person, the present page marked."""
-    everywhere = {
-        role for role in Role if scopes_of(request.user, role).everything
-    }  # one query a role; the roles are three
+    in_charge = scopes_of(request.user, Role.ADMIN).everything
     groups = []
     for title, entries in WAYS.items():
-        shown = [_way(way, request.path) for way in entries if way.role in (None, *everywhere)]
-        groups.append((title, shown))
+        mine = [way for way in entries if in_charge or not way.for_admins]
+        groups.append((title, [_way(way, request.path) for way in mine]))
     return [(title, shown) for title, shown in groups if shown]
 
 

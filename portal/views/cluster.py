@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404
 
 from fencing.domain.policy import layered
 from fencing.selectors import global_policy
@@ -12,7 +12,7 @@ from hosts.models import Cluster
 from hosts.permissions import clusters_in
 from portal.core.models import Event, Role
 from portal.core.permissions import Scopes, scopes_of
-from portal.views import hosts
+from portal.views import hosts, rendering
 from portal.views.access import covers, may_see
 from portal.views.policy import editor
 from vms.models import Vm
@@ -29,10 +29,9 @@ def cluster(request: HttpRequest, pk: int) -> HttpResponse:
     found: Any = get_object_or_404(Cluster.objects.filter(clusters_in(scopes)), pk=pk)
     found.may_edit = covers(scopes_of(request.user, Role.ADMIN), cluster=found.pk)
     context = {"cluster": found} | _state(found, scopes, request.user)
-    if "X-Part" in request.headers:
-        return render(request, "parts/cluster.html", context)
-    above = layered(global_policy())
-    return render(request, "cluster.html", context | {"groups": editor(found.policy, above)})
+    if not rendering.is_part(request):
+        context["groups"] = editor(found.policy, layered(global_policy()))
+    return rendering.page(request, "cluster", context)
 
 
 def _state(found: Cluster, scopes: Scopes, user: Any) -> dict[str, Any]:
@@ -64,7 +63,4 @@ def add(request: HttpRequest) -> HttpResponse:
     """Return the form for a new cluster, as a dialog or a page."""
     if not scopes_of(request.user, Role.ADMIN).everything:
         raise PermissionDenied
-    if "X-Part" in request.headers:
-        return render(request, "parts/cluster_add.html")
-    context = {"inside": "parts/cluster_add.html", "dialog_title": "Add a cluster"}
-    return render(request, "confirm.html", context)
+    return rendering.dialog(request, "cluster_add", {}, title="Add a cluster")

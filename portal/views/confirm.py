@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404
 
 from fencing.services import confirmations
 from hosts.models import Host
@@ -14,6 +14,7 @@ from portal.core.models import Role, User
 from portal.core.permissions import scopes_of
 from portal.core.shapes import as_operation
 from portal.lib import clock
+from portal.views import rendering
 from portal.views.access import covers, may_see
 from vms.models import Run
 
@@ -82,7 +83,4 @@ def _dialog(
 
 def _render(request: HttpRequest, name: str, context: dict[str, Any], status: int) -> HttpResponse:
     """Return the inside of the dialog to a script, and a whole page to a plain browser."""
-    if request.headers.get("X-Part"):
-        return render(request, f"parts/{name}.html", context, status=status)
-    context |= {"inside": f"parts/{name}.html", "dialog_title": "Confirm a reboot"}
-    return render(request, "confirm.html", context, status=status)
+    return rendering.dialog(request, name, context, title="Confirm a reboot", status=status)

@@ -19,7 +19,7 @@ from portal.core.models import Event, Operation, Role
 from portal.core.permissions import Scopes, scopes_of
 from portal.core.shapes import slug_of
 from portal.lib import clock
-from portal.views import hosts, vms
+from portal.views import hosts, rendering, vms
 from portal.views.access import covers, may_see
 from portal.views.policy import editor
 
@@ -42,8 +42,7 @@ def host(request: HttpRequest, pk: int) -> HttpResponse:
         "policy": policy_of(found),
         "drill": _last_drill(found),
     }
-    whole = "X-Part" not in request.headers
-    return render(request, "host.html" if whole else "parts/host.html", context)
+    return rendering.page(request, "host", context)
 
 
 def what_if(request: HttpRequest, pk: int) -> HttpResponse:
@@ -78,15 +77,7 @@ def removal(request: HttpRequest, pk: int) -> HttpResponse:
         "action": reverse("host-detail", args=[found.pk]),
         "back": reverse("hosts"),
     }
-    return removal_dialog(request, context)
-
-
-def removal_dialog(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-    """Return a removal's dialog to a script, a whole page to a plain browser."""
-    if "X-Part" in request.headers:
-        return render(request, "parts/removal.html", context)
-    page = context | {"inside": "parts/removal.html", "dialog_title": f"Remove {context['row']}"}
-    return render(request, "confirm.html", page)
+    return rendering.dialog(request, "removal", context, title=f"Remove {found}")
 
 
 def _incidents(found: Host, scopes: Scopes) -> list[Incident]:

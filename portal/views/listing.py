@@ -18,6 +18,7 @@ from django.views import View
 from portal.core.filtering import SEARCH_CHARS
 from portal.core.permissions import Scopes
 from portal.views.access import may_see
+from portal.views.rendering import is_part
 
 PAGE_SIZE = 50
 
@@ -86,7 +87,7 @@ class Listing(View):
         rows = list(page.object_list)
         self.dress(rows)
         context = self.table(page, rows) | {"notes": notes}
-        if "X-Part" in request.headers:
+        if is_part(request):
             return render(request, "parts/list.html", context)
         return render(request, "list.html", context | self.frame(scopes) | self.more(scopes))
 

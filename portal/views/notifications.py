@@ -7,6 +7,7 @@ from django.shortcuts import get_object_or_404, render
 from hosts.models import Cluster
 from portal.core.models import Delivery, NotificationTarget, OperationState
 from portal.lib.told import Channel, Told
+from portal.views import rendering
 from portal.views.listing import PAGE_SIZE, query
 from portal.views.people import only_administrators
 
@@ -36,8 +37,7 @@ def notifications(request: HttpRequest) -> HttpResponse:
         "after": query(request, page=page.number + 1),
         "here": request.get_full_path(),
     }
-    whole = "X-Part" not in request.headers
-    return render(request, "notifications.html" if whole else "parts/notifications.html", context)
+    return rendering.page(request, "notifications", context)
 
 
 def add(request: HttpRequest) -> HttpResponse:

@@ -4,12 +4,12 @@ from typing import Any
 
 from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 
 from fencing.permissions import TABLES, find, visible
 from portal.core.models import OPEN_STATES, Operation, OperationState
 from portal.core.pagination import Merged
 from portal.core.shapes import as_operation, slug_of
+from portal.views import rendering
 from portal.views.access import may_see
 from portal.views.listing import PAGE_SIZE, query
 
@@ -42,8 +42,7 @@ def operations(request: HttpRequest) -> HttpResponse:
         "after": query(request, page=page.number + 1),
         "here": request.get_full_path(),
     }
-    whole = "X-Part" not in request.headers
-    return render(request, "operations.html" if whole else "parts/operations.html", context)
+    return rendering.page(request, "operations", context)
 
 
 def _row(op: Operation) -> dict[str, Any]:
@@ -55,5 +54,4 @@ def operation(request: HttpRequest, slug: str) -> HttpResponse:
     """Return one operation: its steps as they are made, and how it ended."""
     op = find(slug, may_see(request))
     context = {"op": as_operation(op), "row": op, "slug": slug}
-    whole = "X-Part" not in request.headers
-    return render(request, "operation.html" if whole else "parts/operation.html", context)
+    return rendering.page(request, "operation", context)

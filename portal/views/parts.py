@@ -182,13 +182,14 @@ PARTS: dict[str, Callable[[HttpRequest, Scopes, datetime], dict[str, Any]]] = {
 
 
 def everything(request: HttpRequest) -> dict[str, Any]:
-    """Return the context of all parts, for the first page."""
+    """Return the context of all parts, for the first page; its frame brings the head."""
     scopes, now = may_see(request), clock.now()
     demo = bool(settings.DEMO_DIR)
     may_break = demo and scopes_of(request.user, Role.OPERATOR).everything
     context: dict[str, Any] = {"now": now, "demo": demo, "may_break": may_break}
-    for build in PARTS.values():
-        context |= build(request, scopes, now)
+    for name, build in PARTS.items():
+        if name != "head":
+            context |= build(request, scopes, now)
     return context
 
 

@@ -17,6 +17,7 @@ from hosts.permissions import hosts_in
 from portal.core.models import Role
 from portal.core.permissions import Scopes, scopes_of
 from portal.core.shapes import slug_of
+from portal.views import rendering
 from portal.views.access import covers, may_see
 from portal.views.hosts import power_of
 from portal.views.listing import Column, Facet, Listing, words_of
@@ -89,8 +90,7 @@ def controller(request: HttpRequest, pk: int) -> HttpResponse:
         "operations": [{"op": op, "slug": slug_of(op)} for op in asked],
         "drivers": driver_choices(may_see(request)),
     }
-    whole = "X-Part" not in request.headers
-    return render(request, "controller.html" if whole else "parts/controller.html", context)
+    return rendering.page(request, "controller", context)
 
 
 def add(request: HttpRequest, pk: int) -> HttpResponse:

@@ -11,6 +11,7 @@ from portal.core.permissions import scopes_of
 from portal.lib import clock
 from portal.selfcheck import checks
 from portal.selfcheck.words import CheckState
+from portal.views import rendering
 from portal.views.access import may_see
 from portal.views.people import only_administrators
 from portal.views.policy import editor
@@ -33,6 +34,4 @@ def self_check(request: HttpRequest) -> HttpResponse:
     found = checks(clock.now(), request.get_host())
     order = [CheckState.BAD, CheckState.WARN, CheckState.OK]
     found.sort(key=lambda item: order.index(item.state))
-    whole = "X-Part" not in request.headers
-    template = "self_check.html" if whole else "parts/self_check.html"
-    return render(request, template, {"checks": found})
+    return rendering.page(request, "self_check", {"checks": found})

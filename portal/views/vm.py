@@ -6,7 +6,7 @@ from django import forms
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
 from fencing.selectors import shelter_of, with_shelter
@@ -15,9 +15,8 @@ from portal.core.models import Event, Role
 from portal.core.permissions import scopes_of
 from portal.core.shapes import slug_of
 from portal.lib import clock
-from portal.views import vms
+from portal.views import rendering, vms
 from portal.views.access import may_see
-from portal.views.host import removal_dialog
 from vms.domain.protection import why_not
 from vms.models import Run, Vm, VmOperation
 from vms.permissions import vms_in
@@ -43,8 +42,7 @@ def vm(request: HttpRequest, pk: int) -> HttpResponse:
         "operations": [{"op": op, "slug": slug_of(op)} for op in operations],
         "events": Event.objects.filter(vm=found.pk).order_by("-pk")[:HISTORY],
     }
-    whole = "X-Part" not in request.headers
-    return render(request, "vm.html" if whole else "parts/vm.html", context)
+    return rendering.page(request, "vm", context)
 
 
 def _runs(found: Vm) -> list[Run]:
@@ -65,7 +63,7 @@ def removal(request: HttpRequest, pk: int) -> HttpResponse:
         "action": reverse("vm-detail", args=[found.pk]),
         "back": reverse("vms"),
     }
-    return removal_dialog(request, context)
+    return rendering.dialog(request, "removal", context, title=f"Remove {found}")
 
 
 class HaForm(forms.Form):
@@ -141,7 +139,4 @@ def _apply(rows: list[dict[str, Any]], *, actor: str) -> None:
 
 
 def _dialog(request: HttpRequest, context: dict[str, Any], status: int) -> HttpResponse:
-    if "X-Part" in request.headers:
-        return render(request, "parts/bulk_ha.html", context, status=status)
-    page = context | {"inside": "parts/bulk_ha.html", "dialog_title": "Set HA"}
-    return render(request, "confirm.html", page, status=status)
+    return rendering.dialog(request, "bulk_ha", context, title="Set HA", status=status)
