@@ -13,7 +13,6 @@ from fencing.domain.policy import Policy, layered
 from fencing.domain.power import PowerProblem, PowerState
 from fencing.domain.steps import FenceStep
 from fencing.models import Alert, FenceOperation, HaResource, PowerController
-from hosts.domain.looks import KernelSign
 from hosts.domain.states import HostStatus, Wanted
 from hosts.models import Cluster, ClusterMode, Engine, Host
 from portal.core.models import OPEN_STATES, OperationState, Setting
@@ -181,8 +180,8 @@ def _host_facts(row: Host, states: _States, engine_since: datetime) -> HostFacts
         status_since=row.status_since,
         last_seen=row.last_seen,
         ha_since=ha.since if ha else None,
-        kernel=KernelSign(row.kernel),
-        kernel_at=row.kernel_at,
+        missed_at=row.missed_at,
+        kernel_seen=row.kernel_seen,
         slow_since=row.slow_since,
         memory_mib=row.memory_mib,
         vcpus=row.vcpus,

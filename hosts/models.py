@@ -6,7 +6,6 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 
-from hosts.domain.looks import KernelSign
 from hosts.domain.states import HostStatus, Wanted
 from portal.core.models import OPEN_STATES, Operation
 from portal.lib.db import Everything, Present
@@ -80,10 +79,8 @@ class Host(models.Model):
     missed = models.IntegerField(default=0)
     missed_since = models.DateTimeField(null=True)
     slow_since = models.DateTimeField(null=True)
-    kernel = models.CharField(
-        max_length=10, choices=choices(KernelSign), default=KernelSign.UNKNOWN
-    )
-    kernel_at = models.DateTimeField(null=True)
+    missed_at = models.DateTimeField(null=True)  # the last look that went unanswered
+    kernel_seen = models.DateTimeField(null=True)  # below libvirt, since the last good look
     first_contact = models.BooleanField(default=False)
     back_at = models.DateTimeField(null=True)  # first answer after the last proof about it
     marker_at_proof = models.CharField(max_length=60, blank=True)

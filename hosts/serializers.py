@@ -83,7 +83,7 @@ class HostSerializer(Strict, serializers.ModelSerializer[Host]):
             "status_since",
             "wanted",
             "last_seen",
-            "kernel",
+            "kernel_seen",
             "host_uuid",
             "hostname",
             "memory_mib",

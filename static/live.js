@@ -77,7 +77,29 @@
     }
   }
 
+  // Between press and release nothing moves: a click needs both on the same element.
+  let pressed = false;
+  const waiting = new Map();
+
+  function press(event) {
+    if (event.button === 0 || event.key === " ") pressed = true;
+  }
+
+  function release() {
+    pressed = false;
+    setTimeout(() => { // after the click that follows the release
+      if (pressed) return;
+      const ready = [...waiting];
+      waiting.clear();
+      for (const [part, html] of ready) replace(part, html);
+    });
+  }
+
   function replace(part, html) {
+    if (pressed) {
+      waiting.set(part, html);
+      return;
+    }
     if (part.lastHtml === html) return;
     part.lastHtml = html;
     const held = part.contains(document.activeElement) ? document.activeElement : null;
@@ -198,6 +220,8 @@
   tick();
   setInterval(tick, 1000);
   document.addEventListener("visibilitychange", refreshDue);
+  for (const name of ["pointerdown", "keydown"]) addEventListener(name, press, true);
+  for (const name of ["pointerup", "pointercancel", "keyup", "blur"]) addEventListener(name, release, true);
   window.holdfast = Object.assign(window.holdfast || {}, {
     refreshAll: () => parts().forEach(refresh),
     tick,

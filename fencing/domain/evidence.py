@@ -7,7 +7,6 @@ from enum import StrEnum
 from fencing.domain.facts import EVIDENCE_MAX_AGE, ControllerFacts, HostFacts, Identity
 from fencing.domain.policy import Policy
 from fencing.domain.power import PowerState
-from hosts.domain.looks import KernelSign
 from hosts.domain.states import ANSWERING
 from vms.domain import proofs
 
@@ -106,21 +105,29 @@ def contradiction(host: HostFacts) -> ControllerFacts | None:
     return None
 
 
+def _still_says(asked_at: datetime | None, policy: Policy, now: datetime) -> bool:
+    """Whether what a look found is young enough to go by.
+
+    A look is as old as its question, so a patient ``connect_deadline`` makes every
+    answer older.
+    """
+    patience = timedelta(seconds=2 * policy.connect_deadline + policy.poll)
+    return asked_at is not None and now - asked_at <= max(EVIDENCE_MAX_AGE, patience)
+
+
 def looked_lately(host: HostFacts, policy: Policy, now: datetime) -> bool:
     """Whether the last unanswered look is young enough to go by.
 
     An engine that has not asked for a while knows nothing of the host: its own
-    slowness is nobody's death.  A look is as old as its question, so a patient
-    ``connect_deadline`` makes every answer older.
+    slowness is nobody's death.
     """
-    patience = timedelta(seconds=2 * policy.connect_deadline + policy.poll)
-    return host.kernel_at is not None and now - host.kernel_at <= max(EVIDENCE_MAX_AGE, patience)
+    return _still_says(host.missed_at, policy, now)
 
 
 def kernel_lives(host: HostFacts, policy: Policy, now: datetime) -> bool:
-    """Whether the network layer has shown a living kernel since the host fell silent."""
-    return (
-        host.kernel is KernelSign.ALIVE
-        and looked_lately(host, policy, now)
-        and (host.last_seen is None or host.kernel_at is None or host.kernel_at > host.last_seen)
-    )
+    """Whether the network layer has shown a living kernel lately, since the host fell silent.
+
+    A later look without such a sign takes nothing away: a packet lost on the way
+    says nothing, and a host is not powered off for a blink of the network.
+    """
+    return _still_says(host.kernel_seen, policy, now)

@@ -7,7 +7,6 @@ from enum import StrEnum
 
 from fencing.domain.policy import Policy
 from fencing.domain.power import PowerProblem, PowerState
-from hosts.domain.looks import KernelSign
 from hosts.domain.states import HostStatus, Wanted
 from portal.lib.ha.states import HaState
 from vms.domain.restart import VmFacts
@@ -52,8 +51,8 @@ class HostFacts:
     status_since: datetime
     last_seen: datetime | None
     ha_since: datetime | None = None
-    kernel: KernelSign = KernelSign.UNKNOWN
-    kernel_at: datetime | None = None
+    missed_at: datetime | None = None  # the last look that went unanswered
+    kernel_seen: datetime | None = None  # it answered below libvirt, since the last good look
     slow_since: datetime | None = None  # a look is overdue since then
     memory_mib: int = 0
     vcpus: int = 0

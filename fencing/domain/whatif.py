@@ -15,7 +15,6 @@ from fencing.domain.guards import GUARDS
 from fencing.domain.policy import Policy
 from fencing.domain.power import PowerProblem, PowerState
 from fencing.domain.rehoming import Fate, fates
-from hosts.domain.looks import KernelSign
 from hosts.domain.states import HostEvent, HostStatus, next_status
 from portal.lib.ha.states import HaEvent, HaState, next_state
 
@@ -97,8 +96,8 @@ def _silent(host: HostFacts, policy: Policy, now: datetime) -> HostFacts:
         ha=ha,
         last_seen=last_seen,
         slow_since=last_seen,
-        kernel=KernelSign.UNKNOWN,
-        kernel_at=now,
+        missed_at=now,
+        kernel_seen=None,
         first_contact=False,
         disproved=False,
         controllers=tuple(_says(item, PowerState.ON, now) for item in host.controllers),

@@ -153,7 +153,7 @@ def _known(facts: HostFacts, against: str) -> dict[str, Any]:
         "status": facts.status,
         "ha": facts.ha,
         "last_seen": facts.last_seen.isoformat() if facts.last_seen else None,
-        "kernel": facts.kernel,
+        "kernel_seen": facts.kernel_seen.isoformat() if facts.kernel_seen else None,
         "bmc": [
             {"state": item.state, "problem": item.problem, "identity": item.identity}
             for item in facts.controllers

@@ -90,10 +90,11 @@ def record_missed(
     changes: dict[str, Any] = {
         "missed": missed,
         "missed_since": host.missed_since or claim.asked_at,
-        "kernel": kernel,
-        "kernel_at": claim.asked_at,
+        "missed_at": claim.asked_at,
         "slow_since": host.slow_since or claim.asked_at,
     }
+    if kernel is KernelSign.ALIVE:  # silence says nothing: it takes no sign of life away
+        changes["kernel_seen"] = claim.asked_at
     # The turn ends when the answer failed to come; a silent host is asked again at once.
     if not _take(claim, max(now, claim.asked_at + pause), **changes):
         return None
@@ -169,7 +170,7 @@ def _answered(asked_at: datetime) -> dict[str, Any]:
         "missed": 0,
         "missed_since": None,
         "slow_since": None,
-        "kernel": KernelSign.UNKNOWN,
+        "kernel_seen": None,
         "last_seen": asked_at,
     }
 
@@ -202,7 +203,7 @@ def _learned(look: Look) -> dict[str, Any]:
 def hasten(host_id: int, now: datetime) -> None:
     """Let a host that rests after a missed look be asked at once; a look under way goes on."""
     host = Host.objects.get(pk=host_id)
-    rests = host.missed and host.kernel_at and host.look_due_at <= host.kernel_at + SLOW_POLL
+    rests = host.missed and host.missed_at and host.look_due_at <= host.missed_at + SLOW_POLL
     if rests and host.look_due_at > now:
         mine = Host.objects.filter(pk=host_id, look_version=host.look_version)
         if mine.update(look_due_at=now):

@@ -12,7 +12,6 @@ from typing import Any
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ClusterFacts, ControllerFacts, HostFacts
 from fencing.domain.policy import Policy
-from hosts.domain.looks import KernelSign
 from hosts.domain.states import HostEvent, HostStatus, Wanted, next_status
 from portal.lib.ha.states import HaEvent, HaState, next_state
 from portal.sim.log import Happened
@@ -43,8 +42,8 @@ class HostRow:
     ha_since: datetime | None = None
     missed: int = 0
     slow_since: datetime | None = None
-    kernel: KernelSign = KernelSign.UNKNOWN
-    kernel_at: datetime | None = None
+    missed_at: datetime | None = None
+    kernel_seen: datetime | None = None
     first_contact: bool = False
     back_at: datetime | None = None
     marker_at_proof: str = ""
@@ -255,8 +254,8 @@ class Book:
             status_since=row.since,
             last_seen=row.last_seen,
             ha_since=row.ha_since,
-            kernel=row.kernel,
-            kernel_at=row.kernel_at,
+            missed_at=row.missed_at,
+            kernel_seen=row.kernel_seen,
             slow_since=row.slow_since,
             memory_mib=row.memory_mib,
             vcpus=row.vcpus,

@@ -85,8 +85,8 @@ def _missed(book: Book, turn: Turn, kernel: KernelSign) -> None:
     book.set_host(
         row.pk,
         missed=missed,
-        kernel=kernel,
-        kernel_at=asked_at,
+        missed_at=asked_at,
+        kernel_seen=asked_at if kernel is KernelSign.ALIVE else row.kernel_seen,
         slow_since=row.slow_since or asked_at,
     )
     book.turns[row.pk] = (max(book.now(), asked_at + pause), version)
@@ -141,7 +141,7 @@ def _learn(book: Book, row: HostRow, asked_at: datetime, look: Look, disproved: 
         disproved=disproved,
         missed=0,
         slow_since=None,
-        kernel=KernelSign.UNKNOWN,
+        kernel_seen=None,
         last_seen=asked_at,
     )
     due = asked_at + timedelta(seconds=book.policy.poll)

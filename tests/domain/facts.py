@@ -64,7 +64,7 @@ def host(pk: int = 1, **changes: Any) -> HostFacts:
 def silent(pk: int = 1, **changes: Any) -> HostFacts:
     """Return a host that has been silent for a minute while its BMC says on."""
     usual = {"status": HostStatus.NON_RESPONSIVE, "ha": HaState.CHECKING, "last_seen": ago(60)}
-    return host(pk, **(usual | {"slow_since": ago(58), "kernel_at": ago(3)} | changes))
+    return host(pk, **(usual | {"slow_since": ago(58), "missed_at": ago(3)} | changes))
 
 
 def run(vm: int = 1, on: int = 1, **changes: Any) -> OpenRun:

@@ -11,12 +11,11 @@ from fencing.domain.decision import Verdict, decide
 from fencing.domain.evidence import Bmc, bmc_evidence
 from fencing.domain.facts import ControllerFacts, HostFacts, Identity
 from fencing.domain.power import PowerProblem, PowerState
-from hosts.domain.looks import KernelSign
 from hosts.domain.states import HostStatus
 from portal.lib.ha.states import HaState
 from tests.domain.facts import NOW, POLICY, ago, bmc, host, off, silent
 
-ALIVE: dict[str, Any] = {"kernel": KernelSign.ALIVE, "kernel_at": ago(1)}
+ALIVE: dict[str, Any] = {"kernel_seen": ago(1), "missed_at": ago(1)}
 
 
 def _row(facts: HostFacts, **policy: Any) -> tuple[Verdict, int]:
@@ -78,14 +77,19 @@ def test_row_4_ends_in_a_fence_only_where_policy_says_so() -> None:
 
 
 def test_an_engine_that_has_not_looked_lately_fences_nobody() -> None:
-    for kernel in KernelSign:
-        assert _row(silent(kernel=kernel, kernel_at=ago(10.1)))[0] is Verdict.WAIT
-    assert _row(silent(kernel_at=ago(10))) == (Verdict.FENCE, 6)
-    assert _row(silent(kernel_at=None))[0] is Verdict.WAIT
+    for seen in (None, ago(10.1)):
+        assert _row(silent(kernel_seen=seen, missed_at=ago(10.1)))[0] is Verdict.WAIT
+    assert _row(silent(missed_at=ago(10))) == (Verdict.FENCE, 6)
+    assert _row(silent(missed_at=None))[0] is Verdict.WAIT
+
+
+def test_one_lost_packet_takes_no_sign_of_life_away() -> None:
+    assert _row(silent(kernel_seen=ago(10), missed_at=ago(1))) == (Verdict.LEAVE_ALONE, 4)
+    assert _row(silent(kernel_seen=ago(10.1), missed_at=ago(1))) == (Verdict.FENCE, 6)
 
 
 def test_a_patient_deadline_makes_no_sign_of_life_too_old() -> None:
-    late = silent(kernel=KernelSign.ALIVE, kernel_at=ago(21))
+    late = silent(kernel_seen=ago(21), missed_at=ago(21))
     assert _row(late, connect_deadline=10) == (Verdict.LEAVE_ALONE, 4)
 
 
@@ -144,8 +148,8 @@ facts = st.builds(
     ha=st.sampled_from(HaState),
     ha_since=times,
     last_seen=times,
-    kernel=st.sampled_from(KernelSign),
-    kernel_at=times,
+    missed_at=times,
+    kernel_seen=times,
     slow_since=times,
     first_contact=st.booleans(),
     controllers=st.lists(controllers, max_size=2).map(tuple),
@@ -171,5 +175,6 @@ def test_no_facts_whatever_break_the_rules(item: HostFacts) -> None:
         assert item.status is HostStatus.NON_RESPONSIVE
         assert any(one.state is PowerState.ON for one in good)
         assert item.last_seen is None or item.last_seen <= ago(POLICY.grace)
-        assert item.kernel_at is not None
-        assert item.kernel_at >= ago(10)
+        assert item.missed_at is not None
+        assert item.missed_at >= ago(10)
+        assert item.kernel_seen is None or item.kernel_seen < ago(10)

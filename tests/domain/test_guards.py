@@ -9,7 +9,6 @@ from fencing.domain.facts import ClusterFacts
 from fencing.domain.failover import plan
 from fencing.domain.guards import LAST_MOMENT, withheld
 from fencing.domain.intentions import Fence, Raise, UseProof
-from hosts.domain.looks import KernelSign
 from tests.domain.facts import NOW, POLICY, ago, cluster, host, off, run, silent, vm
 
 HOME = vm(1, run=run())
@@ -73,7 +72,7 @@ def test_the_last_moment_stops_for_a_crowd_and_not_for_observing() -> None:
 
 
 def test_a_kernel_that_answers_stops_a_fence_that_was_asked_for_before() -> None:
-    lives = replace(silent(1), kernel=KernelSign.ALIVE, kernel_at=NOW)
+    lives = replace(silent(1), kernel_seen=NOW, missed_at=NOW)
     facts = cluster(lives, host(2), host(3), vms=(HOME,))
     assert "kernel" in withheld(facts, lives, POLICY, NOW, guards=LAST_MOMENT)
     ordered = replace(POLICY, degraded_action="fence")

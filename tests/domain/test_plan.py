@@ -22,7 +22,6 @@ from fencing.domain.intentions import (
     UseProof,
 )
 from fencing.domain.power import PowerProblem, PowerState
-from hosts.domain.looks import KernelSign
 from hosts.domain.states import HostStatus, Wanted
 from portal.lib.ha.states import HaEvent, HaState
 from tests.domain.facts import NOW, ago, bmc, cluster, host, off, run, silent, vm
@@ -68,7 +67,7 @@ def test_wrong_passwords_are_not_tried_every_few_seconds() -> None:
 
 
 def test_no_proof_no_start() -> None:
-    for first in (silent(1), silent(1, controllers=()), silent(1, kernel=KernelSign.ALIVE)):
+    for first in (silent(1), silent(1, controllers=()), silent(1, kernel_seen=ago(1))):
         assert not _wishes(cluster(first, host(2), host(3), vms=(HOME,)), Start)
 
 
@@ -168,7 +167,7 @@ some_hosts = st.sampled_from(
         silent,
         lambda pk: silent(pk, controllers=(off(pk),)),
         lambda pk: silent(pk, controllers=()),
-        lambda pk: silent(pk, kernel=KernelSign.ALIVE, kernel_at=ago(1)),
+        lambda pk: silent(pk, kernel_seen=ago(1), missed_at=ago(1)),
         lambda pk: silent(pk, ha=HaState.FENCING, fence_open=True),
         lambda pk: host(pk, first_contact=True),
         lambda pk: host(pk, status=HostStatus.MAINTENANCE, wanted=Wanted.MAINTENANCE),

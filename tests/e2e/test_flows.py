@@ -59,6 +59,24 @@ def test_the_second_of_two_admins_sees_both_versions_and_chooses(
     forgive(complaints)
 
 
+def test_a_click_is_not_lost_when_the_page_is_renewed_between_press_and_release(
+    page: Page, story: Story
+) -> None:
+    page.goto(f"{story.rig.url}/hosts/")
+    part = page.locator("[data-live-url]", has=page.locator("tbody"))
+    box = part.get_by_role("link", name="node2", exact=True).bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 4, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    part.evaluate("""async (part) => {
+        part.lastHtml = part.dataset.fetchedAt = "";
+        holdfast.refreshAll();
+        while (!part.dataset.fetchedAt) await new Promise(requestAnimationFrame);
+    }""")
+    page.mouse.up()
+    page.wait_for_url("**/hosts/*/")
+
+
 def test_a_form_keeps_what_was_typed_on_an_error_and_when_the_session_ended(
     page: Page, story: Story, complaints: list[str]
 ) -> None:

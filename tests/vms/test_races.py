@@ -139,7 +139,7 @@ def test_rounds_that_overlap_keep_the_limit_of_fences_together(both: World) -> N
     for name, silent_s in (("node1", 9), ("node2", 20)):
         seen = now - timedelta(seconds=silent_s)
         Host.objects.filter(name=name).update(
-            status="non_responsive", last_seen=seen, kernel_at=now
+            status="non_responsive", last_seen=seen, missed_at=now
         )
         HaResource.objects.filter(host__name=name).update(state="checking")
     PowerController.objects.update(asked_at=now)

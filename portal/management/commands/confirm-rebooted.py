@@ -101,7 +101,11 @@ class Command(BaseCommand):
 
     def _tell(self, host: Host) -> None:
         seen = f"{host.last_seen:%Y-%m-%d %H:%M:%S} UTC" if host.last_seen else "never"
-        self.stdout.write(f"{host.name}: {host.status}, last answer {seen}, kernel {host.kernel}")
+        kernel = (
+            f"its kernel answered at {host.kernel_seen:%H:%M:%S} UTC" if host.kernel_seen else ""
+        )
+        told = [f"{host.name}: {host.status}", f"last answer {seen}", kernel]
+        self.stdout.write(", ".join(filter(None, told)))
         # Without the password: a damaged key file must not silence a person.
         for way in PowerController.objects.defer("password").filter(host=host):
             self.stdout.write(f"  its BMC says {way.state} {way.problem_text}".rstrip())
