@@ -34,7 +34,11 @@ def advance_check(op: FenceOperation) -> None:
         cure = "Add its BMC under power controllers."
         work.finish(op, clock.now(), OperationState.FAILED, text, code="no_bmc", cure=cure)
         return
+    versions = [item.version for item in controllers]
     answers = read_all(controllers, policy.bmc_deadline)
+    if versions != [item.controller.version for item in answers]:
+        work.wait(op, clock.now(), 0, "its settings were changed meanwhile")
+        return
     off = [
         controller_facts(item.controller)
         for item in answers

@@ -9,7 +9,7 @@ from fencing.domain.policy import Policy
 from fencing.domain.power import PowerProblem
 from fencing.models import PowerController
 from fencing.power import power_for
-from fencing.power.port import Bmc, PowerError, Reading
+from fencing.power.port import Bmc, PowerError, Reading, error_of
 from fencing.services import power
 from portal.lib import clock
 from portal.lib.secrets import SecretLost
@@ -59,43 +59,38 @@ def levels(host_id: int) -> list[list[PowerController]]:
 def read_all(controllers: Sequence[PowerController], deadline_s: float) -> list[Answer]:
     """Read every controller at once and record each answer; times are the questions'."""
     asked_at = clock.now()
-    bmcs = [_bmc_or_error(controller) for controller in controllers]
-    if len(bmcs) == 1:
-        results = [_read(bmcs[0], deadline_s)]
+    if len(controllers) == 1:
+        results = [_read(controllers[0], deadline_s)]
     else:
-        with ThreadPoolExecutor(max_workers=max(len(bmcs), 1)) as pool:
-            results = list(pool.map(lambda bmc: _read(bmc, deadline_s), bmcs))
+        with ThreadPoolExecutor(max_workers=max(len(controllers), 1)) as pool:
+            results = list(pool.map(lambda item: _read(item, deadline_s), controllers))
     now = clock.now()
     answers = []
     for controller, result in zip(controllers, results, strict=True):
         if isinstance(result, PowerError):
             power.record_problem(
-                controller.pk, result.problem, str(result), asked_at=asked_at, now=now
+                controller, result.problem, str(result), asked_at=asked_at, now=now
             )
             answers.append(Answer(controller, asked_at, error=result))
         else:
             power.record_reading(
-                controller.pk, state=result.state, guid=result.guid, asked_at=asked_at, now=now
+                controller, state=result.state, guid=result.guid, asked_at=asked_at, now=now
             )
             answers.append(Answer(controller, asked_at, reading=result))
         controller.refresh_from_db()
     return answers
 
 
-def _bmc_or_error(controller: PowerController) -> Bmc | PowerError:
+def _read(controller: PowerController, deadline_s: float) -> Reading | PowerError:
     try:
-        return bmc_of(controller)
+        bmc = bmc_of(controller)
+        reading = power_for(bmc).read(bmc, deadline=deadline_s)
     except PowerError as error:
         return error
-
-
-def _read(bmc: Bmc | PowerError, deadline_s: float) -> Reading | PowerError:
-    if isinstance(bmc, PowerError):
-        return bmc
-    try:
-        return power_for(bmc).read(bmc, deadline=deadline_s)
-    except PowerError as error:
-        return error
+    if reading.unheard:  # a lost answer must not make it a BMC that tells nothing
+        text = f"said {reading.state}, but not in time whose it is"
+        return error_of(bmc, PowerProblem.TIMED_OUT, text)
+    return reading
 
 
 def gap_left(answers: Sequence[Answer], policy: Policy, now: datetime) -> float:

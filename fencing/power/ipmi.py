@@ -17,7 +17,7 @@ from fencing.power.child import ask_child
 from fencing.power.port import Bmc, Reading, error_of, name_problem, not_asked, too_late
 
 _CHILD = Path(__file__).with_name("ipmi_child.py")
-_GUID_WAIT = 2.0  # seconds; at most a quarter of the deadline
+_GUID_WAIT = 4.0  # seconds; at most half of the deadline
 _POWER_ON = 0x01  # bit of the first byte of Get Chassis Status
 _PRIVILEGE_TOO_LOW = 0xD4
 
@@ -70,7 +70,7 @@ class Ipmi:
         answer = self._ask(bmc, "read", deadline)
         raw = answer.get("guid")
         guid = guid_of(bytes.fromhex(raw), order) if isinstance(raw, str) else None
-        return Reading(_state_of(answer.get("power")), guid)
+        return Reading(_state_of(answer.get("power")), guid, unheard=bool(answer.get("torn")))
 
     def turn_off(self, bmc: Bmc, *, deadline: float) -> None:
         """Cut the power (Chassis Control: power down); does not wait for it."""
@@ -98,7 +98,7 @@ class Ipmi:
             "port": bmc.port,
             "username": bmc.username,
             "password": bmc.password,
-            "guid_wait": min(_GUID_WAIT, deadline / 4),
+            "guid_wait": min(_GUID_WAIT, deadline / 2),
             "parent": os.getpid(),
             "path": [entry for entry in sys.path if entry],
         }

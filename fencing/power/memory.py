@@ -28,6 +28,7 @@ class MemoryBmc:
     obeys: bool = True  # False: commands are accepted and nothing happens
     lie: PowerState | None = None  # what it reads back, whatever is true
     identified: bool = True  # False: it does not tell its GUID
+    mute: bool = False  # it leaves the question about its GUID unanswered
     slow_reads: int = 0  # after an off, so many reads still tell `slow_state`
     slow_seconds: float = 0.0  # after an off, it takes so long by the clock `now`
     slow_state: PowerState = PowerState.TURNING_OFF
@@ -77,13 +78,14 @@ class MemoryPower:
         """Return what the BMC says, which need not be true."""
         with self._lock:
             found = self._logged_in(bmc)
-            guid = found.guid if found.identified else None
+            guid = found.guid if found.identified and not found.mute else None
+            state = PowerState.ON if found.on else PowerState.OFF
             if found.lie is not None:
-                return Reading(found.lie, guid)
-            if found.turning_off:
+                state = found.lie
+            elif found.turning_off:
                 found.reads_left -= 1
-                return Reading(found.slow_state, guid)
-            return Reading(PowerState.ON if found.on else PowerState.OFF, guid)
+                state = found.slow_state
+            return Reading(state, guid, unheard=found.mute)
 
     def turn_off(self, bmc: Bmc, *, deadline: float) -> None:
         """Accept an off; it takes effect at once unless the BMC is slow or disobeys."""

@@ -32,11 +32,13 @@ class Reading:
     """One answer: power state, and the system GUID (a lower-case UUID, None if untold).
 
     The GUID is what proves whose BMC this is: it must equal the host UUID that
-    libvirt reports (IPMI 2.0, 22.14 "Get System GUID").
+    libvirt reports (IPMI 2.0, 22.14 "Get System GUID").  ``unheard``: the question
+    about it got no answer in time, which is neither a yes nor a no.
     """
 
     state: PowerState
     guid: str | None = None
+    unheard: bool = False
 
 
 class PowerError(Exception):

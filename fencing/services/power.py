@@ -53,25 +53,35 @@ def ask(
     return op
 
 
-def _locked(controller_id: int) -> PowerController:
-    """Return a controller without its secret, locked: two answers are written one by one."""
+def _still_waiting(asked: PowerController, asked_at: datetime) -> PowerController | None:
+    """Return the controller, locked and without its secret, unless the answer comes too late.
+
+    Two answers are written one by one; one to an older question, or of an address that
+    is no longer its own, is no answer.
+    """
     rows = PowerController.objects.defer("password").select_related("host")
-    return rows.select_for_update(of=("self",)).get(pk=controller_id)
+    row = rows.select_for_update(of=("self",)).filter(pk=asked.pk, version=asked.version).first()
+    if row is None or (row.asked_at is not None and row.asked_at >= asked_at):
+        return None
+    return row
 
 
 @transaction.atomic
 def record_reading(
-    controller_id: int,
+    asked: PowerController,
     *,
     state: PowerState,
     guid: str | None,
     asked_at: datetime,
     now: datetime,
 ) -> None:
-    """Write down an answer; a series of *off* is unbroken by silence, broken by anything else."""
-    row = _locked(controller_id)
-    if row.asked_at is not None and row.asked_at >= asked_at:
-        return  # a late answer to an older question
+    """Write down an answer; a series of *off* is unbroken by silence, broken by anything else.
+
+    ``asked``: the controller as it was when it was asked.
+    """
+    row = _still_waiting(asked, asked_at)
+    if row is None:
+        return
     off = state is PowerState.OFF
     went_on = (
         off
@@ -79,7 +89,7 @@ def record_reading(
         # Whoever has spoken since was on in between: a new series begins.
         and proofs.is_silent_since(row.host.last_seen, row.first_off_at)
     )
-    PowerController.objects.filter(pk=controller_id).update(
+    PowerController.objects.filter(pk=row.pk).update(
         state=state,
         identity=identity_of(guid, row.host.host_uuid),
         problem="",
@@ -123,13 +133,13 @@ def identity_of(guid: str | None, host_uuid: str) -> Identity:
 
 @transaction.atomic
 def record_problem(
-    controller_id: int, problem: PowerProblem, text: str, *, asked_at: datetime, now: datetime
+    asked: PowerController, problem: PowerProblem, text: str, *, asked_at: datetime, now: datetime
 ) -> None:
     """Write down that no usable answer came; what was read before stays, and ages."""
-    row = _locked(controller_id)
-    if row.asked_at is not None and row.asked_at >= asked_at:
-        return  # a newer question has been answered meanwhile
-    PowerController.objects.filter(pk=controller_id).update(
+    row = _still_waiting(asked, asked_at)
+    if row is None:
+        return
+    PowerController.objects.filter(pk=row.pk).update(
         problem=problem, problem_text=text, asked_at=asked_at, answered_at=now
     )
     if problem != row.problem:

@@ -188,7 +188,7 @@ def test_a_bmc_that_is_silent_on_its_guid_still_tells_its_power(sim: IpmiSim) ->
     # privilege level, chassis status.
     with Gag(sim.port, passed=7) as gag:
         reading = Ipmi().read(bmc_at(gag.port), deadline=4.0)
-    assert reading == Reading(PowerState.ON, None)
+    assert reading == Reading(PowerState.ON, None, unheard=True)
     assert time.monotonic() - start < 3.0
 
 

@@ -49,7 +49,12 @@ class Story:
         self.first_event = max((row["id"] for row in self._events()), default=0)
 
     def _calm(self) -> bool:
-        return self.rig.calm() and not self.alerts()
+        return self.rig.calm() and not self.alerts() and self._bmcs_are_proven()
+
+    def _bmcs_are_proven(self) -> bool:
+        """Whether the tests that a change of settings brings about are through."""
+        rows = self.rig.api.get("power-controllers/")
+        return all(row["identity"] == "proven" for row in rows)
 
     def change_bmc(self, row: dict[str, Any], **fields: Any) -> httpx.Response:
         """Change a controller as an administrator would, with If-Match."""

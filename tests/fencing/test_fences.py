@@ -37,7 +37,7 @@ def test_two_readings_in_one_instant_are_no_proof(world: World) -> None:
     world.clock.forward(3)
     for _ in range(3):
         power.record_reading(
-            world.bmc(there).pk, state=PowerState.OFF, guid=world.hosts[there].uuid,
+            world.bmc(there), state=PowerState.OFF, guid=world.hosts[there].uuid,
             asked_at=world.clock.time, now=world.clock.time,
         )  # fmt: skip
         world.clock.forward(0.01)
@@ -54,15 +54,48 @@ def test_two_readings_in_one_instant_are_no_proof(world: World) -> None:
 def test_a_late_answer_to_an_older_question_changes_nothing(world: World, late: str) -> None:
     row, now = world.bmc("node1"), world.clock.time
     power.record_reading(
-        row.pk, state=PowerState.OFF, guid=world.hosts["node1"].uuid,
+        row, state=PowerState.OFF, guid=world.hosts["node1"].uuid,
         asked_at=now + timedelta(seconds=5), now=now,
     )  # fmt: skip
     before = PowerController.objects.filter(pk=row.pk).values().get()
     if late == "reading":
-        power.record_reading(row.pk, state=PowerState.ON, guid=None, asked_at=now, now=now)
+        power.record_reading(row, state=PowerState.ON, guid=None, asked_at=now, now=now)
     else:
-        power.record_problem(row.pk, PowerProblem.TIMED_OUT, "late", asked_at=now, now=now)
+        power.record_problem(row, PowerProblem.TIMED_OUT, "late", asked_at=now, now=now)
     assert PowerController.objects.filter(pk=row.pk).values().get() == before
+
+
+def test_an_unheard_guid_is_no_answer_and_takes_no_identity_away(world: World) -> None:
+    world.run(12)
+    assert world.bmc("node1").identity == "proven"
+    world.bmcs["node1"].mute = True
+    power.ask("check", world.host("node1").pk, now=world.clock.time, by="ann")
+    world.run(4)
+    row = world.bmc("node1")
+    assert (row.identity, row.problem) == ("proven", "timed_out")
+    assert "not in time whose it is" in row.problem_text
+    world.bmcs["node1"].mute = False
+    world.until(lambda: not world.bmc("node1").problem, 40)
+
+
+def test_settings_changed_while_the_old_address_is_asked_are_asked_anew(world: World) -> None:
+    host = world.host("node1")
+    op = power.ask("check", host.pk, now=world.clock.time, by="ann")
+
+    def change_meanwhile(kind: str, where: str) -> None:
+        if kind == "read" and not changed:
+            changed.append(where)
+            row = PowerController.objects.get(host=host)
+            inventory.edit_controller(row, {"level": 2}, actor="ann", now=world.clock.time)
+
+    changed: list[str] = []
+    world.before.append(change_meanwhile)
+    op = step(world, op)
+    assert changed
+    assert op.is_open, "what the old settings led to is no answer of the new ones"
+    assert world.bmc("node1").asked_at is None
+    assert step(world, op).state == "done"
+    assert world.bmc("node1").identity == "proven"
 
 
 def test_a_bmc_with_another_guid_never_gets_a_power_command(both: World) -> None:

@@ -120,7 +120,7 @@ def test_rounds_and_readings_at_once_fence_once_and_open_one_incident(both: Worl
     def work(number: int) -> None:
         asked = now + timedelta(milliseconds=number)
         power.record_reading(
-            row.pk, state=PowerState.ON, guid=both.hosts[there].uuid, asked_at=asked, now=asked
+            row, state=PowerState.ON, guid=both.hosts[there].uuid, asked_at=asked, now=asked
         )
         run_round(both.cluster.pk, now + timedelta(seconds=1))
 
