@@ -51,6 +51,8 @@
     const label = (button.dataset.says || button.textContent).trim();
     button.closest("details.menu")?.removeAttribute("open");
     button.disabled = true;
+    let leaving = false;
+    if (button.dataset.next) window.holdfast?.hold(true); // what this page shows may be gone
     try {
       const fields = JSON.parse(button.dataset.fields || "{}");
       const method = button.dataset.method || "POST";
@@ -59,18 +61,26 @@
         toast("bad", `${label}: ${told.detail || answer.statusText}`, told.cure);
       } else if (answer.status === 202 && told.state !== "done") {
         toast("good", `${label}: asked for`);
-        if (button.dataset.next) location.assign(button.dataset.next);
+        leaving = leave(button);
         follow(answer.headers.get("Location"), label);
       } else {
         toast("good", `${label}: done`);
-        if (button.dataset.next) location.assign(button.dataset.next);
+        leaving = leave(button);
       }
     } catch {
       toast("bad", `${label}: the portal gives no answer`, "Check the connection and try again.");
     } finally {
       button.disabled = false;
-      window.holdfast?.refreshAll();
+      if (!leaving) {
+        window.holdfast?.hold(false);
+        window.holdfast?.refreshAll();
+      }
     }
+  }
+
+  function leave(button) {
+    if (button.dataset.next) location.assign(button.dataset.next);
+    return Boolean(button.dataset.next);
   }
 
   function newKey() {

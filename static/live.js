@@ -53,7 +53,10 @@
   const busy = new WeakSet();
   const again = new WeakSet();
 
+  let holding = false;
+
   async function refresh(part) {
+    if (holding || !part.dataset.liveUrl) return;
     if (busy.has(part)) {
       again.add(part); // one fetch at a time; whatever came meanwhile needs one more
       return;
@@ -65,9 +68,8 @@
         location.assign(`/sign-in/?next=${encodeURIComponent(location.pathname)}`);
         return;
       }
-      if (answer.ok) {
-        replace(part, await answer.text());
-      }
+      if (answer.ok) replace(part, await answer.text());
+      else if (answer.status === 404) gone(part);
     } catch {
       // no network: the banner tells, and the next change or turn tries again
     } finally {
@@ -75,6 +77,16 @@
       busy.delete(part);
       if (again.delete(part)) refresh(part);
     }
+  }
+
+  // What a page is about was removed meanwhile: say so, keep what was shown, ask no more.
+  function gone(part) {
+    delete part.dataset.liveUrl;
+    const words = document.createElement("p");
+    words.className = "warning";
+    words.setAttribute("role", "alert");
+    words.textContent = "This was removed meanwhile, or you may no longer see it: what you read here is old.";
+    part.prepend(words);
   }
 
   // Between press and release nothing moves: a click needs both on the same element.
@@ -224,6 +236,7 @@
   for (const name of ["pointerup", "pointercancel", "keyup", "blur"]) addEventListener(name, release, true);
   window.holdfast = Object.assign(window.holdfast || {}, {
     refreshAll: () => parts().forEach(refresh),
+    hold: (on) => { holding = on; },
     tick,
   });
 })();

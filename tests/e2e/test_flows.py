@@ -64,7 +64,9 @@ def test_a_click_is_not_lost_when_the_page_is_renewed_between_press_and_release(
 ) -> None:
     page.goto(f"{story.rig.url}/hosts/")
     part = page.locator("[data-live-url]", has=page.locator("tbody"))
-    box = part.get_by_role("link", name="node2", exact=True).bounding_box()
+    link = part.get_by_role("link", name="node2", exact=True)
+    story.wait(link.is_visible, 20, "the host's link")
+    box = link.bounding_box()
     assert box
     page.mouse.move(box["x"] + 4, box["y"] + box["height"] / 2)
     page.mouse.down()
