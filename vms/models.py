@@ -31,6 +31,8 @@ class Vm(models.Model):
     wanted_up = models.BooleanField(default=False)
     priority = models.IntegerField(default=50)
     start_tier = models.IntegerField(default=2)
+    starts_after = models.JSONField(default=list, blank=True)  # ids of VMs of its cluster
+    start_delay_s = models.IntegerField(default=0)  # after those are up
 
     state = models.CharField(max_length=12, choices=choices(VmState), default=VmState.DOWN)
     state_reason = models.TextField(blank=True)

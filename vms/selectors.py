@@ -35,6 +35,7 @@ def as_open_run(row: Run) -> OpenRun:
         migrating_to=row.migrating_to_id,
         contender=row.contender_id,
         adopting=row.adopting,
+        running_at=row.running_at,
     )
 
 
@@ -140,6 +141,8 @@ def _facts(
         vcpus=row.vcpus,
         priority=row.priority,
         start_tier=row.start_tier,
+        starts_after=tuple(row.starts_after),
+        start_delay_s=row.start_delay_s,
         quarantined=row.quarantined,
         tries=row.restart_tries,
         refused_at=row.refused_at,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from fencing.domain.facts import ClusterFacts, HostFacts
 from fencing.domain.homes import need, rooms
 from fencing.domain.intentions import Hold, Start
-from fencing.domain.restarts import restarts
+from fencing.domain.restarts import restarts, turns_of
 from hosts.domain.states import HostStatus
 from portal.lib.ha.states import HaState
 from vms.domain.placement import choose
@@ -95,6 +95,8 @@ def _play(facts: ClusterFacts, now: datetime) -> _Course:
         if starts:
             turn += 1
             course.facts = _started(course, starts)
+        elif (soon := _next_turn(course)) is not None:
+            course.at = soon
         elif course.held and not waited:
             # Whoever is held back by a VM without room waits for so long, and then no more.
             waited = True
@@ -103,6 +105,13 @@ def _play(facts: ClusterFacts, now: datetime) -> _Course:
             course.facts = _looked_again(course)
         else:
             return course
+
+
+def _next_turn(course: _Course) -> datetime | None:
+    """Return when the next VM may start that waits only for its delay to pass."""
+    turns = turns_of(course.facts, course.at)
+    waits = [turns.wait(vm) for vm in course.facts.vms if vm.pk in course.held]
+    return min((wait.until for wait in waits if wait and wait.until), default=None)
 
 
 def _started(course: _Course, starts: Mapping[int, int]) -> ClusterFacts:
@@ -126,6 +135,7 @@ def _run(vm: VmFacts, home: int, at: datetime) -> OpenRun:
         generation=0,
         state=RunState.RUNNING,
         started_at=at,
+        running_at=at,
     )
 
 

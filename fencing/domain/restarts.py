@@ -17,6 +17,7 @@ from vms.domain.restart import (
     went_down_on_purpose,
 )
 from vms.domain.states import HOST_PROOFS, EndReason, ProofKind, VmState
+from vms.domain.turns import REFUSALS_TOLD, Turns
 
 
 def restarts(cluster: ClusterFacts, now: datetime) -> Iterator[Intention]:
@@ -29,8 +30,9 @@ def restarts(cluster: ClusterFacts, now: datetime) -> Iterator[Intention]:
     held = _held_for_all(cluster)
     free = {room.host: room for room in rooms(cluster)}
     blocked: VmFacts | None = None
+    turns = turns_of(cluster, now)
     for vm in in_order(waiting):
-        why = held or _not_yet(cluster, vm, blocked, now)
+        why = held or _not_yet(cluster, vm, blocked, now) or _others_first(turns, vm)
         if why:
             yield Hold(vm.pk, why)
             yield from _look_again(cluster, vm, now)
@@ -44,6 +46,17 @@ def restarts(cluster: ClusterFacts, now: datetime) -> Iterator[Intention]:
         free[choice.host] = take(free[choice.host], need(vm))
         yield Clear(AlertKind.NO_ROOM, 0, vm.pk)
         yield Start(vm.pk, choice.host, _reason(vm))
+
+
+def turns_of(cluster: ClusterFacts, now: datetime) -> Turns:
+    """Return who waits for whom at ``now``."""
+    patience = timedelta(seconds=cluster.policy.blocked_wait)
+    return Turns(cluster.vms, cluster.hosts_lost, patience, now)
+
+
+def _others_first(turns: Turns, vm: VmFacts) -> str:
+    wait = turns.wait(vm)
+    return wait.why if wait else ""
 
 
 def _held_for_all(cluster: ClusterFacts) -> str:
@@ -122,10 +135,6 @@ def _reason(vm: VmFacts) -> str:
     return f"its last run ended ({vm.last.reason}), proof {vm.last.kind}"
 
 
-#: The first refusal is followed by a try elsewhere within a second; then a person is told.
-_REFUSALS_TOLD = 2
-
-
 def _standing_alerts(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> Iterator[Intention]:
     if not cluster.armed and wants_start(vm, cluster.hosts_lost):
         text = "it is down and would be started, but its cluster only observes"
@@ -167,7 +176,7 @@ def _out_of_sight(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> Iterator
 
 
 def _failed_start(cluster: ClusterFacts, vm: VmFacts) -> Iterator[Intention]:
-    if vm.tries < _REFUSALS_TOLD or not (vm.ha and vm.wanted_up) or vm.quarantined:
+    if vm.tries < REFUSALS_TOLD or not (vm.ha and vm.wanted_up) or vm.quarantined:
         yield Clear(AlertKind.START_FAILED, 0, vm.pk)
         return
     host = cluster.host(vm.refused_by) if vm.refused_by else None

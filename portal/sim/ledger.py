@@ -65,6 +65,9 @@ class VmRow:
     priority: int
     state: VmState
     generation: int
+    start_tier: int = 2
+    starts_after: tuple[int, ...] = ()
+    start_delay_s: float = 0
     quarantined: bool = False
     reason: str = ""
     tries: int = 0
@@ -283,6 +286,9 @@ class Book:
             memory_mib=row.memory_mib,
             vcpus=row.vcpus,
             priority=row.priority,
+            start_tier=row.start_tier,
+            starts_after=row.starts_after,
+            start_delay_s=row.start_delay_s,
             quarantined=row.quarantined,
             tries=row.tries,
             refused_at=row.refused_at,

@@ -1,6 +1,6 @@
 """The judge: compares what the portal believes with the world's truth, after every step."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from fencing.domain.alerts import AlertKind
@@ -31,6 +31,7 @@ class Oracle:
     wire: Wire
     policy: Policy
     ha: frozenset[str]
+    before: Mapping[str, frozenset[str]] = field(default_factory=dict)  # VM: who starts first
     splits: int = 0
     human_splits: int = 0
     violations: list[str] = field(default_factory=list)
@@ -194,8 +195,14 @@ class Oracle:
             self._waits.pop(vm, None)
             return
         self._waits[vm] = waited = self._waits.get(vm, 0) + 1
-        if waited > RESTART_BOUND_S + SLACK_S:
+        if waited > RESTART_BOUND_S + SLACK_S + self._patience(vm, view):
             self._say(("lost", vm), f"I3: {vm} could run, does not, and no alert says why")
+
+    def _patience(self, vm: str, view: View) -> float:
+        """How long a VM may wait for those that start before it, as they are not up either."""
+        first = self.before.get(vm, frozenset()) & self.ha
+        down = [name for name in first if view.vms[name][1] and not self.scene.world.where(name)]
+        return self.policy.blocked_wait if down else 0
 
     def _can_be_settled(self, host: str) -> bool:
         """Whether a working controller, or the host itself, would tell the run's fate."""

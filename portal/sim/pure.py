@@ -55,7 +55,8 @@ class PurePortal:
             home = start.homes.get(vm.name)
             self.book.vms[vm.pk] = VmRow(
                 vm.pk, vm.name, vm.uuid, vm.xml, vm.ha, start.wanted_up(vm.name), vm.memory_mib,
-                vm.vcpus, vm.priority, VmState.DOWN, 0,
+                vm.vcpus, vm.priority, VmState.DOWN, 0, vm.start_tier, vm.starts_after,
+                vm.start_delay_s,
             )  # fmt: skip
             if home is not None:
                 pure_runs.open_run(self.book, vm.pk, world.host_pks[home], now, RunState.RUNNING)

@@ -38,8 +38,9 @@ def open_run(book: Book, vm: int, host: int, started_at: datetime, state: RunSta
         book.doubled.append(book.runs[vm])
     row = book.set_vm(vm, generation=book.vms[vm].generation + 1)
     run = OpenRun(
-        book.pk(), vm, row.uuid, row.name, host, row.generation, state, started_at=started_at
-    )
+        book.pk(), vm, row.uuid, row.name, host, row.generation, state, started_at=started_at,
+        running_at=started_at if state is RunState.RUNNING else None,
+    )  # fmt: skip
     book.runs[vm] = run
     return run
 
@@ -68,7 +69,8 @@ def mark_running(book: Book, run: OpenRun) -> None:
     there = current(book, run)
     if there is None or there.state is not RunState.STARTING:
         return
-    book.set_run(there, state=RunState.RUNNING, outstanding=False)
+    now = book.now()
+    book.set_run(there, state=RunState.RUNNING, outstanding=False, running_at=now)
     book.set_vm(run.vm, tries=0, refused_at=None, refused_by=None, waiting_since=None)
     book.set_state(run.vm, VmState.UP, "")
     book.emit("vm.running", run.host, run.vm)

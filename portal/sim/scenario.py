@@ -10,6 +10,7 @@ import yaml
 
 from fencing.domain.policy import PolicyError, validate
 from portal.sim.words import WORDS
+from vms.domain.turns import circle
 
 T = TypeVar("T")
 
@@ -42,6 +43,9 @@ class VmSpec:
     vcpus: int = 1
     ha: bool = True
     priority: int = 50
+    start_tier: int = 2
+    starts_after: tuple[str, ...] = ()
+    delay: float = 0
     state: str = "up"
     storage: tuple[str, ...] = ()
 
@@ -171,6 +175,7 @@ def _check_names(scenario: Scenario) -> None:
     for vm in scenario.vms:
         if vm.host and vm.host not in hosts:
             raise BadScenario(f"{vm.name}: there is no host {vm.host!r}")
+    _check_order(scenario)
     for event in scenario.events:
         for key, known in (("host", hosts), ("with", hosts), ("vm", vms)):
             if event.args.get(key, next(iter(known), "")) not in known:
@@ -179,3 +184,18 @@ def _check_names(scenario: Scenario) -> None:
         validate(dict(scenario.cluster.policy))
     except PolicyError as error:
         raise BadScenario(f"cluster: policy: {error}") from None
+
+
+def _check_order(scenario: Scenario) -> None:
+    pks = {vm.name: pk for pk, vm in enumerate(scenario.vms)}
+    after: dict[int, list[int]] = {}
+    for vm in scenario.vms:
+        for name in vm.starts_after:
+            if name not in pks:
+                raise BadScenario(f"{vm.name}: starts_after: there is no VM {name!r}")
+        after[pks[vm.name]] = [pks[name] for name in vm.starts_after]
+    for vm in scenario.vms:
+        way = circle(after, pks[vm.name])
+        if way:
+            names = " after ".join(scenario.vms[pk].name for pk in [*way, pks[vm.name]])
+            raise BadScenario(f"{vm.name}: starts_after leads in a circle: {names}")

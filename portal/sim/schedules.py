@@ -1,6 +1,7 @@
 """Random fault schedules: the same seed, the same schedule, for ever."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -118,7 +119,7 @@ def schedule(
     return Scenario(
         name=f"seed {seed}",
         hosts=tuple(HostSpec(name) for name in names),
-        vms=tuple(_homes(random, names, guests)),
+        vms=tuple(_ordered(seed, list(_homes(random, names, guests)))),
         events=tuple(sorted(events, key=lambda event: event.at)),
         until=UNTIL_S,
         cluster=Cluster(policy=policy or {}),
@@ -134,6 +135,19 @@ def _homes(random: Random, hosts: Sequence[str], vms: Sequence[str]) -> Iterator
         home, size = (random.choice(fits), size) if fits else (random.choice(hosts), 64)
         free[home] -= size
         yield VmSpec(name, home, size)
+
+
+def _ordered(seed: int, vms: list[VmSpec]) -> Iterator[VmSpec]:
+    """Give a third of all schedules tiers and dependencies."""
+    random = Random(f"order {seed}")  # noqa: S311 - repeatable luck, no secret
+    plain = random.random() < 2 / 3
+    for number, vm in enumerate(vms):
+        first = [item.name for item in vms[:number] if random.random() < 0.3]
+        tier, delay = random.choice([1, 2, 2, 3]), random.choice([0, 0, 5, 20])
+        if plain:
+            yield vm
+        else:
+            yield replace(vm, start_tier=tier, starts_after=tuple(first), delay=delay)
 
 
 def _undone(random: Random, at: float, word: str, args: dict[str, Any]) -> list[EventSpec]:

@@ -51,7 +51,7 @@ class Simulation:
         self.scene = scene
         policy = layered(scenario.cluster.policy)
         ha = frozenset(name for name, vm in world.vms.items() if vm.ha)
-        self.oracle = Oracle(scene, wire, policy, ha)
+        self.oracle = Oracle(scene, wire, policy, ha, _before(scenario))
 
     def run(self, *, converge: bool) -> Outcome:
         """Let everything happen; with ``converge``, repair all faults at the end and wait."""
@@ -119,12 +119,26 @@ class Simulation:
                 self.oracle.violations.append(f"a task failed {texts.count(text)} times: {text}")
 
 
+def _before(scenario: Scenario) -> dict[str, frozenset[str]]:
+    """Return for each VM those of lower tiers, and all that anybody starts after."""
+    needed = {name for vm in scenario.vms for name in vm.starts_after}
+    return {
+        vm.name: frozenset(
+            other.name
+            for other in scenario.vms
+            if other is not vm and (other.start_tier < vm.start_tier or other.name in needed)
+        )
+        for vm in scenario.vms
+    }
+
+
 def build_world(scenario: Scenario) -> World:
     """Return the machines and VMs of ``scenario``."""
     world = World(Timeline())
     for pk, host in enumerate(scenario.hosts, 1):
         on = host.power != "off"
         world.add_host(pk, host.name, host.memory_mib, host.vcpus, on=on, bmc=host.bmc)
+    pks = {vm.name: pk for pk, vm in enumerate(scenario.vms, 1)}
     for pk, vm in enumerate(scenario.vms, 1):
         uuid = f"00000000-0000-4000-8000-0000000000{pk:02x}"
         disk = f"/images/{vm.name}.qcow2"
@@ -135,8 +149,9 @@ def build_world(scenario: Scenario) -> World:
             "</domain>"
         )
         world.vms[vm.name] = WorldVm(
-            pk, vm.name, uuid, xml, disk, vm.memory_mib, vm.vcpus, vm.ha, vm.priority
-        )
+            pk, vm.name, uuid, xml, disk, vm.memory_mib, vm.vcpus, vm.ha, vm.priority,
+            vm.start_tier, tuple(pks[name] for name in vm.starts_after), vm.delay,
+        )  # fmt: skip
         if vm.host:
             world.place(vm.name, vm.host, 1)
     return world

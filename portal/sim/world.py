@@ -34,6 +34,9 @@ class WorldVm:
     vcpus: int
     ha: bool
     priority: int
+    start_tier: int = 2
+    starts_after: tuple[int, ...] = ()
+    start_delay_s: float = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ class OpenRun:
     migrating_to: int | None = None
     contender: int | None = None
     adopting: bool = False
+    running_at: datetime | None = None
 
     @property
     def holders(self) -> frozenset[int]:

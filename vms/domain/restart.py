@@ -37,6 +37,8 @@ class VmFacts:
     vcpus: int
     priority: int = 50
     start_tier: int = 2
+    starts_after: tuple[int, ...] = ()
+    start_delay_s: float = 0  # from the moment when those are up
     quarantined: bool = False
     locked: bool = False
     tries: int = 0
