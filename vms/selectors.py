@@ -11,6 +11,7 @@ from vms.domain.proofs import OpenRun
 from vms.domain.restart import LastRun, VmFacts
 from vms.domain.sightings import KnownVm
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
+from vms.domain.turns import circle
 from vms.models import Disk, Run, Vm, VmOperation
 
 
@@ -91,6 +92,31 @@ def disk_in_use(disks: Mapping[str, bool], but: Vm | None = None) -> str:
         if not (disk.shareable and disks[disk.path]):
             return f"its disk {disk.path} is written to by {disk.vm.name}"
     return ""
+
+
+_LONGEST_NAME = 100
+
+
+def among(names: Mapping[int, str], told: Iterable[object]) -> tuple[list[int], list[object]]:
+    """Return the ids of VMs (``names``: those there are) told by id or name; and what is none."""
+    by_name = {name: pk for pk, name in names.items()}
+    found: dict[int, None] = {}
+    unknown = []
+    for item in told:
+        text = str(item)[:_LONGEST_NAME]
+        pk = by_name.get(text) or (int(text) if text.isdecimal() else 0)
+        if pk in names:
+            found[pk] = None
+        else:
+            unknown.append(item)
+    return list(found), unknown
+
+
+def way_back(vm: Vm, first: list[int]) -> list[int]:
+    """Return the circle that starting after ``first`` would close, or an empty list."""
+    rows = Vm.objects.filter(cluster=vm.cluster_id).exclude(starts_after=[])
+    after = dict(rows.values_list("pk", "starts_after")) | {vm.pk: first}
+    return circle(after, vm.pk)
 
 
 def vm_facts(cluster_id: int) -> tuple[VmFacts, ...]:

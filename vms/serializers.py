@@ -8,11 +8,14 @@ from rest_framework import serializers
 from hosts.domain.looks import Stamp
 from hosts.hypervisor.domain_xml import BadXml, disks_of, stamped
 from hosts.models import Cluster
+from portal.core.models import Role
 from portal.core.names import plain
+from portal.core.permissions import scopes_of
 from portal.core.rest import Strict
 from portal.lib import ids
 from vms.models import Disk, Proof, Run, Vm
-from vms.selectors import disk_in_use, name_in_use
+from vms.permissions import vms_in
+from vms.selectors import among, disk_in_use, name_in_use, way_back
 
 _ANY = Stamp(installation="", vm=0, generation=0, run=0)
 
@@ -35,6 +38,15 @@ class OpenRunSerializer(serializers.ModelSerializer[Run]):
         fields = ("id", "host", "host_name", "generation", "state", "started_at")
 
 
+@extend_schema_field(
+    {"type": "array", "maxItems": 20, "items": {"oneOf": [{"type": "integer"}, {"type": "string"}]}}
+)
+class FirstField(serializers.ListField):
+    """VMs of the same cluster, by id or by name; shown by id."""
+
+    child = serializers.JSONField()
+
+
 class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
     """A VM: what it needs, what is wanted of it, where it runs."""
 
@@ -45,6 +57,8 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
     vcpus = serializers.IntegerField(min_value=1, max_value=4096)
     priority = serializers.IntegerField(min_value=0, max_value=100, required=False)
     start_tier = serializers.IntegerField(min_value=0, max_value=9, required=False)
+    starts_after = FirstField(required=False, max_length=20)
+    start_delay_s = serializers.IntegerField(min_value=0, max_value=3600, required=False)
 
     class Meta:
         model = Vm
@@ -59,6 +73,8 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
             "ha",
             "priority",
             "start_tier",
+            "starts_after",
+            "start_delay_s",
             "wanted_up",
             "state",
             "state_reason",
@@ -119,6 +135,8 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
             attrs.setdefault("uuid", ids.source().uuid())
         elif "uuid" in attrs:
             raise serializers.ValidationError({"uuid": "a VM keeps its UUID: leave it out"})
+        if attrs.get("starts_after"):
+            attrs["starts_after"] = self._first(attrs, row)
         if attrs.get("xml"):
             uuid = row.uuid if row else attrs["uuid"]
             name = attrs.get("name") or (row.name if row else "")
@@ -129,6 +147,24 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
                 raise serializers.ValidationError({"xml": str(error)}) from None
             self._disks_are_free(attrs["disks"], row)
         return attrs
+
+    def _first(self, attrs: dict[str, Any], row: Vm | None) -> list[int]:
+        """Return the ids of those to start after: of this cluster, seen by the caller."""
+        cluster = row.cluster if row else attrs["cluster"]
+        request = self.context["request"]
+        seen = vms_in(scopes_of(request.user, Role.VIEWER, request.auth))
+        names = dict(Vm.objects.filter(seen, cluster=cluster).values_list("pk", "name"))
+        found, unknown = among(names, attrs["starts_after"])
+        text = ""
+        if unknown:
+            cure = "name its VMs, or their ids"
+            text = f"cluster {cluster.name} has no VM {unknown[0]!r:.100}: {cure}"
+        elif row is not None and (way := way_back(row, found)):
+            told = " after ".join(names.get(pk, "another VM") for pk in [*way, row.pk])
+            text = f"leads in a circle: {told}; take one of them out"
+        if text:
+            raise serializers.ValidationError({"starts_after": text})
+        return found
 
     @staticmethod
     def _disks_are_free(disks: dict[str, bool], row: Vm | None) -> None:

@@ -34,6 +34,8 @@ def vm(request: HttpRequest, pk: int) -> HttpResponse:
     rows = vms.whole_rows(scopes).prefetch_related("disks")
     found: Any = get_object_or_404(rows, pk=pk)
     vms.dress([found], request.user)
+    first = Vm.objects.filter(vms_in(scopes), pk__in=found.starts_after)
+    found.first_names = ", ".join(first.values_list("name", flat=True))
     operations = VmOperation.objects.filter(vm=found).order_by("-requested_at")[:HISTORY]
     context = {
         "vm": found,

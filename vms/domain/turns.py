@@ -82,8 +82,7 @@ class Turns:
 
 
 def _up_at(vm: VmFacts) -> datetime | None:
-    run = vm.run
-    return run.running_at if run is not None and run.state is RunState.RUNNING else None
+    return vm.run.running_at if vm.run is not None else None
 
 
 def circle(after: Mapping[int, Sequence[int]], vm: int) -> list[int]:
