@@ -86,6 +86,8 @@ class Host(models.Model):
     marker_at_proof = models.CharField(max_length=60, blank=True)
     disproved = models.BooleanField(default=False)  # came back as if it had never been off
 
+    others = models.JSONField(default=list)  # guests that the portal does not look after
+
     look_due_at = models.DateTimeField(db_index=True)
     look_version = models.IntegerField(default=0)
     removed_at = models.DateTimeField(null=True)

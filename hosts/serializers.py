@@ -64,10 +64,19 @@ class CpuSerializer(serializers.Serializer[Any]):
     model = serializers.CharField(source="cpu_model")
 
 
+class OtherGuestSerializer(serializers.Serializer[Any]):
+    """A guest of a host that the portal does not look after."""
+
+    uuid = serializers.CharField()
+    name = serializers.CharField()
+    state = serializers.CharField()
+
+
 class HostSerializer(Strict, serializers.ModelSerializer[Host]):
     """A host: how it is reached, what was last seen of it, what is wanted of it."""
 
     cpu = CpuSerializer(source="*", read_only=True)
+    others = OtherGuestSerializer(many=True, read_only=True)
     policy = serializers.DictField(required=False)
 
     class Meta:
@@ -92,6 +101,7 @@ class HostSerializer(Strict, serializers.ModelSerializer[Host]):
             "uptime_s",
             "ineligible",
             "is_self",
+            "others",
             "version",
         )
         read_only_fields: ClassVar[Any] = tuple(

@@ -118,7 +118,7 @@ def _power_on(cluster: ClusterFacts, host: HostFacts, policy: Policy) -> Iterato
     wanted = (
         cluster.armed
         and host.ha is HaState.FENCED
-        and host.wanted is not Wanted.DOWN
+        and host.wanted is Wanted.ACTIVE
         and policy.after_fence == "power_on"
         and not host.power_on_open
         and not host.fence_open

@@ -62,7 +62,7 @@ def ask(host: Host, *, actor: str, now: datetime) -> FenceOperation:
         raise NotAllowed(found.text, found.cure)
     text = f"{actor} asks for a fire drill of {host.name}: its power is cut and comes back"
     _tell("drill.asked", text, host, now, actor=actor)
-    return power.ask(KIND, host.pk, now=now, by=f"user:{actor}", marker=host.boot_marker)
+    return power.ask(KIND, host.pk, now=now, by=actor, marker=host.boot_marker)
 
 
 @transaction.atomic
@@ -243,7 +243,7 @@ def _end(op: FenceOperation, host: Host, now: datetime, failure: Failure | None)
     if failure is not None and failure.lied:
         _distrust(host, failure.text, now)
     kind = "drill.failed" if failure else "drill.passed"
-    actor = op.requested_by.removeprefix("user:")
+    actor = op.requested_by
     _tell(kind, f"fire drill of {host.name} {told}", host, now, actor=actor, evidence=result)
     return True
 

@@ -117,6 +117,4 @@ def switch_power(host: Host, wish: str, *, actor: str, now: datetime) -> FenceOp
     )
     if kind == "fence":
         move_ha(host.pk, HaEvent.FENCE, why=f"asked by {actor}", rule="by hand", now=now)
-    # "user:" keeps a person's power-ons out of the count that limits the portal's own.
-    by = f"user:{actor}"
-    return power.ask(kind, host.pk, now=now, by=by, why=f"asked by {actor}", rule="by hand")
+    return power.ask(kind, host.pk, now=now, by=actor, why=f"asked by {actor}", rule="by hand")

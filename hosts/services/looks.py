@@ -249,3 +249,10 @@ def powered_on(host_id: int, *, why: str, now: datetime) -> None:
     """The portal switched it on: look often until it answers."""
     Host.objects.filter(pk=host_id).update(look_due_at=now, missed=0)
     move_host(host_id, HostEvent.POWERED_ON, why=why, now=now)
+
+
+def note_others(host: Host, others: list[dict[str, str]]) -> None:
+    """Keep which guests a host has that the portal does not look after; ``uuid, name, state``."""
+    if host.others != others:
+        Host.objects.filter(pk=host.pk).update(others=others)
+        announce_on_commit("host", host.pk, "others")

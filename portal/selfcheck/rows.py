@@ -160,6 +160,16 @@ def passwords(now: datetime) -> Check:
     return ok("passwords", "every administrator has chosen a password")
 
 
+def others(now: datetime) -> Check:
+    """Whether the hosts run nothing but what the portal looks after."""
+    rows = Host.objects.exclude(others=[]).order_by("name").values_list("name", "others")
+    names = [f"{guest['name']} on {host}" for host, guests in rows for guest in guests]
+    if names:
+        text = f"not looked after, so not restarted: {some(names)}"
+        return warn("others", text, "Take them over on the page of their host, or leave them be.")
+    return ok("others", "every guest of every host is looked after")
+
+
 CHECKS: dict[str, Callable[[datetime], Check]] = {
     "engines": engines,
     "beat": beat,
@@ -172,4 +182,5 @@ CHECKS: dict[str, Callable[[datetime], Check]] = {
     "ha_vms": ha_vms,
     "observing": observing,
     "passwords": passwords,
+    "others": others,
 }

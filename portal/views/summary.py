@@ -21,6 +21,8 @@ from vms.permissions import vms_in
 #: The chart's days, and its size in the units of its drawing.
 DAYS, WIDTH, HEIGHT = 30, 360, 72
 MOST_CLUSTERS = 12
+#: What is lost already: what is said of the next loss leaves it out.
+_AWAY = (HostStatus.CONNECTING, HostStatus.NON_RESPONSIVE, HostStatus.KDUMPING)
 
 
 def clusters(scopes: Scopes) -> dict[str, Any]:
@@ -50,8 +52,14 @@ def _capacity(row: Cluster) -> dict[str, Any] | None:
     found = getattr(row, "capacity", None)
     if found is None:
         return None
+    away = row.hosts.filter(status__in=_AWAY).order_by("name").values_list("name", flat=True)
     unplaced = [(item["host"], item["vms"], item["count"]) for item in found.unplaced]
-    return {"row": found, "ok": found.ok, "words": all_in_words(unplaced, found.ok)}
+    return {
+        "row": found,
+        "ok": found.ok,
+        "words": all_in_words(unplaced, found.ok),
+        "away": list(away[:4]),
+    }
 
 
 def _by_cluster(rows: Any, good: Q) -> dict[int, tuple[int, int]]:
@@ -79,7 +87,7 @@ def failovers(scopes: Scopes, now: datetime) -> dict[str, Any]:
     """Return the incidents of the last days as bars: ended well, and not (yet)."""
     first = (now - timedelta(days=DAYS - 1)).date()
     rows = Incident.objects.filter(incidents_in(scopes), opened_at__date__gte=first)
-    well = Q(outcome__in=("failed_over", "recovered", "restarted"))
+    well = Q(outcome__in=("failed_over", "recovered", "restarted", "host_down"))
     counted = (
         rows.annotate(day=TruncDate("opened_at"))
         .values("day")

@@ -71,7 +71,7 @@ def test_ha_is_switched_off_and_on(centre: Centre, admin: APIClient) -> None:
 def test_a_fence_by_hand_is_an_operation(centre: Centre, admin: APIClient) -> None:
     answer = act(admin, f"hosts/{centre.node2.pk}/actions/fence", action="off")
     assert answer.json()["kind"] == "fence"
-    assert FenceOperation.objects.get().requested_by == "user:admin-all-0"
+    assert FenceOperation.objects.get().requested_by == "admin-all-0"
 
 
 def test_a_bmc_test_is_an_operation(centre: Centre, admin: APIClient) -> None:

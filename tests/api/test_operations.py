@@ -101,7 +101,7 @@ def a_fence(centre: Centre, by: str, **more: Any) -> FenceOperation:
 def test_a_fence_asked_by_hand_is_taken_back_before_its_command(
     centre: Centre, admin: APIClient
 ) -> None:
-    op = a_fence(centre, "user:ann", state="waiting", attempt=3)
+    op = a_fence(centre, "ann", state="waiting", attempt=3)
     assert act(admin, op, "cancel").json()["state"] == "cancelled"
     assert HaResource.objects.get(host=centre.node2).state == HaState.AVAILABLE
 
@@ -117,7 +117,7 @@ def test_a_fence_asked_by_hand_is_taken_back_before_its_command(
 def test_a_fence_whose_command_may_be_on_its_way_goes_on(
     more: Any, centre: Centre, admin: APIClient
 ) -> None:
-    op = a_fence(centre, "user:ann", **more)
+    op = a_fence(centre, "ann", **more)
     problem(act(admin, op, "cancel"), 409)
     op.refresh_from_db()
     assert op.is_open

@@ -124,6 +124,11 @@ def _observes(centre: Centre) -> None:
     Cluster.objects.filter(pk=centre.cluster.pk).update(mode="observe")
 
 
+def _other_guest(centre: Centre) -> None:
+    guest = {"uuid": "00000000-0000-4000-8000-0000000000f9", "name": "git1", "state": "running"}
+    Host.objects.filter(pk=centre.node1.pk).update(others=[guest])
+
+
 def _one_time(centre: Centre) -> None:
     User.objects.create_superuser("boss", password="once")
     User.objects.update(must_change_password=True)
@@ -146,6 +151,7 @@ def _one_time(centre: Centre) -> None:
         (_unprotected, "ha_vms", "warn"),
         (_observes, "observing", "warn"),
         (_one_time, "passwords", "warn"),
+        (_other_guest, "others", "warn"),
     ],
 )
 def test_each_fault_of_the_rows_is_seen_and_no_other(

@@ -150,6 +150,7 @@ DOWN = host(1, status=HostStatus.DOWN, ha=HaState.FENCED, controllers=(off(),))
     [
         ({}, True),
         ({"wanted": Wanted.DOWN}, False),
+        ({"wanted": Wanted.MAINTENANCE}, False),  # somebody may have a hand in it
         ({"ha": HaState.INELIGIBLE}, False),
         ({"power_on_open": True}, False),
         ({"power_ons_last_hour": 3}, False),

@@ -9,7 +9,7 @@ from hosts.models import Host
 from tests.vms.world import World
 
 
-def ask_fence(world: World, name: str, by: str = "user:ann") -> FenceOperation:
+def ask_fence(world: World, name: str, by: str = "ann") -> FenceOperation:
     return power.ask("fence", world.host(name).pk, now=world.clock.time, by=by, rule="by hand")
 
 

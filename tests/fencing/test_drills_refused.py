@@ -51,7 +51,7 @@ def _no_marker(world: World) -> None:
 
 
 def _fenced(world: World) -> None:
-    power.ask("fence", world.host(NODE).pk, now=world.clock.time, by="user:bob")
+    power.ask("fence", world.host(NODE).pk, now=world.clock.time, by="bob")
 
 
 def _running(world: World) -> None:

@@ -19,7 +19,7 @@ from tests.vms.world import World
 def test_a_worker_of_an_old_epoch_sends_no_power_command(both: World, kind: str) -> None:
     """Paused anywhere between its claim and the command, while its engine starts anew."""
     command = "turn_off" if kind == "fence" else "turn_on"
-    op = power.ask(kind, both.host("node1").pk, now=both.clock.time, by="user:ann")
+    op = power.ask(kind, both.host("node1").pk, now=both.clock.time, by="ann")
     number, done = 0, True
     while done:
         number += 1

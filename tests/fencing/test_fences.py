@@ -109,7 +109,7 @@ def test_a_bmc_with_another_guid_never_gets_a_power_command(both: World) -> None
     assert op.is_open
     assert op.outcome == "contradiction"
     assert both.called("turn_off") == []
-    on = power.ask("power_on", both.host(there).pk, now=both.clock.time, by="user:ann")
+    on = power.ask("power_on", both.host(there).pk, now=both.clock.time, by="ann")
     for _ in range(6):
         on = step(both, on)
     assert both.called("turn_on") == []

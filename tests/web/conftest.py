@@ -24,3 +24,12 @@ def operator(centre: Centre) -> Client:
     user = add_person("otto", Role.OPERATOR)
     client.force_login(user, "django.contrib.auth.backends.ModelBackend")
     return client
+
+
+@pytest.fixture
+def admin_page(centre: Centre) -> Client:
+    """Return the browser of an administrator of everything."""
+    client = Client()
+    user = add_person("ada", Role.ADMIN)
+    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    return client

@@ -47,6 +47,7 @@ def record(claim: looks.LookClaim, look: Look, known: Before, *, now: datetime) 
         rebooted=effect.rebooted,
         first_contact=effect.first_contact,
     )
+    looks.note_others(host, _others(look, known))
     findings = judge(look, asked, known.runs, known.vms)
     for finding in findings:
         _HANDLERS[finding.kind](finding, host, asked.at, now)
@@ -54,6 +55,23 @@ def record(claim: looks.LookClaim, look: Look, known: Before, *, now: datetime) 
     if effect.first_contact and not any(finding.kind in unclean for finding in findings):
         looks.forget_first_contact(host.pk, now)
     return effect.moved or effect.first_contact or _is_news(findings)
+
+
+#: More guests than this on one host are not listed one by one.
+_MOST_OTHERS = 200
+
+
+def _others(look: Look, known: Before) -> list[dict[str, str]]:
+    """Return the guests that nobody looks after, by name; transient ones come and go."""
+    there = [
+        guest
+        for guest in look.guests
+        if guest.uuid not in known.vms or known.vms[guest.uuid].removed
+    ]
+    return [
+        {"uuid": guest.uuid, "name": guest.name, "state": guest.state}
+        for guest in sorted(there, key=lambda guest: (guest.name, guest.uuid))[:_MOST_OTHERS]
+    ]
 
 
 def _is_news(findings: tuple[Finding, ...]) -> bool:
