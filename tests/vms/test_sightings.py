@@ -31,17 +31,6 @@ def test_a_copy_that_nobody_else_can_run_is_adopted(both: World) -> None:
     assert both.vm(vm).state == VmState.UP
 
 
-def test_guests_that_nobody_looks_after_are_told_until_they_are_gone(both: World) -> None:
-    uuid = "00000000-0000-4000-8000-0000000000f9"
-    both.hosts["node1"].guests[uuid] = SeenGuest(uuid, "git1", GuestState.RUNNING)
-    both.look("node1")
-    assert both.host("node1").others == [{"uuid": uuid, "name": "git1", "state": "running"}]
-    del both.hosts["node1"].guests[uuid]
-    both.clock.forward(3)
-    both.look("node1")
-    assert both.host("node1").others == []
-
-
 def test_a_copy_of_a_closed_generation_is_suspended_and_the_vm_quarantined(both: World) -> None:
     vm = both.started("web1")
     run = both.open_run(vm)

@@ -81,3 +81,14 @@ def test_another_machine_at_a_hosts_address_is_neither_believed_nor_marked(both:
     assert both.called("place_marker") == []
     assert both.called("turn_off") == [], "whoever answers is no sign of death"
     assert both.ha(home) == "degraded"
+
+
+def test_guests_that_nobody_looks_after_are_told_until_they_are_gone(both: World) -> None:
+    uuid = "00000000-0000-4000-8000-0000000000f9"
+    both.hosts["node1"].guests[uuid] = SeenGuest(uuid, "git1", GuestState.RUNNING)
+    both.look("node1")
+    assert both.host("node1").others == [{"uuid": uuid, "name": "git1", "state": "running"}]
+    del both.hosts["node1"].guests[uuid]
+    both.clock.forward(3)
+    both.look("node1")
+    assert both.host("node1").others == []
