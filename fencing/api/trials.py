@@ -20,7 +20,7 @@ from fencing.operations import entering as power_entering
 from fencing.serializers.power import fitting
 from hosts.domain.looks import Look
 from hosts.domain.preflight import needs
-from hosts.domain.uri import BadHostUri, canonical_host, parse_uri
+from hosts.domain.uri import BadHostUri, parse_uri, typed_way
 from hosts.models import Host
 from portal.core.filtering import refuse_unknown
 from portal.core.models import Role
@@ -203,16 +203,18 @@ class Preflight(_Trial):
 
     @extend_schema(
         responses={200: NeedSerializer(many=True)},
-        parameters=[OpenApiParameter("address", str, required=True)],
+        parameters=[
+            OpenApiParameter("uri", str, required=True, description="as far as it is typed")
+        ],
         operation_id="preflight",
     )
     def get(self, request: Request) -> Response:
-        """List ports, certificates and rights, each with one command to copy."""
+        """List ports, certificates and rights, each with one command and where to run it."""
         _enters_hosts(request)
-        refuse_unknown(request, ["address"])
+        refuse_unknown(request, ["uri"])
         try:
-            address = canonical_host(request.query_params.get("address", ""))
+            way = typed_way(request.query_params.get("uri", ""))
         except BadHostUri as error:
-            cure = "Write the host's name or IP address, without a port."
-            raise Problem(400, "invalid", str(error), cure=cure, field="address") from None
-        return Response(NeedSerializer([asdict(item) for item in needs(address)], many=True).data)
+            cure = "Write a URI such as qemu+tls://HOST/system, with the host's name or IP address."
+            raise Problem(400, "invalid", str(error), cure=cure, field="uri") from None
+        return Response(NeedSerializer([asdict(item) for item in needs(way)], many=True).data)

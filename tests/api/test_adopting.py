@@ -85,7 +85,7 @@ def test_only_administrators_make_the_portal_connect_somewhere(
     path: str, centre: Centre, speaks: Speaks
 ) -> None:
     problem(speaks("operator").post(f"{API}/{path}", {}, format="json"), 403)
-    problem(speaks("operator").get(f"{API}/preflight/?address=n9"), 403)
+    problem(speaks("operator").get(f"{API}/preflight/?uri=n9"), 403)
     somewhere = speaks("admin", "cluster", centre.other.pk)
     problem(somewhere.post(f"{API}/{path}", {}, format="json"), 400)
 
@@ -119,11 +119,20 @@ def test_a_bmc_is_tried_with_its_identity_and_not_stored(
     assert bmc.on
 
 
-def test_the_preflight_list_is_about_the_address_given(centre: Centre, admin: APIClient) -> None:
-    found = admin.get(f"{API}/preflight/?address=n9.example").json()
-    assert any("n9.example 16514" in item["command"] for item in found)
-    problem(admin.get(f"{API}/preflight/?address=x;reboot"), 400, "address")
-    problem(admin.get(f"{API}/preflight/"), 400, "address")
+def test_the_preflight_list_is_about_the_uri_as_it_is_typed(
+    centre: Centre, admin: APIClient
+) -> None:
+    def ask(uri: str) -> Any:
+        return admin.get(f"{API}/preflight/", {"uri": uri})
+
+    commands = [item["command"] for item in ask("n9.example").json()]
+    assert any("n9.example 16514" in command for command in commands)
+    told = ask("qemu+ssh://ann@n9:2222/system").json()
+    assert {item["scheme"] for item in told} == {"qemu+ssh", ""}
+    assert {"ssh-copy-id -p 2222 ann@n9"} <= {item["command"] for item in told}
+    for wrong in ("qemu:///system", "x;reboot", "1", ""):
+        assert "host" in problem(ask(wrong), 400, "uri")["cure"]
+    problem(admin.get(f"{API}/preflight/?address=n9"), 400)
 
 
 def test_a_host_is_entered_whole(
