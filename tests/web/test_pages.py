@@ -62,13 +62,6 @@ def test_a_wrong_password_is_told_and_after_eight_the_door_is_shut(
     assert client.post("/sign-in/", right).status_code == 429
 
 
-def test_who_has_no_role_gets_a_page_that_says_so(centre: Centre, client: Client) -> None:
-    client.force_login(add_person("nobody"), "django.contrib.auth.backends.ModelBackend")
-    answer = client.get("/")
-    assert answer.status_code == 403
-    assert b"role" in answer.content
-
-
 def test_the_overview_shows_hosts_vms_and_that_ha_is_armed(viewer: Client) -> None:
     text = viewer.get("/").content.decode()
     for words in ("node1", "web1", "HA armed", "not responding", "Nothing needs you"):
