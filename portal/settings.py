@@ -12,6 +12,7 @@ from typing import Any
 from csp.constants import NONE, SELF
 
 from portal.lib import starting
+from portal.lib.logs import shorten_refusal
 from portal.lib.secrets import ensure_key_file, ensure_secret
 from portal.lib.starting import given, setting
 
@@ -259,10 +260,12 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "filters": {"short": {"()": "django.utils.log.CallbackFilter", "callback": shorten_refusal}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "axes": {"level": "WARNING"},
+        "django.request": {"filters": ["short"]},
         "celery": {"level": "WARNING"},
         "uvicorn.access": {"level": "WARNING"},
         # It logs whole addresses, and that of a webhook may hold a token.

@@ -17,7 +17,7 @@ from django.views import View
 
 from portal.core.filtering import SEARCH_CHARS
 from portal.core.permissions import Scopes
-from portal.views.access import may_see
+from portal.views.access import is_narrow, may_see
 from portal.views.rendering import is_part
 
 PAGE_SIZE = 50
@@ -86,7 +86,7 @@ class Listing(View):
         page = Paginator(self.ordered(found), PAGE_SIZE).get_page(request.GET.get("page"))
         rows = list(page.object_list)
         self.dress(rows)
-        context = self.table(page, rows) | {"notes": notes}
+        context = self.table(page, rows) | {"notes": notes, "narrow": is_narrow(scopes)}
         if is_part(request):
             return render(request, "parts/list.html", context)
         return render(request, "list.html", context | self.frame(scopes) | self.more(scopes))
