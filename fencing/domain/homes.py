@@ -3,6 +3,7 @@
 from fencing.domain.facts import ClusterFacts, HostFacts
 from hosts.domain.states import HostStatus, Wanted
 from portal.lib.ha.states import HaState
+from vms.domain.floor import Floor, RuleBook
 from vms.domain.placement import Need, Room
 from vms.domain.restart import VmFacts, in_order
 
@@ -34,26 +35,42 @@ def unfit(host: HostFacts) -> str:
 
 def rooms(cluster: ClusterFacts) -> list[Room]:
     """Return what each host of the cluster offers now; guests count on every possible holder."""
-    memory: dict[int, int] = {}
-    vcpus: dict[int, int] = {}
-    guests: dict[int, int] = {}
+    used: dict[int, list[int]] = {host.pk: [0, 0, 0, 0] for host in cluster.hosts}
     for vm in cluster.vms:
         for holder in vm.run.holders if vm.run else ():
-            memory[holder] = memory.get(holder, 0) + vm.memory_mib
-            vcpus[holder] = vcpus.get(holder, 0) + vm.vcpus
-            guests[holder] = guests.get(holder, 0) + 1
+            sums = used.get(holder)
+            if sums is not None:
+                sums[0] += vm.memory_mib
+                sums[1] += vm.vcpus
+                sums[2] += 1
+                sums[3] += vm.ha
     return [
         Room(
             host=host.pk,
             name=host.name,
-            memory_mib=host.memory_mib - memory.get(host.pk, 0),
-            vcpus=host.vcpus * VCPU_OVERCOMMIT - vcpus.get(host.pk, 0),
-            guests=guests.get(host.pk, 0),
+            memory_mib=host.memory_mib - used[host.pk][0],
+            vcpus=host.vcpus * VCPU_OVERCOMMIT - used[host.pk][1],
+            guests=used[host.pk][2],
+            ha_guests=used[host.pk][3],
             starting=cluster.starts_on.get(host.pk, 0),
             unfit=unfit(host),
+            cpu=host.cpu,
+            networks=host.networks,
+            storage=host.storage,
         )
         for host in cluster.hosts
     ]
+
+
+def floor(cluster: ClusterFacts, start_parallel: int = 0) -> Floor:
+    """Return all rooms with the cluster's rules; 0: as many starts at once as policy says."""
+    book = RuleBook(cluster.rules)
+    there = {
+        vm.pk: (vm.name, vm.run.holders)
+        for vm in (cluster.vms if book.rules else ())
+        if vm.run is not None and vm.pk in book
+    }
+    return Floor(rooms(cluster), book, start_parallel or cluster.policy.start_parallel, there)
 
 
 def protected_on(cluster: ClusterFacts, host: int) -> list[VmFacts]:
@@ -65,4 +82,6 @@ def protected_on(cluster: ClusterFacts, host: int) -> list[VmFacts]:
 def need(vm: VmFacts) -> Need:
     """Return what ``vm`` asks of a host."""
     avoid = frozenset({vm.refused_by}) if vm.refused_by is not None else frozenset()
-    return Need(vm.pk, vm.name, vm.memory_mib, vm.vcpus, avoid)
+    return Need(
+        vm.pk, vm.name, vm.memory_mib, vm.vcpus, avoid, vm.ha, vm.cpu, vm.networks, vm.storage
+    )

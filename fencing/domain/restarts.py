@@ -5,9 +5,8 @@ from datetime import datetime, timedelta
 
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ClusterFacts
-from fencing.domain.homes import need, rooms
+from fencing.domain.homes import floor, need
 from fencing.domain.intentions import AskBmc, Clear, Hold, Intention, Raise, Start
-from vms.domain.placement import choose, take
 from vms.domain.restart import (
     PROOF_MAX_AGE,
     VmFacts,
@@ -27,7 +26,8 @@ def restarts(cluster: ClusterFacts, now: datetime) -> Iterator[Intention]:
     if not waiting:
         return
     held = _held_for_all(cluster)
-    free = {room.host: room for room in rooms(cluster)}
+    free = floor(cluster)
+    free.expect(map(need, waiting))
     blocked: VmFacts | None = None
     for vm in in_order(waiting):
         why = held or _not_yet(cluster, vm, blocked, now)
@@ -35,13 +35,13 @@ def restarts(cluster: ClusterFacts, now: datetime) -> Iterator[Intention]:
             yield Hold(vm.pk, why)
             yield from _look_again(cluster, vm, now)
             continue
-        choice = choose(need(vm), free.values(), cluster.policy.start_parallel)
+        choice = free.choose(need(vm))
         if choice.host is None:
             yield Hold(vm.pk, choice.explained)
             yield Raise(AlertKind.NO_ROOM, 0, vm.pk, "no host has room for it")
             blocked = blocked or vm
             continue
-        free[choice.host] = take(free[choice.host], need(vm))
+        free.take(choice.host, need(vm))
         yield Clear(AlertKind.NO_ROOM, 0, vm.pk)
         yield Start(vm.pk, choice.host, _reason(vm))
 
