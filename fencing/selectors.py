@@ -20,7 +20,7 @@ from portal.lib.ha.states import HaState
 from vms.domain.protection import Shelter
 from vms.domain.states import HOST_PROOFS
 from vms.models import Proof, Run, Vm, VmOperation
-from vms.selectors import vm_facts
+from vms.selectors import affinity_rules, vm_facts
 
 
 def witness_name(engine: str, cluster_id: int) -> str:
@@ -122,6 +122,7 @@ def cluster_facts(cluster_id: int, now: datetime) -> ClusterFacts:
         witness_seen=not policy.witness or is_fresh(witness_seen_at(cluster_id), now),
         distrust=str(forgetful.value) if forgetful else "",
         alerts=_open_alerts(),
+        rules=affinity_rules(cluster_id),
     )
 
 
@@ -198,6 +199,9 @@ def _host_facts(row: Host, states: _States, engine_since: datetime) -> HostFacts
         is_self=row.is_self,
         seen_by_engine=row.last_seen is not None and row.last_seen >= engine_since,
         ineligible=row.ineligible,
+        cpu=f"{row.cpu_arch}/{row.cpu_model}" if row.cpu_arch else "",
+        networks=None if row.networks is None else frozenset(row.networks),
+        storage=None if row.storage is None else frozenset(row.storage),
     )
 
 

@@ -3,15 +3,16 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from django.db.models import F
+from django.db.models import F, Prefetch
 
 from hosts.models import Cluster
 from portal.core.models import OPEN_STATES
+from vms.domain.affinity import Rule, RuleKind
 from vms.domain.proofs import OpenRun
 from vms.domain.restart import LastRun, VmFacts
 from vms.domain.sightings import KnownVm
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
-from vms.models import Disk, Run, Vm, VmOperation
+from vms.models import AffinityRule, Disk, RuleHost, Run, Vm, VmOperation
 
 
 def open_runs(cluster_id: int) -> dict[int, OpenRun]:
@@ -103,7 +104,7 @@ def vm_facts(cluster_id: int) -> tuple[VmFacts, ...]:
         .values_list("vm", "requested_at")
     )
     return tuple(
-        _facts(row, settling.get(row.pk), runs.get(row.pk), last.get(row.pk)) for row in rows
+        as_vm_facts(row, settling.get(row.pk), runs.get(row.pk), last.get(row.pk)) for row in rows
     )
 
 
@@ -127,9 +128,25 @@ def _last_runs(cluster_id: int) -> dict[int, LastRun]:
     }
 
 
-def _facts(
+def affinity_rules(cluster_id: int) -> tuple[Rule, ...]:
+    """Return the rules of a cluster, about VMs and hosts that are there."""
+    rows = AffinityRule.objects.filter(cluster=cluster_id).order_by("name")
+    there = Prefetch("vms", Vm.objects.only("pk"))
+    named = Prefetch("hosts", RuleHost.objects.filter(host__removed_at__isnull=True))
+    return tuple(map(as_rule, rows.prefetch_related(there, named)))
+
+
+def as_rule(row: AffinityRule) -> Rule:
+    """Return the frozen view of a rule's row."""
+    hosts = {item.host_id: item.priority for item in row.hosts.all()}
+    vms = frozenset(vm.pk for vm in row.vms.all())
+    return Rule(row.pk, row.name, RuleKind(row.kind), row.hard, vms, hosts)
+
+
+def as_vm_facts(
     row: Vm, settling_since: datetime | None, run: OpenRun | None, last: LastRun | None
 ) -> VmFacts:
+    """Return the frozen view of a VM's row, with its open and its last closed run."""
     return VmFacts(
         pk=row.pk,
         name=row.name,
@@ -148,4 +165,8 @@ def _facts(
         settling_since=settling_since,
         run=run,
         last=last,
+        cpu=row.cpu,
+        networks=frozenset(row.networks),
+        storage=frozenset(row.storage),
+        failback=row.failback,
     )

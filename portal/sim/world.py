@@ -34,6 +34,10 @@ class WorldVm:
     vcpus: int
     ha: bool
     priority: int
+    cpu: str = ""
+    networks: tuple[str, ...] = ()
+    storage: tuple[str, ...] = ()
+    failback: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from vms.domain.cpu import cannot_run
         ("x86_64/EPYC-Milan", "x86_64/EPYC-Rome"),
         ("x86_64/SapphireRapids", "x86_64/Cooperlake"),
         ("x86_64/Haswell", "x86_64"),
+        ("x86_64/Haswell", "i686/"),
         ("x86_64/Haswell", ""),
         ("", "x86_64/Haswell"),
         ("x86_64/qemu64", "x86_64/Haswell"),
@@ -46,4 +47,5 @@ def test_another_family_is_refused_by_name(host: str, wanted: str) -> None:
 
 
 def test_another_architecture_is_refused_even_without_a_model() -> None:
+    assert cannot_run("i686/", "x86_64/") == "its CPU is i686, x86_64 needed"
     assert cannot_run("aarch64/", "x86_64/") == "its CPU is aarch64, x86_64 needed"

@@ -38,6 +38,13 @@ _BUILT_ON: dict[str, tuple[str, ...]] = {
 #: What people write for short.
 _ALSO = {"Skylake": "Skylake-Client", "Cascadelake": "Cascadelake-Server"}
 _NO_TSX = "-noTSX"
+#: architecture: those that its CPUs run as well.
+_RUNS_TOO = {
+    "x86_64": ("i686",),
+    "aarch64": ("armv7l",),
+    "ppc64": ("ppc64le",),
+    "ppc64le": ("ppc64",),
+}
 
 
 def _family(model: str) -> str:
@@ -63,7 +70,7 @@ def cannot_run(host: str, wanted: str) -> str:
     arch, _, model = wanted.partition("/")
     if not host_arch or not arch:
         return ""
-    if host_arch != arch:
+    if host_arch != arch and arch not in _RUNS_TOO.get(host_arch, ()):
         return f"its CPU is {host_arch}, {arch} needed"
     has, needs = _HAS.get(_family(host_model)), _family(model)
     if has is None or needs not in _HAS:
