@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from django.db.models import Q
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import mixins, serializers
 
 from hosts.models import Cluster, Host
@@ -23,6 +23,7 @@ from vms.services.affinity import Contradicts
 MOST = 1000
 
 
+@extend_schema_field({"oneOf": [{"type": "integer"}, {"type": "string"}]})
 class Member(serializers.Field[Any, Any, Any, Any]):
     """A VM of the rule's cluster: its id, or its name."""
 

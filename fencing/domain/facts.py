@@ -1,7 +1,7 @@
 """What the plan knows: frozen, whole, read once per round."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -99,6 +99,11 @@ class ClusterFacts:
     alerts: frozenset[tuple[str, int, int]] = frozenset()  # open: (kind, host or 0, vm or 0)
     rules: tuple[Rule, ...] = ()  # affinity
 
+    _by_pk: Mapping[int, HostFacts] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_pk", {host.pk: host for host in self.hosts})
+
     def host(self, pk: int) -> HostFacts | None:
         """Return the host with ``pk``, if it is of this cluster."""
-        return next((host for host in self.hosts if host.pk == pk), None)
+        return self._by_pk.get(pk)

@@ -35,31 +35,32 @@ def unfit(host: HostFacts) -> str:
 
 def rooms(cluster: ClusterFacts) -> list[Room]:
     """Return what each host of the cluster offers now; guests count on every possible holder."""
-    used: dict[int, list[int]] = {host.pk: [0, 0, 0, 0] for host in cluster.hosts}
+    guests: dict[int, list[VmFacts]] = {}
     for vm in cluster.vms:
         for holder in vm.run.holders if vm.run else ():
-            sums = used.get(holder)
-            if sums is not None:
-                sums[0] += vm.memory_mib
-                sums[1] += vm.vcpus
-                sums[2] += 1
-                sums[3] += vm.ha
-    return [
-        Room(
-            host=host.pk,
-            name=host.name,
-            memory_mib=host.memory_mib - used[host.pk][0],
-            vcpus=host.vcpus * VCPU_OVERCOMMIT - used[host.pk][1],
-            guests=used[host.pk][2],
-            ha_guests=used[host.pk][3],
-            starting=cluster.starts_on.get(host.pk, 0),
-            unfit=unfit(host),
-            cpu=host.cpu,
-            networks=host.networks,
-            storage=host.storage,
-        )
-        for host in cluster.hosts
-    ]
+            guests.setdefault(holder, []).append(vm)
+    return [_room(cluster, host, guests.get(host.pk, [])) for host in cluster.hosts]
+
+
+def machines(cluster: ClusterFacts) -> list[Room]:
+    """Return what each host would offer if it were empty."""
+    return [_room(cluster, host, []) for host in cluster.hosts]
+
+
+def _room(cluster: ClusterFacts, host: HostFacts, guests: list[VmFacts]) -> Room:
+    return Room(
+        host=host.pk,
+        name=host.name,
+        memory_mib=host.memory_mib - sum([vm.memory_mib for vm in guests]),
+        vcpus=host.vcpus * VCPU_OVERCOMMIT - sum([vm.vcpus for vm in guests]),
+        guests=len(guests),
+        ha_guests=sum([vm.ha for vm in guests]),
+        starting=cluster.starts_on.get(host.pk, 0),
+        unfit=unfit(host),
+        cpu=host.cpu,
+        networks=host.networks,
+        storage=host.storage,
+    )
 
 
 def floor(cluster: ClusterFacts, start_parallel: int = 0) -> Floor:

@@ -20,8 +20,10 @@ from vms.domain.states import HOST_PROOFS, EndReason, ProofKind, VmState
 
 def restarts(cluster: ClusterFacts, now: datetime) -> Iterator[Intention]:
     """Return starts in the order of their turn, and the reasons of those that wait."""
+    alerted = {vm for _, _, vm in cluster.alerts}
     for vm in cluster.vms:
-        yield from _standing_alerts(cluster, vm, now)
+        if vm.pk in alerted or not _is_calm(vm):
+            yield from _standing_alerts(cluster, vm, now)
     waiting = [vm for vm in cluster.vms if wants_start(vm, cluster.hosts_lost)]
     if not waiting:
         return
@@ -124,6 +126,16 @@ def _reason(vm: VmFacts) -> str:
 
 #: The first refusal is followed by a try elsewhere within a second; then a person is told.
 _REFUSALS_TOLD = 2
+
+
+def _is_calm(vm: VmFacts) -> bool:
+    """Whether nothing about it could need a person: most VMs, which nobody asks further."""
+    return (
+        vm.run is not None
+        and vm.settling_since is None
+        and vm.tries < _REFUSALS_TOLD
+        and vm.state is not VmState.PAUSED
+    )
 
 
 def _standing_alerts(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> Iterator[Intention]:

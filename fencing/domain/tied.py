@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ClusterFacts
-from fencing.domain.homes import floor, need, rooms
+from fencing.domain.homes import floor, machines, need
 from fencing.domain.intentions import Clear, Intention, Raise
 from vms.domain.affinity import Rule, RuleKind
 from vms.domain.floor import RuleBook
@@ -25,15 +25,15 @@ def tied(cluster: ClusterFacts) -> Iterator[Intention]:
 
 def _bound_to_one(cluster: ClusterFacts) -> Iterator[Intention]:
     kind, book, known = AlertKind.ONE_HOST_ONLY, RuleBook(cluster.rules), dict[object, str]()
-    machines = rooms(cluster) if len(cluster.hosts) >= _FEW else []
+    able = machines(cluster) if len(cluster.hosts) >= _FEW else []
     open_now = {vm for its, _, vm in cluster.alerts if its == kind}
     for vm in cluster.vms:
-        named = _named(book.of(vm.pk))
+        named = _named(book.of(vm.pk)) if vm.pk in book else None
         asks = vm.ha and (vm.cpu or vm.networks or vm.storage or named is not None)
         why = ""
         if asks:
             key = (vm.cpu, vm.networks, vm.storage, named)
-            why = known[key] if key in known else _few(machines, need(vm), named)
+            why = known[key] if key in known else _few(able, need(vm), named)
             known[key] = why
         if why:
             yield Raise(kind, 0, vm.pk, why)
@@ -47,15 +47,15 @@ def _named(rules: list[Rule]) -> frozenset[int] | None:
     return frozenset.intersection(*lists) if lists else None
 
 
-def _few(machines: list[Room], its: Need, named: frozenset[int] | None) -> str:
+def _few(offered: list[Room], its: Need, named: frozenset[int] | None) -> str:
     """Return why less than two machines could ever run it, or the empty text."""
     lacking = {
         room.name: incapable(room, its)
         or ("" if named is None or room.host in named else "its rule of hosts does not name it")
-        for room in machines
+        for room in offered
     }
     able = sorted(name for name, why in lacking.items() if not why)
-    if not machines or len(able) >= _FEW:
+    if not offered or len(able) >= _FEW:
         return ""
     others = "; ".join(f"{name}: {why}" for name, why in sorted(lacking.items()) if why)
     one = able[0] if able else "no host"
