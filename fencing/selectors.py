@@ -1,7 +1,8 @@
 """Reading everything that a round may use: rows to frozen facts."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -20,7 +21,7 @@ from portal.lib.ha.states import HaState
 from vms.domain.protection import Shelter
 from vms.domain.states import HOST_PROOFS
 from vms.models import Proof, Run, Vm, VmOperation
-from vms.selectors import vm_facts
+from vms.selectors import affinity_rules, vm_facts
 
 
 def witness_name(engine: str, cluster_id: int) -> str:
@@ -111,7 +112,7 @@ def cluster_facts(cluster_id: int, now: datetime) -> ClusterFacts:
         pk=cluster_id,
         name=cluster.name,
         armed=cluster.mode == ClusterMode.ARMED,
-        hosts=tuple(_host_facts(row, states, since) for row in rows),
+        hosts=tuple(host_facts(row, states, since) for row in rows),
         vms=vm_facts(cluster_id),
         policies={row.pk: layered(top, cluster.policy, row.policy) for row in rows},
         policy=policy,
@@ -122,34 +123,42 @@ def cluster_facts(cluster_id: int, now: datetime) -> ClusterFacts:
         witness_seen=not policy.witness or is_fresh(witness_seen_at(cluster_id), now),
         distrust=str(forgetful.value) if forgetful else "",
         alerts=_open_alerts(),
+        rules=affinity_rules(cluster_id),
     )
 
 
-class _States:
-    """What the other tables say of the hosts of a cluster, each read once."""
+@dataclass(frozen=True, slots=True)
+class States:
+    """What the other tables say of the hosts of a cluster."""
 
-    def __init__(self, cluster_id: int, now: datetime) -> None:
-        mine = {"host__cluster_id": cluster_id}
-        self.ha = {row.host_id: row for row in HaResource.objects.filter(**mine)}
-        self.controllers: dict[int, list[ControllerFacts]] = {}
-        rows = PowerController.objects.defer("password").filter(**mine)
-        for row in rows.order_by("level", "pk"):
-            self.controllers.setdefault(row.host_id, []).append(controller_facts(row))
-        self.open: dict[tuple[int, str], FenceOperation] = {
+    ha: Mapping[int, HaResource]  # by host
+    controllers: Mapping[int, Sequence[ControllerFacts]]  # by host
+    open: Mapping[tuple[int, str], FenceOperation]  # by host and kind
+    power_ons: Mapping[int, int]  # by host: within the last hour
+
+
+def _states(cluster_id: int, now: datetime) -> States:
+    """Read each of the tables once."""
+    mine = {"host__cluster_id": cluster_id}
+    controllers: dict[int, list[ControllerFacts]] = {}
+    rows = PowerController.objects.defer("password").filter(**mine)
+    for row in rows.order_by("level", "pk"):
+        controllers.setdefault(row.host_id, []).append(controller_facts(row))
+    recent = FenceOperation.objects.filter(
+        **mine,
+        kind="power_on",
+        requested_by="portal",
+        requested_at__gt=now - timedelta(hours=1),
+    )
+    return States(
+        ha={row.host_id: row for row in HaResource.objects.filter(**mine)},
+        controllers=controllers,
+        open={
             (row.host_id, row.kind): row
             for row in FenceOperation.objects.filter(**mine, state__in=OPEN_STATES)
-        }
-        recent = FenceOperation.objects.filter(
-            **mine,
-            kind="power_on",
-            requested_by="portal",
-            requested_at__gt=now - timedelta(hours=1),
-        )
-        self.power_ons = Counter(recent.values_list("host_id", flat=True))
-
-
-def _states(cluster_id: int, now: datetime) -> _States:
-    return _States(cluster_id, now)
+        },
+        power_ons=Counter(recent.values_list("host_id", flat=True)),
+    )
 
 
 def controller_facts(row: PowerController) -> ControllerFacts:
@@ -168,7 +177,8 @@ def controller_facts(row: PowerController) -> ControllerFacts:
     )
 
 
-def _host_facts(row: Host, states: _States, engine_since: datetime) -> HostFacts:
+def host_facts(row: Host, states: States, engine_since: datetime) -> HostFacts:
+    """Return the frozen view of a host's row."""
     ha = states.ha.get(row.pk)
     fence = states.open.get((row.pk, "fence"))
     return HostFacts(
@@ -194,10 +204,13 @@ def _host_facts(row: Host, states: _States, engine_since: datetime) -> HostFacts
         check_open=(row.pk, "check") in states.open,
         power_on_open=(row.pk, "power_on") in states.open,
         drill_open=(row.pk, "drill") in states.open,
-        power_ons_last_hour=states.power_ons[row.pk],
+        power_ons_last_hour=states.power_ons.get(row.pk, 0),
         is_self=row.is_self,
         seen_by_engine=row.last_seen is not None and row.last_seen >= engine_since,
         ineligible=row.ineligible,
+        cpu=f"{row.cpu_arch}/{row.cpu_model}" if row.cpu_arch else "",
+        networks=None if row.networks is None else frozenset(row.networks),
+        storage=None if row.storage is None else frozenset(row.storage),
     )
 
 

@@ -70,6 +70,8 @@ class Host(models.Model):
     vcpus = models.IntegerField(default=0)
     cpu_arch = models.CharField(max_length=30, blank=True)
     cpu_model = models.CharField(max_length=100, blank=True)
+    networks = models.JSONField(null=True)  # active ones; null: it does not tell
+    storage = models.JSONField(null=True)  # active pools
     boot_marker = models.CharField(max_length=60, blank=True)
     uptime_s = models.FloatField(null=True)
     ineligible = models.TextField(blank=True)

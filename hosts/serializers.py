@@ -78,6 +78,18 @@ class HostSerializer(Strict, serializers.ModelSerializer[Host]):
     cpu = CpuSerializer(source="*", read_only=True)
     others = OtherGuestSerializer(many=True, read_only=True)
     policy = serializers.DictField(required=False)
+    networks = serializers.ListField(
+        child=serializers.CharField(),
+        read_only=True,
+        allow_null=True,
+        help_text="Active networks; null where the host does not tell.",
+    )
+    storage = serializers.ListField(
+        child=serializers.CharField(),
+        read_only=True,
+        allow_null=True,
+        help_text="Active storage pools; null where the host does not tell.",
+    )
 
     class Meta:
         model = Host
@@ -98,6 +110,8 @@ class HostSerializer(Strict, serializers.ModelSerializer[Host]):
             "memory_mib",
             "vcpus",
             "cpu",
+            "networks",
+            "storage",
             "uptime_s",
             "ineligible",
             "is_self",

@@ -9,6 +9,7 @@ from django.db.models.functions import Lower
 from hosts.models import HERE, Cluster, Host, choices
 from portal.core.models import OPEN_STATES, Operation
 from portal.lib.db import Everything, Present
+from vms.domain.affinity import RuleKind
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
 
 
@@ -33,6 +34,11 @@ class Vm(models.Model):
     start_tier = models.IntegerField(default=2)
     starts_after = models.JSONField(default=list, blank=True)  # ids of VMs of its cluster
     start_delay_s = models.IntegerField(default=0)  # after those are up
+    failback = models.BooleanField(default=False)  # whether it shall go home to a better host
+
+    cpu = models.CharField(max_length=100, blank=True)  # architecture/model, from its XML
+    networks = models.JSONField(default=list)
+    storage = models.JSONField(default=list)  # pools
 
     state = models.CharField(max_length=12, choices=choices(VmState), default=VmState.DOWN)
     state_reason = models.TextField(blank=True)
@@ -90,6 +96,43 @@ class Disk(models.Model):
 
     def __str__(self) -> str:
         return self.path
+
+
+class AffinityRule(models.Model):
+    """Which VMs of a cluster belong together, apart, or on certain hosts."""
+
+    cluster = models.ForeignKey(Cluster, models.CASCADE, related_name="affinity_rules")
+    name = models.CharField(max_length=100)
+    kind = models.CharField(max_length=10, choices=choices(RuleKind))
+    hard = models.BooleanField(default=True)
+    vms = models.ManyToManyField(Vm, related_name="affinity_rules")
+    version = models.IntegerField(default=1)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                "cluster", Lower("name"), name="one_affinity_rule_name_per_cluster"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RuleHost(models.Model):
+    """A host of an affinity rule; the higher its priority, the better."""
+
+    rule = models.ForeignKey(AffinityRule, models.CASCADE, related_name="hosts")
+    host = models.ForeignKey(Host, models.CASCADE, related_name="+")
+    priority = models.IntegerField(default=1)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["rule", "host"], name="one_priority_per_rule_and_host")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.host}: {self.priority}"
 
 
 class Proof(models.Model):

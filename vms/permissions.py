@@ -32,3 +32,8 @@ def runs_in(scopes: Scopes) -> Q:
 def proofs_in(scopes: Scopes) -> Q:
     """Return the filter for proofs."""
     return vms_in(scopes, "run__vm")
+
+
+def rules_in(scopes: Scopes) -> Q:
+    """Return the filter for affinity rules: who looks after a cluster sees its rules."""
+    return Q() if scopes.everything else Q(cluster__in=scopes.clusters)

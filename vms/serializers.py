@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from hosts.domain.looks import Stamp
-from hosts.hypervisor.domain_xml import BadXml, disks_of, stamped
+from hosts.hypervisor.domain_xml import BadXml, asked_by, disks_of, stamped
 from hosts.models import Cluster
 from portal.core.models import Role
 from portal.core.names import plain
@@ -59,6 +59,12 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
     start_tier = serializers.IntegerField(min_value=0, max_value=9, required=False)
     starts_after = FirstField(required=False, max_length=20)
     start_delay_s = serializers.IntegerField(min_value=0, max_value=3600, required=False)
+    networks = serializers.ListField(
+        child=serializers.CharField(), read_only=True, help_text="Those that its XML names."
+    )
+    storage = serializers.ListField(
+        child=serializers.CharField(), read_only=True, help_text="Pools that its XML names."
+    )
 
     class Meta:
         model = Vm
@@ -75,6 +81,10 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
             "start_tier",
             "starts_after",
             "start_delay_s",
+            "failback",
+            "cpu",
+            "networks",
+            "storage",
             "wanted_up",
             "state",
             "state_reason",
@@ -89,6 +99,9 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
             "version",
         )
         read_only_fields: ClassVar[Any] = (
+            "cpu",
+            "networks",
+            "storage",
             "wanted_up",
             "state",
             "state_reason",
@@ -143,8 +156,11 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
             try:
                 stamped(attrs["xml"], uuid=uuid, name=name, stamp=_ANY)
                 attrs["disks"] = disks_of(attrs["xml"])
+                asked = asked_by(attrs["xml"])
             except BadXml as error:
                 raise serializers.ValidationError({"xml": str(error)}) from None
+            attrs["cpu"] = asked.cpu
+            attrs["networks"], attrs["storage"] = list(asked.networks), list(asked.storage)
             self._disks_are_free(attrs["disks"], row)
         return attrs
 

@@ -19,6 +19,8 @@ class AlertKind(StrEnum):
     FORGETFUL_DATABASE = "forgetful_database"
     PROOF_DISPROVED = "proof_disproved"
     NO_ROOM = "no_room"
+    ONE_HOST_ONLY = "one_host_only"  # HA is on, and no second host could run it
+    AWAY_FROM_HOME = "away_from_home"  # a better host of its rule has room
     START_FAILED = "start_failed"
     ONLY_OBSERVING = "only_observing"  # it would be started if the cluster were armed
     VM_DESTROYED = "vm_destroyed"
@@ -69,6 +71,11 @@ CURE: dict[AlertKind, str] = {
         "said so; its old copies are suspended."
     ),
     AlertKind.NO_ROOM: "Make room on a host, add one, or lower what the VM needs.",
+    AlertKind.ONE_HOST_ONLY: (
+        "Give a second host what it needs (CPU, network, storage, a place in its rule), or "
+        "switch HA off for it."
+    ),
+    AlertKind.AWAY_FROM_HOME: "Move it there, or switch failback off for it.",
     AlertKind.ONLY_OBSERVING: "Arm HA in its cluster, or start it by hand.",
     AlertKind.START_FAILED: "Read the host's own error in the operation, and repair its cause.",
     AlertKind.VM_DESTROYED: "Somebody stopped it on the host itself. Start it if that was wrong.",

@@ -1,21 +1,20 @@
 """What a cluster can lose: for each host, whether its HA VMs would find homes on the others.
 
-Homes are chosen by the same ``rooms`` and ``choose`` as in the plan.  How many
+Homes are chosen on the same ``floor`` as in the plan.  How many
 starts a host takes at once does not count here: they come in turns, and room is
 what is left at the end.  VMs that wait for room already have an alert of their own.
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from fencing.domain.facts import ClusterFacts
-from fencing.domain.homes import VCPU_OVERCOMMIT, need, rooms
-from vms.domain.placement import Need, Room, choose, take
+from fencing.domain.homes import VCPU_OVERCOMMIT, floor, need, rooms
+from vms.domain.floor import Floor
+from vms.domain.placement import Need
 from vms.domain.restart import VmFacts, hindrance, in_order
 
-#: So many of the roomiest hosts are asked before all of them.
-_SHORTLIST = 16
 _IN_TURNS = sys.maxsize
 
 
@@ -42,14 +41,26 @@ def losses(cluster: ClusterFacts) -> Iterator[Loss]:
 
     An iterator, so that whoever asks may stop when time is up.
     """
-    fit = sorted((room for room in rooms(cluster) if not room.unfit), key=_roomy)
+    whole = floor(cluster, _IN_TURNS)
     mine = _restarted(cluster)
     weight = {host: sum(vm.memory_mib for vm in vms) for host, vms in mine.items()}
     for host in sorted(cluster.hosts, key=lambda host: (-weight.get(host.pk, 0), host.name)):
-        spare = _Spare([room for room in fit if room.host != host.pk])
-        vms = in_order(mine.get(host.pk, ()))
-        homeless = tuple((vm.pk, vm.name) for vm in vms if not spare.takes(need(vm)))
-        yield Loss(host.pk, host.name, homeless)
+        yield Loss(host.pk, host.name, _homeless(whole, {host.pk}, mine.get(host.pk, ())))
+
+
+def _homeless(whole: Floor, lost: Set[int], vms: Iterable[VmFacts]) -> tuple[tuple[int, str], ...]:
+    """Return which of ``vms`` find no home when the hosts ``lost`` are gone."""
+    spare, turns = whole.without(lost), in_order(vms)
+    spare.expect(map(need, turns))
+    return tuple((vm.pk, vm.name) for vm in turns if not _placed(spare, need(vm)))
+
+
+def _placed(spare: Floor, its: Need) -> bool:
+    """Give a VM the home that the plan would choose, if there is one."""
+    home = spare.find(its)
+    if home is not None:
+        spare.take(home, its)
+    return home is not None
 
 
 def _restarted(cluster: ClusterFacts) -> dict[int, list[VmFacts]]:
@@ -59,41 +70,6 @@ def _restarted(cluster: ClusterFacts) -> dict[int, list[VmFacts]]:
         if vm.ha and vm.wanted_up and vm.run and len(vm.run.holders) == 1 and not hindrance(vm):
             found.setdefault(vm.run.host, []).append(vm)
     return found
-
-
-def _roomy(room: Room) -> tuple[int, int, str]:
-    """Sort key: the order in which ``choose`` prefers hosts."""
-    return (-room.memory_mib, room.guests, room.name)
-
-
-class _Spare:
-    """Rooms in the order of preference, of which mostly the first few must be asked."""
-
-    def __init__(self, sorted_rooms: Sequence[Room]) -> None:
-        self._rooms = sorted_rooms
-        self._taken: dict[int, Room] = {}
-
-    def takes(self, need: Need) -> bool:
-        """Give ``need`` the home that ``choose`` would choose of all rooms, if there is one."""
-        end = _SHORTLIST + len(self._taken)
-        head = [self._taken.get(room.host, room) for room in self._rooms[:end]]
-        near = {room.host: room for room in head} | self._taken
-        if need.memory_mib > max((room.memory_mib for room in near.values()), default=-1):
-            return False  # those further down have less
-        host = choose(need, near.values(), _IN_TURNS).host
-        beyond = self._rooms[end] if end < len(self._rooms) else None
-        if beyond is not None and not _surely_best(host, near, need, beyond):
-            near |= {room.host: room for room in self._rooms[end:]} | self._taken
-            host = choose(need, near.values(), _IN_TURNS).host
-        if host is None:
-            return False
-        self._taken[host] = take(near[host], need)
-        return True
-
-
-def _surely_best(host: int | None, near: dict[int, Room], need: Need, beyond: Room) -> bool:
-    """Whether no room from ``beyond`` on could be preferred to the one found."""
-    return host is not None and host not in need.avoid and _roomy(near[host]) <= _roomy(beyond)
 
 
 def amounts(cluster: ClusterFacts) -> tuple[Amount, Amount]:

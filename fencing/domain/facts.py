@@ -1,7 +1,7 @@
 """What the plan knows: frozen, whole, read once per round."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -9,6 +9,7 @@ from fencing.domain.policy import Policy
 from fencing.domain.power import PowerProblem, PowerState
 from hosts.domain.states import HostStatus, Wanted
 from portal.lib.ha.states import HaState
+from vms.domain.affinity import Rule
 from vms.domain.restart import VmFacts
 
 #: Evidence older than this is UNKNOWN: neither dead nor alive.
@@ -69,6 +70,9 @@ class HostFacts:
     is_self: bool = False
     seen_by_engine: bool = True
     ineligible: str = ""  # why HA cannot protect what runs here
+    cpu: str = ""  # architecture/model
+    networks: frozenset[str] | None = None  # None: it does not tell
+    storage: frozenset[str] | None = None
 
     @property
     def silent(self) -> bool:
@@ -93,7 +97,13 @@ class ClusterFacts:
     witness_seen: bool = True  # False: this engine has lost its own network
     distrust: str = ""  # why nothing may be started or fenced at all (forgetful database)
     alerts: frozenset[tuple[str, int, int]] = frozenset()  # open: (kind, host or 0, vm or 0)
+    rules: tuple[Rule, ...] = ()  # affinity
+
+    _by_pk: Mapping[int, HostFacts] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_pk", {host.pk: host for host in self.hosts})
 
     def host(self, pk: int) -> HostFacts | None:
         """Return the host with ``pk``, if it is of this cluster."""
-        return next((host for host in self.hosts if host.pk == pk), None)
+        return self._by_pk.get(pk)

@@ -33,6 +33,7 @@ from fencing.domain.intentions import (
 from fencing.domain.policy import Policy
 from fencing.domain.power import PowerState
 from fencing.domain.restarts import restarts
+from fencing.domain.tied import tied
 from hosts.domain.states import HostStatus
 from portal.lib.ha.states import HaEvent, HaState
 
@@ -47,6 +48,7 @@ def plan(cluster: ClusterFacts, now: datetime) -> tuple[Intention, ...]:
     for host in cluster.hosts:
         wishes.extend(_about(cluster, host, now))
     wishes.extend(restarts(cluster, now))
+    wishes.extend(tied(cluster))
     return tuple(_without_noise(cluster, _one_fence_at_a_time(cluster, wishes)))
 
 

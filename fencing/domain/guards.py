@@ -8,10 +8,9 @@ from datetime import datetime, timedelta
 
 from fencing.domain.evidence import kernel_lives
 from fencing.domain.facts import ClusterFacts, HostFacts
-from fencing.domain.homes import need, protected_on, rooms
+from fencing.domain.homes import floor, need, protected_on
 from fencing.domain.policy import Policy
 from hosts.domain.states import HostStatus
-from vms.domain.placement import choose
 
 Guard = Callable[[ClusterFacts, HostFacts, Policy, datetime], str]
 
@@ -87,10 +86,9 @@ def nobody_gains(cluster: ClusterFacts, host: HostFacts, policy: Policy, now: da
     mine = protected_on(cluster, host.pk)
     if not mine:
         return "no HA VM runs on it, so nobody would gain"
-    spare = [room for room in rooms(cluster) if room.host != host.pk]
-    for vm in mine:
-        if choose(need(vm), spare, policy.start_parallel).host is not None:
-            return ""
+    spare = floor(cluster, policy.start_parallel).without({host.pk})
+    if any(spare.choose(need(vm)).host is not None for vm in mine):
+        return ""
     return "none of its HA VMs would find room on another host"
 
 

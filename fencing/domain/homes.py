@@ -3,6 +3,7 @@
 from fencing.domain.facts import ClusterFacts, HostFacts
 from hosts.domain.states import HostStatus, Wanted
 from portal.lib.ha.states import HaState
+from vms.domain.floor import Floor, RuleBook
 from vms.domain.placement import Need, Room
 from vms.domain.restart import VmFacts, in_order
 
@@ -34,26 +35,43 @@ def unfit(host: HostFacts) -> str:
 
 def rooms(cluster: ClusterFacts) -> list[Room]:
     """Return what each host of the cluster offers now; guests count on every possible holder."""
-    memory: dict[int, int] = {}
-    vcpus: dict[int, int] = {}
-    guests: dict[int, int] = {}
+    guests: dict[int, list[VmFacts]] = {}
     for vm in cluster.vms:
         for holder in vm.run.holders if vm.run else ():
-            memory[holder] = memory.get(holder, 0) + vm.memory_mib
-            vcpus[holder] = vcpus.get(holder, 0) + vm.vcpus
-            guests[holder] = guests.get(holder, 0) + 1
-    return [
-        Room(
-            host=host.pk,
-            name=host.name,
-            memory_mib=host.memory_mib - memory.get(host.pk, 0),
-            vcpus=host.vcpus * VCPU_OVERCOMMIT - vcpus.get(host.pk, 0),
-            guests=guests.get(host.pk, 0),
-            starting=cluster.starts_on.get(host.pk, 0),
-            unfit=unfit(host),
-        )
-        for host in cluster.hosts
-    ]
+            guests.setdefault(holder, []).append(vm)
+    return [_room(cluster, host, guests.get(host.pk, [])) for host in cluster.hosts]
+
+
+def machines(cluster: ClusterFacts) -> list[Room]:
+    """Return what each host would offer if it were empty."""
+    return [_room(cluster, host, []) for host in cluster.hosts]
+
+
+def _room(cluster: ClusterFacts, host: HostFacts, guests: list[VmFacts]) -> Room:
+    return Room(
+        host=host.pk,
+        name=host.name,
+        memory_mib=host.memory_mib - sum([vm.memory_mib for vm in guests]),
+        vcpus=host.vcpus * VCPU_OVERCOMMIT - sum([vm.vcpus for vm in guests]),
+        guests=len(guests),
+        ha_guests=sum([vm.ha for vm in guests]),
+        starting=cluster.starts_on.get(host.pk, 0),
+        unfit=unfit(host),
+        cpu=host.cpu,
+        networks=host.networks,
+        storage=host.storage,
+    )
+
+
+def floor(cluster: ClusterFacts, start_parallel: int = 0) -> Floor:
+    """Return all rooms with the cluster's rules; 0: as many starts at once as policy says."""
+    book = RuleBook(cluster.rules)
+    there = {
+        vm.pk: (vm.name, vm.run.holders)
+        for vm in (cluster.vms if book.rules else ())
+        if vm.run is not None and vm.pk in book
+    }
+    return Floor(rooms(cluster), book, start_parallel or cluster.policy.start_parallel, there)
 
 
 def protected_on(cluster: ClusterFacts, host: int) -> list[VmFacts]:
@@ -65,4 +83,6 @@ def protected_on(cluster: ClusterFacts, host: int) -> list[VmFacts]:
 def need(vm: VmFacts) -> Need:
     """Return what ``vm`` asks of a host."""
     avoid = frozenset({vm.refused_by}) if vm.refused_by is not None else frozenset()
-    return Need(vm.pk, vm.name, vm.memory_mib, vm.vcpus, avoid)
+    return Need(
+        vm.pk, vm.name, vm.memory_mib, vm.vcpus, avoid, vm.ha, vm.cpu, vm.networks, vm.storage
+    )

@@ -5,12 +5,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from fencing.domain.facts import ClusterFacts, HostFacts
-from fencing.domain.homes import need, rooms
+from fencing.domain.homes import floor, need
 from fencing.domain.intentions import Hold, Start
 from fencing.domain.restarts import restarts, turns_of
 from hosts.domain.states import HostStatus
 from portal.lib.ha.states import HaState
-from vms.domain.placement import choose
 from vms.domain.proofs import OpenRun
 from vms.domain.restart import LastRun, VmFacts, hindrance, in_order
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
@@ -165,7 +164,7 @@ def _fate(vm: VmFacts, lost: HostFacts, course: _Course, first_start_s: float | 
     why = _left_alone(vm)
     if why:
         return replace(fate, why=why)
-    choice = choose(need(vm), rooms(course.facts), course.facts.policy.start_parallel)
+    choice = floor(course.facts).choose(need(vm))
     if choice.host is not None:
         return replace(fate, why=course.held.get(vm.pk, "its turn has not come"))
     pks = {host.name: host.pk for host in course.facts.hosts if host.pk != lost.pk}

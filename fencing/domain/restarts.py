@@ -5,9 +5,8 @@ from datetime import datetime, timedelta
 
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ClusterFacts
-from fencing.domain.homes import need, rooms
+from fencing.domain.homes import floor, need
 from fencing.domain.intentions import AskBmc, Clear, Hold, Intention, Raise, Start
-from vms.domain.placement import choose, take
 from vms.domain.restart import (
     PROOF_MAX_AGE,
     VmFacts,
@@ -22,13 +21,16 @@ from vms.domain.turns import REFUSALS_TOLD, Turns
 
 def restarts(cluster: ClusterFacts, now: datetime) -> Iterator[Intention]:
     """Return starts in the order of their turn, and the reasons of those that wait."""
+    alerted = {vm for _, _, vm in cluster.alerts}
     for vm in cluster.vms:
-        yield from _standing_alerts(cluster, vm, now)
+        if vm.pk in alerted or not _is_calm(vm):
+            yield from _standing_alerts(cluster, vm, now)
     waiting = [vm for vm in cluster.vms if wants_start(vm, cluster.hosts_lost)]
     if not waiting:
         return
     held = _held_for_all(cluster)
-    free = {room.host: room for room in rooms(cluster)}
+    free = floor(cluster)
+    free.expect(map(need, waiting))
     blocked: VmFacts | None = None
     turns = turns_of(cluster, now)
     for vm in in_order(waiting):
@@ -37,13 +39,13 @@ def restarts(cluster: ClusterFacts, now: datetime) -> Iterator[Intention]:
             yield Hold(vm.pk, why)
             yield from _look_again(cluster, vm, now)
             continue
-        choice = choose(need(vm), free.values(), cluster.policy.start_parallel)
+        choice = free.choose(need(vm))
         if choice.host is None:
             yield Hold(vm.pk, choice.explained)
             yield Raise(AlertKind.NO_ROOM, 0, vm.pk, "no host has room for it")
             blocked = blocked or vm
             continue
-        free[choice.host] = take(free[choice.host], need(vm))
+        free.take(choice.host, need(vm))
         yield Clear(AlertKind.NO_ROOM, 0, vm.pk)
         yield Start(vm.pk, choice.host, _reason(vm))
 
@@ -133,6 +135,16 @@ def _reason(vm: VmFacts) -> str:
     if vm.last.reason is EndReason.NONE:
         return f"its last run ended, proof {vm.last.kind}"
     return f"its last run ended ({vm.last.reason}), proof {vm.last.kind}"
+
+
+def _is_calm(vm: VmFacts) -> bool:
+    """Whether nothing about it could need a person: most VMs, which nobody asks further."""
+    return (
+        vm.run is not None
+        and vm.settling_since is None
+        and vm.tries < REFUSALS_TOLD
+        and vm.state is not VmState.PAUSED
+    )
 
 
 def _standing_alerts(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> Iterator[Intention]:

@@ -6,12 +6,11 @@ from datetime import datetime
 from django.db import transaction
 
 from fencing.domain.facts import ClusterFacts
-from fencing.domain.homes import need, rooms
+from fencing.domain.homes import floor, need
 from fencing.domain.intentions import AskBmc, Hold, Start
 from fencing.domain.restarts import restarts
 from fencing.selectors import cluster_facts
 from hosts.models import Cluster, Host
-from vms.domain.placement import refusal
 from vms.domain.restart import VmFacts, hindrance
 from vms.domain.states import EndReason
 from vms.models import Vm, VmOperation
@@ -77,15 +76,16 @@ def _home(facts: ClusterFacts, mine: VmFacts, host: Host | None, now: datetime) 
 
 def _only_room(wish: Hold, facts: ClusterFacts) -> bool:
     """Whether the plan only lacks a fitting host, which a chosen host will tell by itself."""
-    return any(wish.why.startswith(f"{room.name}: ") for room in rooms(facts))
+    return any(wish.why.startswith(f"{room.name}: ") for room in facts.hosts)
 
 
 def _asked_home(facts: ClusterFacts, mine: VmFacts, host: Host) -> int:
-    room = next((item for item in rooms(facts) if item.host == host.pk), None)
+    free = floor(facts)
+    room = free.room(host.pk)
     if room is None:
         text = "that host is not of the VM's cluster"  # unnamed: the role may not cover it
         raise NotNow(text, "Choose a host of its own cluster, or leave the host out.")
-    why = refusal(room, need(mine), facts.policy.start_parallel)
+    why = free.refusal(room, need(mine))
     if why:
         text = f"{host.name} cannot take {mine.name}: {why}"
         raise NotNow(text, "Choose another host, or leave the host out.")

@@ -106,6 +106,8 @@ class Look:
     uptime_s: float | None = None
     libvirt: str = ""  # its version, "" where the host does not tell
     guests: tuple[SeenGuest, ...] = field(default=())
+    networks: tuple[str, ...] | None = None  # active ones; None: the host does not tell
+    storage: tuple[str, ...] | None = None  # active pools
 
     def guest(self, uuid: str) -> SeenGuest | None:
         """Return the copy of the VM with ``uuid`` in this list, if it is there."""

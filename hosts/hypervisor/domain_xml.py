@@ -145,6 +145,41 @@ def disks_of(text: str) -> dict[str, bool]:
     return dict(_written(_parse(text)))
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a domain asks of a host besides memory and vcpus; empty: nothing in particular."""
+
+    cpu: str = ""  # architecture/model
+    networks: tuple[str, ...] = ()
+    storage: tuple[str, ...] = ()  # pools
+
+
+def asked_by(text: str) -> Asked:
+    """Return which CPU, networks and pools the domain needs, as far as it names them.
+
+    Bridges, devices and files are not named on every host alike: they constrain nothing here.
+    """
+    root = _parse(text)
+    lans = {one.get("network") for one in root.findall("devices/interface/source")}
+    disks = [one for one in root.findall("devices/disk") if one.get("device") != "cdrom"]
+    pools = {one.get("pool") for disk in disks for one in disk.findall("source")}
+    return Asked(_cpu(root), _named(lans), _named(pools))
+
+
+def _named(found: set[str | None]) -> tuple[str, ...]:
+    return tuple(sorted(name for name in found if name))
+
+
+def _cpu(root: ET.Element) -> str:
+    """Return what an accelerated guest is tied to; an emulated one runs on any CPU."""
+    kind, cpu = root.find("os/type"), root.find("cpu")
+    if root.get("type") != "kvm" or kind is None or not kind.get("arch"):
+        return ""
+    fixed = cpu is not None and cpu.get("mode", "custom") == "custom"
+    model = (cpu.findtext("model") or "").strip() if cpu is not None and fixed else ""
+    return f"{kind.get('arch')}/{model}"
+
+
 def _writable(root: ET.Element) -> Iterator[str]:
     for path, _ in _written(root):
         yield path

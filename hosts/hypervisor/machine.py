@@ -19,6 +19,8 @@ class MemoryHost:
     vcpus: int = 8
     cpu_arch: str = "x86_64"
     cpu_model: str = "memory"
+    networks: tuple[str, ...] | None = None
+    storage: tuple[str, ...] | None = None
     uptime: Callable[[], float | None] = lambda: None
     powered: bool = True  # electricity, and a BMC that says "on"
     kernel: bool = True  # False after a panic: powered, and nothing executes

@@ -68,6 +68,8 @@ class MemoryHypervisor:
             cpu_model=host.cpu_model,
             boot_marker=host.marker,
             uptime_s=host.uptime(),
+            networks=host.networks,
+            storage=host.storage,
             guests=tuple(host.guests.values()),
         )
 

@@ -197,6 +197,8 @@ def _learned(look: Look) -> dict[str, Any]:
         "cpu_model": look.cpu_model,
         "boot_marker": look.boot_marker or "",
         "uptime_s": look.uptime_s,
+        "networks": look.networks,
+        "storage": look.storage,
     }
 
 

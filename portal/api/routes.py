@@ -18,6 +18,7 @@ from portal.api.operations import OperationViewSet
 from portal.api.self_check import SelfCheckView
 from portal.api.tokens import TokenViewSet
 from portal.api.users import UserViewSet
+from vms.affinity_api import AffinityViewSet
 from vms.api import ProofViewSet, RunViewSet
 
 #: Describing the whole API takes a second of one core: anybody may ask for it.
@@ -28,6 +29,7 @@ router.register("clusters", ClusterViewSet, basename="cluster")
 router.register("hosts", HostViewSet, basename="host")
 router.register("power-controllers", ControllerViewSet, basename="power-controller")
 router.register("vms", VmViewSet, basename="vm")
+router.register("affinity-rules", AffinityViewSet, basename="affinity-rule")
 router.register("runs", RunViewSet, basename="run")
 router.register("proofs", ProofViewSet, basename="proof")
 router.register("incidents", IncidentViewSet, basename="incident")

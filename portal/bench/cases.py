@@ -110,6 +110,7 @@ LISTS: dict[str, dict[str, str]] = {
         "search": "search={vm_name}",
         "nothing": "search=nothing-is-called-so",
     },
+    "affinity-rules": {"filter": "cluster={cluster}&kind=separate", "order": "ordering=-name"},
     "tokens": {"search": "search=token", "order": "ordering=-expiry"},
     "operations": {"filter": "state=open", "host": "host={host}", "vm": "vm={vm}"},
     "users": {"search": "search=a", "order": "ordering=-last_login"},

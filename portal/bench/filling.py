@@ -22,8 +22,9 @@ from portal.core.models import (
     User,
 )
 from portal.core.services import seal_of
+from vms.domain.affinity import RuleKind
 from vms.domain.states import EndReason, ProofKind
-from vms.models import Disk, Proof, Run, Vm, VmOperation
+from vms.models import AffinityRule, Disk, Proof, Run, Vm, VmOperation
 
 CLUSTERS = 10
 _HOUR = timedelta(hours=1)
@@ -53,6 +54,7 @@ class Filling:
         self.vms = _write(self._vm(number) for number in range(self.size.vms))
         _write(disk for vm in self.vms for disk in self._disks(vm))
         self._runs()
+        self._rules()
         self.incidents = _write(self._incidents())
         _write(self._alerts())
         self._operations()
@@ -172,6 +174,22 @@ class Filling:
             )
             for number, vm in enumerate(self.vms)
             if vm.wanted_up
+        )
+
+    def _rules(self) -> None:
+        """Write a rule for every other host, which keeps three VMs of its cluster apart."""
+        rules = _write(
+            AffinityRule(cluster=host.cluster, name=f"apart{number:04}", kind=RuleKind.SEPARATE)
+            for number, host in enumerate(self.hosts[::2])
+        )
+        of_cluster: dict[int, list[Vm]] = {}
+        for vm in self.vms:
+            of_cluster.setdefault(vm.cluster_id, []).append(vm)
+        member = AffinityRule.vms.through
+        _write(
+            member(affinityrule=rule, vm=vm)
+            for number, rule in enumerate(rules)
+            for vm in of_cluster.get(rule.cluster_id, [])[number : number + 3]
         )
 
     def _proof(self, number: int, at: datetime) -> Proof:

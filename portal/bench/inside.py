@@ -33,7 +33,7 @@ from portal.core.models import (
     User,
 )
 from portal.lib import clock
-from vms.models import Proof, Run, Vm, VmOperation
+from vms.models import AffinityRule, Proof, Run, Vm, VmOperation
 
 _BACKEND = "django.contrib.auth.backends.ModelBackend"
 _TOKENS = 60
@@ -44,6 +44,7 @@ TABLES: dict[str, tuple[type[Model], ...]] = {
     "power-controllers": (PowerController,),
     "vms": (Vm,),
     "runs": (Run,),
+    "affinity-rules": (AffinityRule,),
     "proofs": (Proof,),
     "incidents": (Incident,),
     "alerts": (Alert,),

@@ -14,8 +14,8 @@ from hosts.permissions import hosts_in
 from portal.accounts.sessions import held_back, people_of
 from portal.core.models import Event, Role
 from portal.core.permissions import Scopes, scopes_of_many
-from vms.models import Vm
-from vms.permissions import vms_in
+from vms.models import AffinityRule, Vm
+from vms.permissions import rules_in, vms_in
 
 #: Kind of change -> table and the filter for what certain scopes cover.
 SIEVES: dict[str, tuple[type[Model], Any]] = {
@@ -24,6 +24,7 @@ SIEVES: dict[str, tuple[type[Model], Any]] = {
     "incident": (Incident, incidents_in),
     "alert": (Alert, by_numbers),
     "event": (Event, events_in),
+    "affinity-rule": (AffinityRule, rules_in),
 }
 #: Kinds that only administrators of everything hear of, as over the REST API.
 FOR_ADMINS = frozenset({"notification-target", "delivery"})

@@ -13,7 +13,7 @@ from portal.lib.ha.states import HaState
 from portal.sim.portal import Start
 from portal.sim.world import BMC_PORT, INSTALLATION, World
 from vms.domain.states import RunState, VmState
-from vms.models import Disk, Run, Vm
+from vms.models import AffinityRule, Disk, Run, Vm
 
 
 def fill(world: World, start: Start, now: datetime) -> None:
@@ -44,6 +44,10 @@ def fill(world: World, start: Start, now: datetime) -> None:
             state=VmState.UP if home else VmState.DOWN,
             state_since=now,
             generation=int(home is not None),
+            failback=vm.failback,
+            cpu=vm.cpu,
+            networks=list(vm.networks),
+            storage=list(vm.storage),
         )
         Disk.objects.create(vm=row, path=vm.disk)
         if home is not None:
@@ -55,6 +59,17 @@ def fill(world: World, start: Start, now: datetime) -> None:
                 started_at=now,
                 running_at=now,
             )
+    _rules(cluster, start)
+
+
+def _rules(cluster: Cluster, start: Start) -> None:
+    for rule in start.rules:
+        row = AffinityRule.objects.create(
+            pk=rule.pk, cluster=cluster, name=rule.name, kind=rule.kind, hard=rule.hard
+        )
+        row.vms.set(rule.vms)
+        for host, priority in rule.hosts.items():
+            row.hosts.create(host_id=host, priority=priority)
 
 
 def _host(world: World, cluster: Cluster, name: str, pk: int, now: datetime) -> None:
@@ -73,6 +88,10 @@ def _host(world: World, cluster: Cluster, name: str, pk: int, now: datetime) -> 
         uptime_s=machine.uptime() if machine.powered else None,
         last_seen=now if machine.powered else None,
         look_due_at=now,
+        cpu_arch=machine.cpu_arch,
+        cpu_model=machine.cpu_model,
+        networks=machine.networks,
+        storage=machine.storage,
     )
     state = HaState.AVAILABLE if machine.powered else HaState.INELIGIBLE
     HaResource.objects.create(host=row, state=state, since=now)

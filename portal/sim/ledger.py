@@ -16,11 +16,31 @@ from hosts.domain.states import HostEvent, HostStatus, Wanted, next_status
 from portal.lib.ha.states import HaEvent, HaState, next_state
 from portal.sim.log import Happened
 from portal.sim.timeline import Timeline
+from vms.domain.affinity import Rule
 from vms.domain.proofs import OpenRun
 from vms.domain.restart import LastRun, VmFacts
 from vms.domain.states import EndReason, ProofKind, VmState
 
 OPEN = ("requested", "acting", "waiting")
+
+
+@dataclass(frozen=True, slots=True)
+class Able:
+    """What a machine has besides memory and vcpus."""
+
+    cpu: str = ""
+    networks: frozenset[str] | None = None
+    storage: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """What a VM asks of a machine besides memory and vcpus."""
+
+    cpu: str = ""
+    networks: frozenset[str] = frozenset()
+    storage: frozenset[str] = frozenset()
+    failback: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +68,7 @@ class HostRow:
     back_at: datetime | None = None
     marker_at_proof: str = ""
     disproved: bool = False
+    able: Able = Able()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +96,7 @@ class VmRow:
     refused_by: int | None = None
     waiting_since: datetime | None = None
     last: LastRun | None = None
+    asks: Asks = Asks()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +157,7 @@ class Book:
         self.hosts_lost: dict[int, datetime] = {}
         self.armed = True
         self.distrust = ""
+        self.rules: tuple[Rule, ...] = ()
         self.engine_since = line.now()
         self.log: list[Happened] = []
         self.changes = 0  # raised by every write that a plan could notice
@@ -236,6 +259,7 @@ class Book:
             engine_since=self.engine_since,
             distrust=self.distrust,
             alerts=frozenset(self.alerts),
+            rules=self.rules,
         )
 
     def host_facts(self, pk: int) -> HostFacts:
@@ -272,6 +296,9 @@ class Book:
             power_on_open="power_on" in mine,
             power_ons_last_hour=sum(h == row.pk and at > hour_ago for h, at in self.power_ons),
             seen_by_engine=row.last_seen is not None and row.last_seen >= self.engine_since,
+            cpu=row.able.cpu,
+            networks=row.able.networks,
+            storage=row.able.storage,
         )
 
     def _vm_facts(self, row: VmRow) -> VmFacts:
@@ -296,4 +323,8 @@ class Book:
             refused_by=row.refused_by,
             run=self.runs.get(row.pk),
             last=row.last,
+            cpu=row.asks.cpu,
+            networks=row.asks.networks,
+            storage=row.asks.storage,
+            failback=row.asks.failback,
         )

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from portal.sim.engine import Engine
 from portal.sim.log import Happened
+from vms.domain.affinity import Rule
 
 
 class Crash(BaseException):
@@ -46,6 +47,7 @@ class Start:
     armed: bool
     homes: Mapping[str, str]  # vm: the host it runs on
     down: frozenset[str] = field(default_factory=frozenset)  # VMs that nobody wants up
+    rules: tuple[Rule, ...] = ()  # affinity
 
     def wanted_up(self, vm: str) -> bool:
         """Whether ``vm`` should run."""

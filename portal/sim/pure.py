@@ -18,6 +18,7 @@ from portal.sim import pure_admin, pure_guests, pure_looks, pure_power, pure_rea
 from portal.sim.engine import Engine
 from portal.sim.ledger import Book, HostRow, VmRow
 from portal.sim.portal import Crash, RunView, Start, View
+from portal.sim.pure_placement import able_of, asks_of
 from portal.sim.pure_work import ADVANCE, LOOK, ROUND, ask, cancel_unclaimed
 from portal.sim.wire import Wire
 from portal.tasks import LOST_AFTER
@@ -33,7 +34,7 @@ class PurePortal:
         self.wire, self.line = wire, wire.world.line
         self.engine = Engine(self.line, self.run, random)
         self.book = Book(self.line, layered(start.policy), self._wake)
-        self.book.armed = start.armed
+        self.book.armed, self.book.rules = start.armed, start.rules
         self.crash_in: int | None = None  # intentions (here) until the engine dies
         self._quiet_at = -1  # the book's changes at the last round that wished for nothing
         self._fill(start)
@@ -47,6 +48,7 @@ class PurePortal:
                 host.marker or "", host.uptime() if on else None,
                 status=HostStatus.UP if on else HostStatus.DOWN,
                 ha=HaState.AVAILABLE if on else HaState.INELIGIBLE, ha_since=now,
+                able=able_of(host),
             )  # fmt: skip
             self.book.hosts[pk], self.book.turns[pk] = row, (now, 0)
             if name in world.bmcs:
@@ -56,7 +58,7 @@ class PurePortal:
             self.book.vms[vm.pk] = VmRow(
                 vm.pk, vm.name, vm.uuid, vm.xml, vm.ha, start.wanted_up(vm.name), vm.memory_mib,
                 vm.vcpus, vm.priority, VmState.DOWN, 0, vm.start_tier, vm.starts_after,
-                vm.start_delay_s,
+                vm.start_delay_s, asks=asks_of(vm),
             )  # fmt: skip
             if home is not None:
                 pure_runs.open_run(self.book, vm.pk, world.host_pks[home], now, RunState.RUNNING)

@@ -10,6 +10,7 @@ import yaml
 
 from fencing.domain.policy import PolicyError, validate
 from portal.sim.words import WORDS
+from vms.domain.affinity import RuleKind
 from vms.domain.turns import circle
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ class BadScenario(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class HostSpec:
-    """A machine; storage, networks and CPU are accepted and not yet simulated."""
+    """A machine; without networks or storage it does not tell which it has."""
 
     name: str
     memory_mib: int = 16384
@@ -29,8 +30,8 @@ class HostSpec:
     power: str = "on"
     bmc: bool = True
     cpu: str = ""
-    networks: tuple[str, ...] = ()
-    storage: tuple[str, ...] = ()
+    networks: tuple[str, ...] | None = None
+    storage: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,20 @@ class VmSpec:
     delay: float = 0
     state: str = "up"
     storage: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    cpu: str = ""
+    failback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AffinitySpec:
+    """An affinity rule; without a name it is called rule1, rule2, ... in their order."""
+
+    kind: str
+    vms: tuple[str, ...]
+    hard: bool = True
+    hosts: Mapping[str, int] = field(default_factory=dict)
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +112,10 @@ class Scenario:
     until: float = 300
     cluster: Cluster = Cluster()
     expect: Expect | None = None
+    affinity: tuple[AffinitySpec, ...] = ()
+
+
+_PARTS = ("cluster", "engines", "hosts", "vms", "affinity", "events", "until", "expect")
 
 
 def load(folder: Path) -> Scenario:
@@ -112,7 +131,7 @@ def load(folder: Path) -> Scenario:
 def parse(name: str, raw: object) -> Scenario:
     """Return the scenario that ``raw``, as read from YAML, describes."""
     top = _mapping(raw, "the scenario")
-    _only(top, ("cluster", "engines", "hosts", "vms", "events", "until", "expect"), "the scenario")
+    _only(top, _PARTS, "the scenario")
     if len(top.get("engines", ["engine1"])) != 1:
         raise BadScenario("engines: only one engine is simulated yet")
     hosts = tuple(_build(HostSpec, item, "a host") for item in top.get("hosts", ()))
@@ -125,6 +144,10 @@ def parse(name: str, raw: object) -> Scenario:
         until=float(top.get("until", 300)),
         cluster=_build(Cluster, top.get("cluster", {}), "cluster"),
         expect=_build(Expect, top["expect"], "expect") if "expect" in top else None,
+        affinity=tuple(
+            _build(AffinitySpec, {"name": f"rule{number}", **_mapping(item, "a rule")}, "a rule")
+            for number, item in enumerate(top.get("affinity", ()), 1)
+        ),
     )
     _check_names(scenario)
     return scenario
@@ -176,6 +199,7 @@ def _check_names(scenario: Scenario) -> None:
         if vm.host and vm.host not in hosts:
             raise BadScenario(f"{vm.name}: there is no host {vm.host!r}")
     _check_order(scenario)
+    _check_rules(scenario, hosts, vms)
     for event in scenario.events:
         for key, known in (("host", hosts), ("with", hosts), ("vm", vms)):
             if event.args.get(key, next(iter(known), "")) not in known:
@@ -199,3 +223,12 @@ def _check_order(scenario: Scenario) -> None:
         if way:
             names = " after ".join(scenario.vms[pk].name for pk in [*way, pks[vm.name]])
             raise BadScenario(f"{vm.name}: starts_after leads in a circle: {names}")
+
+
+def _check_rules(scenario: Scenario, hosts: set[str], vms: set[str]) -> None:
+    for rule in scenario.affinity:
+        if rule.kind not in list(RuleKind):
+            kinds = ", ".join(RuleKind)
+            raise BadScenario(f"{rule.name}: {rule.kind!r} is no kind; known are {kinds}")
+        for name in (*(set(rule.vms) - vms), *(set(rule.hosts) - hosts)):
+            raise BadScenario(f"{rule.name}: there is no {name!r}")

@@ -17,6 +17,7 @@ from portal.sim.timeline import Timeline
 from portal.sim.wire import Wire
 from portal.sim.words import Scene, do
 from portal.sim.world import World, WorldVm
+from vms.domain.affinity import Rule, RuleKind
 
 #: After all faults are repaired the world must have converged within this many seconds.
 CONVERGE_S = 400
@@ -138,6 +139,10 @@ def build_world(scenario: Scenario) -> World:
     for pk, host in enumerate(scenario.hosts, 1):
         on = host.power != "off"
         world.add_host(pk, host.name, host.memory_mib, host.vcpus, on=on, bmc=host.bmc)
+        machine = world.hosts[host.name]
+        machine.networks, machine.storage = host.networks, host.storage
+        if host.cpu:
+            machine.cpu_arch, _, machine.cpu_model = host.cpu.partition("/")
     pks = {vm.name: pk for pk, vm in enumerate(scenario.vms, 1)}
     for pk, vm in enumerate(scenario.vms, 1):
         uuid = f"00000000-0000-4000-8000-0000000000{pk:02x}"
@@ -151,10 +156,25 @@ def build_world(scenario: Scenario) -> World:
         world.vms[vm.name] = WorldVm(
             pk, vm.name, uuid, xml, disk, vm.memory_mib, vm.vcpus, vm.ha, vm.priority,
             vm.start_tier, tuple(pks[name] for name in vm.starts_after), vm.delay,
+            vm.cpu, vm.networks, vm.storage, vm.failback,
         )  # fmt: skip
         if vm.host:
             world.place(vm.name, vm.host, 1)
     return world
+
+
+def _rules(scenario: Scenario, world: World) -> tuple[Rule, ...]:
+    return tuple(
+        Rule(
+            pk,
+            rule.name,
+            RuleKind(rule.kind),
+            rule.hard,
+            frozenset(world.vms[name].pk for name in rule.vms),
+            {world.host_pks[name]: int(priority) for name, priority in rule.hosts.items()},
+        )
+        for pk, rule in enumerate(scenario.affinity, 1)
+    )
 
 
 @contextmanager
@@ -176,6 +196,7 @@ def simulate(
         armed=scenario.cluster.armed,
         homes={vm.name: vm.host for vm in scenario.vms if vm.host},
         down=frozenset(vm.name for vm in scenario.vms if vm.state == "down" and not vm.ha),
+        rules=_rules(scenario, world),
     )
     random = None if seed is None else Random(seed)  # noqa: S311 - repeatable luck, no secret
     wire = Wire(world, random)

@@ -37,6 +37,10 @@ class WorldVm:
     start_tier: int = 2
     starts_after: tuple[int, ...] = ()
     start_delay_s: float = 0
+    cpu: str = ""
+    networks: tuple[str, ...] = ()
+    storage: tuple[str, ...] = ()
+    failback: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from portal.core.models import (
 from portal.core.services import record_event
 from portal.lib import clock
 from tests.api.conftest import Centre
-from vms.models import Proof, Run, VmOperation
+from vms.models import AffinityRule, Proof, Run, VmOperation
 
 
 @dataclass
@@ -41,6 +41,7 @@ class Full:
     token: ApiToken
     target: NotificationTarget
     delivery: Delivery
+    rule: AffinityRule
 
 
 def _ended(state: str = "failed") -> dict[str, Any]:
@@ -85,6 +86,14 @@ def _told() -> tuple[NotificationTarget, Delivery]:
     return target, Delivery.objects.create(target=target, state="failed", at=now, due_at=now)
 
 
+def _rule(centre: Centre) -> AffinityRule:
+    """Return a rule about db1 and node1."""
+    rule = AffinityRule.objects.create(cluster=centre.cluster, name="pair", kind="hosts")
+    rule.vms.set([centre.db1])
+    rule.hosts.create(host=centre.node1, priority=2)
+    return rule
+
+
 def fill(centre: Centre) -> Full:
     """Enter a row of everything."""
     now, host, vm = clock.now(), centre.node1, centre.db1
@@ -124,6 +133,7 @@ def fill(centre: Centre) -> Full:
         RoleBinding.objects.create(user=ann, role="viewer", scope_type="host", scope_id=host.pk),
         ApiToken.objects.create(user=ann, name="theirs", scope="viewer")[0],
         *_told(),
+        _rule(centre),
     )
 
 

@@ -58,6 +58,12 @@ POST   vms/{db1}/actions/suspend/                  operator  ECHV  202
 POST   vms/{db1}/actions/resume/                   operator  ECHV  202
 POST   vms/{db1}/actions/release-quarantine/       admin     ECHV  409
 
+GET    affinity-rules/                             viewer    EC    200
+POST   affinity-rules/                             admin     EC    201
+GET    affinity-rules/{rule}/                      viewer    EC    200
+PATCH  affinity-rules/{rule}/                      admin     EC    200
+DELETE affinity-rules/{rule}/                      admin     EC    204
+
 GET    runs/                                       viewer    ECHV  200
 GET    runs/{run}/                                 viewer    ECHV  200
 GET    proofs/                                     viewer    ECHV  200
@@ -139,6 +145,13 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH power-controllers/{controller}/": {"level": 2},
     "POST vms/": {"name": "new1", "cluster": "{cluster}", "memory_mib": 1024, "vcpus": 1},
     "PATCH vms/{db1}/": {"priority": 60},
+    "POST affinity-rules/": {
+        "cluster": "{cluster}",
+        "name": "apart",
+        "kind": "separate",
+        "vms": ["db1", "web1"],
+    },
+    "PATCH affinity-rules/{rule}/": {"hard": False},
     "POST incidents/{incident}/actions/acknowledge/": {"text": "seen"},
     "PATCH settings/policy/": {"policy": {"grace": 20}},
     "POST notification-targets/": {

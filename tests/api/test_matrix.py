@@ -192,4 +192,5 @@ LISTED = {
     "alerts/": "alert",
     "events/": "event",
     "operations/": "vm_op",
+    "affinity-rules/": "rule",
 }

@@ -2,20 +2,11 @@
 
 from typing import Any
 
-from hypothesis import given
-from hypothesis import strategies as st
-
-from fencing.domain import capacity
 from fencing.domain.capacity import all_in_words, amounts, in_words, losses
 from fencing.domain.facts import ClusterFacts
-from fencing.domain.homes import need, rooms
 from hosts.domain.states import HostStatus, Wanted
 from tests.domain.facts import cluster, host, run, vm
-from vms.domain.placement import choose, take
-from vms.domain.restart import in_order
 from vms.domain.states import VmState
-
-ROOMY = 10**9
 
 
 def lost(facts: ClusterFacts) -> dict[str, list[str]]:
@@ -62,59 +53,6 @@ def test_a_host_that_may_take_no_vm_is_no_home() -> None:
 def test_starts_come_in_turns_and_do_not_count() -> None:
     many = tuple(on(1, pk, 100) for pk in range(1, 41))
     assert lost(cluster(host(1, vcpus=40), host(2, vcpus=40), vms=many))["node1"] == []
-
-
-SIZES = st.sampled_from([300, 1000, 1700, 2600, 4100])
-
-
-@st.composite
-def clusters(draw: st.DrawFn) -> ClusterFacts:
-    count = draw(st.integers(2, 30))
-    hosts = [
-        host(
-            pk,
-            memory_mib=draw(st.sampled_from([3000, 5000, 8192])),
-            vcpus=draw(st.sampled_from([1, 2, 8])),
-        )
-        for pk in range(1, count + 1)
-    ]
-    vms = [
-        on(
-            draw(st.integers(1, count)),
-            pk,
-            draw(SIZES),
-            vcpus=draw(st.sampled_from([1, 2, 6])),
-            priority=draw(st.sampled_from([50, 80])),
-            refused_by=draw(st.sampled_from([None, None, 1, 2])),
-        )
-        for pk in range(1, draw(st.integers(1, 40)))
-    ]
-    return cluster(*hosts, vms=tuple(vms))
-
-
-def plainly(facts: ClusterFacts) -> dict[str, list[str]]:
-    """The same, asking every host about every VM."""
-    found: dict[str, list[str]] = {}
-    for item in facts.hosts:
-        free = {room.host: room for room in rooms(facts) if room.host != item.pk}
-        found[item.name] = []
-        for mine in in_order(its for its in facts.vms if its.run and its.run.host == item.pk):
-            home = choose(need(mine), free.values(), ROOMY).host
-            if home is None:
-                found[item.name].append(mine.name)
-            else:
-                free[home] = take(free[home], need(mine))
-    return found
-
-
-@given(clusters())
-def test_the_short_way_finds_the_same_homes_as_asking_every_host(facts: ClusterFacts) -> None:
-    whole = capacity._SHORTLIST
-    try:
-        capacity._SHORTLIST = 2  # as in a cluster that is much larger
-        assert lost(facts) == plainly(facts)
-    finally:
-        capacity._SHORTLIST = whole
 
 
 def test_amounts_count_hosts_that_may_take_vms() -> None:

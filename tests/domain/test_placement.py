@@ -1,17 +1,21 @@
 """Where a VM may start: each filter, the order, and room that is taken only once."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+from collections.abc import Iterable
 
 from fencing.domain.homes import rooms, unfit
 from hosts.domain.states import HostStatus, Wanted
 from portal.lib.ha.states import HaState
 from tests.domain.facts import ago, cluster, host, run, vm
-from vms.domain.placement import Need, Room, choose, take
+from vms.domain.floor import Floor, RuleBook
+from vms.domain.placement import Choice, Need, Room
 
 
 def _room(number: int = 1, memory: int = 4096, vcpus: int = 4, **more: object) -> Room:
     return Room(number, f"node{number}", memory, vcpus, int(str(more.pop("guests", 0))), **more)  # type: ignore[arg-type]  # the fields' own types, by keyword
+
+
+def choose(need: Need, offered: Iterable[Room], start_parallel: int) -> Choice:
+    return Floor(offered, RuleBook(()), start_parallel, {}).choose(need)
 
 
 NEED = Need(vm=1, name="vm1", memory_mib=1024, vcpus=1)
@@ -42,27 +46,6 @@ def test_a_host_that_just_refused_is_the_last_resort() -> None:
     picky = Need(1, "vm1", 1024, 1, avoid=frozenset({2}))
     assert choose(picky, [_room(1), _room(2, memory=8192)], 4).host == 1
     assert choose(picky, [_room(2)], 4).host == 2
-
-
-many = st.lists(
-    st.builds(
-        lambda number, memory, vcpus, guests: _room(number, memory, vcpus, guests=guests),
-        st.integers(1, 5), st.integers(0, 4096), st.integers(0, 8), st.integers(0, 5),
-    ),
-    unique_by=lambda room: room.host,
-)  # fmt: skip
-
-
-@given(many, st.lists(st.integers(1, 3000), max_size=12))
-def test_no_host_is_ever_given_more_than_it_has(offered: list[Room], sizes: list[int]) -> None:
-    free = {room.host: room for room in offered}
-    for number, size in enumerate(sizes):
-        need = Need(number, f"vm{number}", size, 1)
-        choice = choose(need, free.values(), start_parallel=100)
-        assert choice == choose(need, reversed(free.values()), start_parallel=100)
-        if choice.host is not None:
-            free[choice.host] = take(free[choice.host], need)
-    assert all(room.memory_mib >= 0 and room.vcpus >= 0 for room in free.values())
 
 
 def test_a_host_is_fit_only_when_up_wanted_compared_and_prompt() -> None:

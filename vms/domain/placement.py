@@ -1,15 +1,23 @@
-"""Where a VM may start: filters that refuse with a reason, then a fixed order.
+"""What a host offers, what a VM needs, and the filters between the two.
 
-Deterministic: the same facts give the same home.
+Which VMs belong together or apart is asked by ``vms.domain.floor``, which also
+chooses: it alone knows what else was placed in the same pass.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+
+from vms.domain.cpu import cannot_run
+
+NOWHERE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What one host offers; ``fit`` is why it is out of the question ("" when it is not)."""
+    """What one host offers; ``unfit`` is why it is out of the question ("" when it is not).
+
+    ``networks`` and ``storage`` are None where the host does not tell them.
+    """
 
     host: int
     name: str
@@ -18,6 +26,10 @@ class Room:
     guests: int
     starting: int = 0
     unfit: str = ""
+    ha_guests: int = 0
+    cpu: str = ""  # architecture/model
+    networks: frozenset[str] | None = None
+    storage: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +41,15 @@ class Need:
     memory_mib: int
     vcpus: int
     avoid: frozenset[int] = frozenset()  # hosts that just refused it
+    ha: bool = False
+    cpu: str = ""
+    networks: frozenset[str] = NOWHERE
+    storage: frozenset[str] = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The chosen host, or None; and for every other host the filter that it failed."""
+    """The chosen host; or None, and then for every host the filter that it failed."""
 
     host: int | None
     refusals: Mapping[str, str]
@@ -45,35 +61,39 @@ class Choice:
 
 
 def refusal(room: Room, need: Need, start_parallel: int) -> str:
-    """Return the first filter that ``room`` fails for ``need``, or the empty text."""
+    """Return the first filter that ``room`` fails for ``need`` alone, or the empty text."""
     if room.unfit:
         return room.unfit
     if room.memory_mib < need.memory_mib:
         return f"{room.memory_mib} MiB free, {need.memory_mib} needed"
     if room.vcpus < need.vcpus:
         return f"{room.vcpus} vcpus free, {need.vcpus} needed"
+    why = incapable(room, need)
+    if why:
+        return why
     if room.starting >= start_parallel:
         return f"{room.starting} starts under way"
     return ""
 
 
-def choose(need: Need, rooms: Iterable[Room], start_parallel: int) -> Choice:
-    """Return the home for ``need``: most free memory, then fewest guests, then name."""
-    refusals: dict[str, str] = {}
-    fits: list[Room] = []
-    for room in rooms:
-        why = refusal(room, need, start_parallel)
+def incapable(room: Room, need: Need) -> str:
+    """Return what the machine lacks for ``need``, however empty it is, or the empty text."""
+    if need.cpu and room.cpu:
+        why = cannot_run(room.cpu, need.cpu)
         if why:
-            refusals[room.name] = why
-        else:
-            fits.append(room)
-    if not fits:
-        return Choice(None, refusals)
-    best = min(
-        fits,
-        key=lambda room: (room.host in need.avoid, -room.memory_mib, room.guests, room.name),
-    )
-    return Choice(best.host, refusals)
+            return why
+    for what, needed, there in (
+        ("network", need.networks, room.networks),
+        ("storage", need.storage, room.storage),
+    ):
+        if needed and there is not None and not needed <= there:
+            return f"it does not have the {what} {', '.join(sorted(needed - there))}"
+    return ""
+
+
+def preference(room: Room) -> tuple[int, int, int, int, str]:
+    """Sort key, best first: free memory, free vcpus, few HA VMs, few VMs, then the name."""
+    return (-room.memory_mib, -room.vcpus, room.ha_guests, room.guests, room.name)
 
 
 def take(room: Room, need: Need) -> Room:
@@ -84,4 +104,5 @@ def take(room: Room, need: Need) -> Room:
         vcpus=room.vcpus - need.vcpus,
         guests=room.guests + 1,
         starting=room.starting + 1,
+        ha_guests=room.ha_guests + need.ha,
     )

@@ -39,9 +39,10 @@ class OpenRun:
     @property
     def holders(self) -> frozenset[int]:
         """Every host on which a copy of this run may execute."""
-        return frozenset(
-            host for host in (self.host, self.migrating_to, self.contender) if host is not None
-        )
+        if self.migrating_to is None and self.contender is None:
+            return frozenset((self.host,))
+        others = (self.migrating_to, self.contender)
+        return frozenset((self.host, *(host for host in others if host is not None)))
 
 
 #: libvirt's reasons that tell a finished life from a lost sight of it.

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from vms.domain.placement import NOWHERE
 from vms.domain.proofs import OpenRun
 from vms.domain.states import EndReason, ProofKind, VmState
 
@@ -48,6 +49,10 @@ class VmFacts:
     settling_since: datetime | None = None  # its host has lost sight of it
     run: OpenRun | None = None
     last: LastRun | None = None
+    cpu: str = ""  # architecture/model that it is tied to
+    networks: frozenset[str] = NOWHERE
+    storage: frozenset[str] = NOWHERE
+    failback: bool = False  # whether it shall go home when a better host is there
 
 
 def hindrance(vm: VmFacts) -> str:

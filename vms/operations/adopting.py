@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hosts.domain.looks import Look, SeenGuest, Stamp
 from hosts.domain.states import HostStatus
 from hosts.hypervisor import hypervisor_for, passing
-from hosts.hypervisor.domain_xml import BadXml, disks_of, stamped
+from hosts.hypervisor.domain_xml import BadXml, asked_by, disks_of, stamped
 from hosts.hypervisor.port import Definition, Hypervisor, HypervisorError, NoSuchGuest
 from hosts.hypervisor.portability import ties
 from hosts.models import Cluster, Host
@@ -156,6 +156,7 @@ def _as_found(row: Found) -> FoundVm:
         vcpus=guest.vcpus,
         xml=row.xml,
         disks=_disks(guest, row.xml),
+        asked=asked_by(row.xml),
     )
 
 

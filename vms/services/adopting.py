@@ -7,6 +7,7 @@ from django.db import transaction
 
 from hosts.domain.looks import Look
 from hosts.domain.states import HostStatus
+from hosts.hypervisor.domain_xml import Asked
 from hosts.models import Cluster, Host
 from portal.core.services import record_event
 from vms.models import Run, Vm, VmOperation
@@ -30,6 +31,7 @@ class FoundVm:
     vcpus: int
     xml: str
     disks: dict[str, bool] = field(default_factory=dict)
+    asked: Asked = field(default_factory=Asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,9 @@ def _adopt_one(
         "ha": ha,
         "wanted_up": item.executes,
         "disks": item.disks,
+        "cpu": item.asked.cpu,
+        "networks": list(item.asked.networks),
+        "storage": list(item.asked.storage),
     }
     vm = inventory.add_vm(fields, actor=actor, now=now)
     run = _opened(vm, host, found.asked_at, now) if item.executes else None

@@ -19,7 +19,7 @@ from hosts.hypervisor.domain_xml import (
     stamp_element,
     without_passwords,
 )
-from hosts.hypervisor.libvirtd.seen import MARKER_PREFIX, markers
+from hosts.hypervisor.libvirtd.seen import MARKER_PREFIX, markers, pools
 from hosts.hypervisor.port import Definition, Refused
 
 #: Ways to undefine, best first: drivers refuse flags that they do not know.
@@ -132,7 +132,7 @@ def resume(conn: Any, uuid: str) -> None:
 
 def place_marker(conn: Any, token: str) -> None:
     """Create the pool that is gone after a reboot; nothing is ever stored in it."""
-    found = markers(conn)
+    found = markers(pools(conn) or ())
     if token in found:
         return
     if found:

@@ -157,7 +157,8 @@ class Libvirtd:
 
     def _look(self, link: Link, go_on: Callable[[], None]) -> Look:
         facts: HostFacts = link.facts
-        tokens = seen.markers(link.conn)
+        pools = seen.pools(link.conn)
+        tokens = seen.markers(pools or ())
         return Look(
             host_uuid=facts.host_uuid,
             hostname=facts.hostname,
@@ -169,6 +170,8 @@ class Libvirtd:
             uptime_s=self._uptime_s(link.conn, facts),
             libvirt=facts.libvirt,
             guests=tuple(seen.guests(link.conn, go_on)),
+            networks=seen.networks(link.conn),
+            storage=None if pools is None else seen.lasting(pools),
         )
 
     def _on_event(self) -> None:

@@ -1,7 +1,7 @@
 """libvirt's answers in the portal's own words."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,10 @@ _PAUSED = {
     libvirt.VIR_DOMAIN_PAUSED_IOERROR: GuestReason.IO_ERROR,
     libvirt.VIR_DOMAIN_PAUSED_CRASHED: GuestReason.CRASHED,
 }
+
+
+#: Errors that libvirt's client makes itself: the connection is broken.
+OURS = frozenset({libvirt.VIR_FROM_RPC, libvirt.VIR_FROM_REMOTE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +86,41 @@ def uptime_s(conn: Any, vcpus: int) -> float | None:
     return None
 
 
-def markers(conn: Any) -> list[str]:
-    """Return the tokens of the boot markers, sorted; [] where the host has no storage driver."""
+def pools(conn: Any) -> tuple[str, ...] | None:
+    """Return the active storage pools, boot markers among them; None without such a driver."""
     try:
-        pools = conn.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE)
+        found = conn.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE)
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
-            return []
+            return None
         raise
-    names = (pool.name() for pool in pools)
+    return tuple(sorted(pool.name() for pool in found))
+
+
+def markers(names: Iterable[str]) -> list[str]:
+    """Return the tokens of the boot markers among the names of pools, sorted."""
     return sorted(
         name.removeprefix(MARKER_PREFIX) for name in names if name.startswith(MARKER_PREFIX)
     )
+
+
+def lasting(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of pools that are no boot markers."""
+    return tuple(name for name in names if not name.startswith(MARKER_PREFIX))
+
+
+def networks(conn: Any) -> tuple[str, ...] | None:
+    """Return the active networks; None where the host has no driver that answers for them.
+
+    A network daemon may be missing beside a healthy one for guests: that is no failed look.
+    """
+    try:
+        found = conn.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE)
+    except libvirt.libvirtError as error:
+        if error.get_error_domain() in OURS:
+            raise
+        return None
+    return tuple(sorted(network.name() for network in found))
 
 
 def guests(conn: Any, go_on: Callable[[], None]) -> Iterator[SeenGuest]:

@@ -16,6 +16,7 @@ from hosts.domain.uri import endpoint
 from hosts.hypervisor.libvirtd.door import Door, Knock
 from hosts.hypervisor.libvirtd.jobs import GivenUp, Job, Lane, Patience
 from hosts.hypervisor.libvirtd.link import Link
+from hosts.hypervisor.libvirtd.seen import OURS
 from hosts.hypervisor.port import HypervisorError, NoSuchGuest, Refused
 
 T = TypeVar("T")
@@ -25,8 +26,6 @@ Work = Callable[[Link, Callable[[], None]], T]
 #: An open() that is stuck for longer is broken off, in seconds: its machine may be
 #: another boot by now, which knows nothing of the connection and never answers it.
 HANG_UP_S = 30.0
-#: Errors that libvirt's client makes itself: the host may have done it all the same.
-_OURS = frozenset({libvirt.VIR_FROM_RPC, libvirt.VIR_FROM_REMOTE})
 
 
 class NotHeard(Exception):
@@ -179,6 +178,6 @@ def _translated(error: libvirt.libvirtError) -> HypervisorError | NotHeard:
     text = error.get_error_message() or str(error)
     if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
         return NoSuchGuest(text)
-    if error.get_error_domain() in _OURS:
+    if error.get_error_domain() in OURS:  # the host may have done it all the same
         return NotHeard(f"the connection broke: {text}", KernelSign.UNKNOWN, sent=True)
     return Refused(text)

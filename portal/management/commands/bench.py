@@ -1,4 +1,4 @@
-"""manage.py bench failover|api|push: measure on a portal of its own; prints JSON lines."""
+"""manage.py bench failover|api|push|planner: measure on a portal of its own; prints JSON lines."""
 
 import json
 import signal
@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from fencing.domain.policy import Policy
-from portal.bench import api, failover, push
+from portal.bench import api, failover, planner, push
 from portal.bench.cases import CASES, Size
 from portal.bench.place import DATABASES
 from portal.bench.rig import RigError, running
@@ -21,7 +21,7 @@ from portal.cli.arguments import whole
 class Command(BaseCommand):
     """Measure failovers, lists, or pushes, and print one line per case."""
 
-    help = "Measure failovers, lists with many rows, or pushes to open pages."
+    help = "Measure failovers, lists with many rows, pushes to open pages, or plans."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -38,6 +38,13 @@ class Command(BaseCommand):
         _common(one, 100, "commits", [])
         _sizes(one)
         one.add_argument("--clients", type=whole(2, 2000), default=200, help="pages (200)")
+
+        one = benches.add_parser(
+            "planner",
+            help="one plan when a host has died, from rows in memory: building the facts counts, "
+            "SQL does not; beside it Pacemaker's crm_simulate, where it is installed",
+        )
+        _common(one, 5, "plans per case", list(planner.CASES))
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run; progress goes to stderr, figures to stdout; a fault is exit 1."""
@@ -64,6 +71,9 @@ class Command(BaseCommand):
         for database in options["database"] or DATABASES:
             yield from api.lines(database, names, options["n"], size, self.stderr.write)
 
+    def _planner(self, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        yield from planner.lines(options["case"] or planner.CASES, options["n"], self.stderr.write)
+
     def _push(self, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
         clients, size = options["clients"], Size(options["hosts"], options["vms"])
         for database in options["database"] or DATABASES:
@@ -84,8 +94,8 @@ def _sizes(parser: CommandParser) -> None:
 
 
 def _faults(line: dict[str, Any]) -> list[str]:
-    known = {"failover": failover.faults, "api": api.faults, "push": push.faults}
-    return known[line["bench"]](line)
+    benches = {"failover": failover, "api": api, "push": push, "planner": planner}
+    return list(benches[line["bench"]].faults(line))
 
 
 @contextmanager

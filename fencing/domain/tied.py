@@ -1,0 +1,93 @@
+"""VMs that one host alone can run, and VMs that shall go home to a better host.
+
+Nothing is moved here: a VM that runs is told of, and a person or a later migration acts.
+"""
+
+from collections.abc import Iterator
+
+from fencing.domain.alerts import AlertKind
+from fencing.domain.facts import ClusterFacts
+from fencing.domain.homes import floor, machines, need
+from fencing.domain.intentions import Clear, Intention, Raise
+from vms.domain.affinity import Rule, RuleKind
+from vms.domain.floor import RuleBook
+from vms.domain.placement import Need, Room, incapable
+from vms.domain.restart import VmFacts
+
+_FEW = 2
+
+
+def tied(cluster: ClusterFacts) -> Iterator[Intention]:
+    """Return the alerts about HA VMs that have no second host, or not their best one."""
+    yield from _bound_to_one(cluster)
+    yield from _away(cluster)
+
+
+def _bound_to_one(cluster: ClusterFacts) -> Iterator[Intention]:
+    kind, book, known = AlertKind.ONE_HOST_ONLY, RuleBook(cluster.rules), dict[object, str]()
+    able = machines(cluster) if len(cluster.hosts) >= _FEW else []
+    open_now = {vm for its, _, vm in cluster.alerts if its == kind}
+    for vm in cluster.vms:
+        named = _named(book.of(vm.pk)) if vm.pk in book else None
+        asks = vm.ha and (vm.cpu or vm.networks or vm.storage or named is not None)
+        why = ""
+        if asks:
+            key = (vm.cpu, vm.networks, vm.storage, named)
+            why = known[key] if key in known else _few(able, need(vm), named)
+            known[key] = why
+        if why:
+            yield Raise(kind, 0, vm.pk, why)
+        elif vm.pk in open_now:
+            yield Clear(kind, 0, vm.pk)
+
+
+def _named(rules: list[Rule]) -> frozenset[int] | None:
+    """Return the hosts that hard rules leave; None where they leave all."""
+    lists = [frozenset(r.hosts) for r in rules if r.hard and r.kind is RuleKind.HOSTS]
+    return frozenset.intersection(*lists) if lists else None
+
+
+def _few(offered: list[Room], its: Need, named: frozenset[int] | None) -> str:
+    """Return why less than two machines could ever run it, or the empty text."""
+    lacking = {
+        room.name: incapable(room, its)
+        or ("" if named is None or room.host in named else "its rule of hosts does not name it")
+        for room in offered
+    }
+    able = sorted(name for name, why in lacking.items() if not why)
+    if not offered or len(able) >= _FEW:
+        return ""
+    others = "; ".join(f"{name}: {why}" for name, why in sorted(lacking.items()) if why)
+    one = able[0] if able else "no host"
+    return f"HA cannot restart it elsewhere: only {one} can run it; {others}"
+
+
+def _away(cluster: ClusterFacts) -> Iterator[Intention]:
+    kind = AlertKind.AWAY_FROM_HOME
+    open_now = {vm for its, _, vm in cluster.alerts if its == kind}
+    book = RuleBook(rule for rule in cluster.rules if rule.kind is RuleKind.HOSTS)
+    wishing = [vm for vm in cluster.vms if vm.failback and vm.run and vm.pk in book]
+    free = floor(cluster) if wishing else None
+    away = set()
+    for vm in wishing:
+        why = _home(free.choices(need(vm)), vm, book) if free else ""
+        if why:
+            away.add(vm.pk)
+            yield Raise(kind, 0, vm.pk, why)
+    for pk in sorted(open_now - away):
+        yield Clear(kind, 0, pk)
+
+
+def _home(fits: list[Room], vm: VmFacts, book: RuleBook) -> str:
+    """Return which host of a better class has room for a VM that runs, or the empty text."""
+    if vm.run is None or len(vm.run.holders) > 1:
+        return ""
+
+    def rank(host: int) -> list[tuple[bool, int]]:
+        return [(host not in rule.hosts, -rule.hosts.get(host, 0)) for rule in book.of(vm.pk)]
+
+    found = [room for room in fits if rank(room.host) < rank(vm.run.host)]
+    if not found:
+        return ""
+    home = min(found, key=lambda room: (rank(room.host), room.name))
+    return f"{home.name} is a better host for it and has room: it goes home when it can be moved"
