@@ -25,7 +25,11 @@
   function isChanged(field) {
     if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
     if (field.tagName === "SELECT") {
-      return [...field.options].some((option) => option.selected !== option.defaultSelected);
+      const options = [...field.options];
+      // With no default among them, a browser begins with the first that can be chosen.
+      const named = field.multiple || options.some((option) => option.defaultSelected);
+      const first = named ? null : options.find((option) => !option.disabled);
+      return options.some((option) => option.selected !== (option.defaultSelected || option === first));
     }
     return field.value !== field.defaultValue;
   }
