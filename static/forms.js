@@ -13,8 +13,17 @@
       case "flag": return field.type === "checkbox" ? field.checked : text === "true";
       case "number": return text === "" || Number.isNaN(Number(text)) ? text : Number(text);
       case "lines": return text.split(/[\n,]/).map((line) => line.trim()).filter(Boolean);
-      case "json": return text === "" ? {} : JSON.parse(text);
+      case "json": return text === "" ? {} : json(field, text);
       default: return field.type === "password" ? field.value : text;
+    }
+  }
+
+  // Throws what complain() can tell.
+  function json(field, text) {
+    try {
+      return JSON.parse(text);
+    } catch {
+      throw { field: field.name, detail: "This is no JSON.", cure: 'Write an object such as {"name": "value"}, or leave it empty.' };
     }
   }
 
@@ -162,8 +171,8 @@
     let told;
     try {
       told = body(form);
-    } catch {
-      return complain(form, { detail: "This is no JSON.", field: jsonField(form) }, 0);
+    } catch (error) {
+      return complain(form, error, 0);
     }
     const button = submitter || form.querySelector('[type="submit"]');
     button.disabled = true;
@@ -179,10 +188,6 @@
       form.removeAttribute("aria-busy");
     }
     return undefined;
-  }
-
-  function jsonField(form) {
-    return fields(form).find((one) => one.dataset.json === "json")?.name;
   }
 
   async function arrived(form, { answer, told }) {
