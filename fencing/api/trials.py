@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.db.models import Q
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -21,9 +22,11 @@ from fencing.serializers.power import fitting
 from hosts.domain.looks import Look
 from hosts.domain.preflight import needs
 from hosts.domain.uri import BadHostUri, parse_uri, typed_way
-from hosts.models import Host
+from hosts.models import NAME_CHARS, Host
+from hosts.serializers import OneName
 from portal.core.filtering import refuse_unknown
 from portal.core.models import Role
+from portal.core.names import plain
 from portal.core.permissions import scopes_of
 from portal.core.problems import Problem
 from portal.core.rest import Door, Strict, require
@@ -36,7 +39,12 @@ class HostWishSerializer(Strict):
     """A machine that may become a host."""
 
     uri = serializers.CharField(max_length=255)
-    name = serializers.CharField(max_length=100, required=False, default="")
+    name = serializers.CharField(
+        max_length=NAME_CHARS,
+        required=False,
+        default="",
+        validators=[plain, OneName(Host.objects.all(), "host")],
+    )
 
     def validate_uri(self, value: str) -> str:
         """Let nothing reach libvirt but a scheme, a host and a port."""
@@ -125,9 +133,13 @@ def _enters_hosts(request: Request) -> None:
         raise Problem(403, "permission_denied", text, cure=cure)
 
 
-def _known_to(request: Request, look: Look) -> str:
-    """Return the host that a machine is already, by name; 403 where it is none of the caller's."""
-    twin = Host.objects.exclude(host_uuid="").filter(host_uuid=look.host_uuid).first()
+def _known_to(request: Request, uri: str, look: Look) -> str:
+    """Return the host that a machine is already, by name; 403 where it is none of the caller's.
+
+    A host whose machine was never seen is known by its URI alone.
+    """
+    same = Q(host_uuid=look.host_uuid) & ~Q(host_uuid="")
+    twin = Host.objects.filter(same | Q(uri=uri)).first()
     if twin is not None:
         require(request, Role.ADMIN, cluster=twin.cluster_id, host=twin.pk)
     return twin.name if twin else ""
@@ -150,7 +162,7 @@ class HostTrial(_Trial):
         wish = form.validated_data
         host = Host(name=wish["name"] or wish["uri"], uri=wish["uri"])
         with refused(), entering.reached(host) as (hypervisor, look):
-            known = _known_to(request, look)
+            known = _known_to(request, wish["uri"], look)
             guests = adopting.found_on(hypervisor, look)
         more = {"known": known, "guests": [_guest(item) for item in guests]}
         told = {name: getattr(look, name) for name in look.__slots__} | more

@@ -102,7 +102,7 @@ def typed_way(text: str) -> Way:
     """
     typed = _TYPED.match(text.strip())
     if typed is None or not typed["authority"]:
-        raise BadHostUri("URI host: no host is named; write qemu+tls://HOST/system")
+        raise BadHostUri("URI host: no host is named")
     parts = _AUTHORITY.fullmatch(typed["authority"]) if text.isascii() else None
     if parts is None:
         raise BadHostUri(f"{_HOST_CURE}; an IPv6 address goes in [ ]")

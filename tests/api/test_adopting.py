@@ -71,6 +71,20 @@ def test_a_trial_names_what_cannot_be_adopted_and_a_host_that_is_known(
     assert "another installation" in guest["why_not"][0]
 
 
+def test_a_host_that_was_never_seen_is_known_by_its_uri(
+    centre: Centre, hardware: Hardware, admin: APIClient
+) -> None:
+    Host.objects.filter(pk=centre.far1.pk).update(uri="qemu+tls://n9/system", host_uuid="")
+    assert _try(admin).json()["known"] == "far1"
+
+
+@pytest.mark.parametrize("name", ["node1", "NODE1", "my host", "-n9", "n" * 101])
+def test_a_name_that_no_host_can_have_is_refused_by_the_trial(
+    name: str, centre: Centre, hardware: Hardware, admin: APIClient
+) -> None:
+    assert problem(_try(admin, name=name), 400, "name")["detail"]
+
+
 def test_a_trial_that_fails_names_the_likely_cause_and_a_command(
     centre: Centre, hardware: Hardware, admin: APIClient
 ) -> None:
