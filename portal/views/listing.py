@@ -61,6 +61,7 @@ class Listing(View):
     filters: ClassVar[Any]
     columns: ClassVar[tuple[Column, ...]]
     facets: ClassVar[tuple[Facet, ...]] = ()
+    #: Fields in which words are found; “^” before one: at its beginning only, as in the API.
     search_in: ClassVar[tuple[str, ...]] = ()
     usual_order: ClassVar[str]
     #: What the empty list says, and a template with the one action to take.
@@ -108,7 +109,8 @@ class Listing(View):
         for word in self.request.GET.get("search", "")[:SEARCH_CHARS].replace("\0", "").split():
             some = Q()
             for field in self.search_in:
-                some |= Q(**{f"{field}__icontains": word})
+                how = "istartswith" if field.startswith("^") else "icontains"
+                some |= Q(**{f"{field.removeprefix('^')}__{how}": word})
             every &= some
         return every
 
