@@ -1,8 +1,11 @@
-"""What machines have and VMs ask for, as the pure depth writes it down."""
+"""What machines have, VMs ask for and admission allows, in the pure depth."""
 
+from fencing.domain.admission import broken_by
+from fencing.domain.facts import ClusterFacts
 from hosts.hypervisor.machine import MemoryHost
-from portal.sim.ledger import Able, Asks
+from portal.sim.ledger import Able, Asks, Book
 from portal.sim.world import WorldVm
+from vms.domain.restart import VmFacts
 
 
 def able_of(machine: MemoryHost) -> Able:
@@ -17,3 +20,13 @@ def able_of(machine: MemoryHost) -> Able:
 def asks_of(vm: WorldVm) -> Asks:
     """Return what the VM's definition names."""
     return Asks(vm.cpu, frozenset(vm.networks), frozenset(vm.storage), vm.failback)
+
+
+def admitted(book: Book, facts: ClusterFacts, vm: VmFacts) -> bool:
+    """Whether admission control lets a person have ``vm`` so; a warning is written down."""
+    if facts.policy.admission == "off" or not broken_by(facts, vm):
+        return True
+    if facts.policy.admission == "enforce":
+        return False
+    book.emit("capacity.warned", vm=vm.pk, detail="admission")
+    return True
