@@ -42,7 +42,14 @@ def open_runs(cluster_id: int) -> dict[int, OpenRun]:
 
 def open_run_of(row: tuple[Any, ...]) -> OpenRun:
     """Return the frozen view of ``RUN_COLUMNS``: a round has many, and models are slow."""
-    return OpenRun(*row[:6], _RUN_STATES[row[6]], *row[7:])
+    (
+        pk, vm, vm_uuid, vm_name, host, generation, state, started_at, outstanding,
+        migrating_to, contender, adopting,
+    ) = row  # fmt: skip
+    return OpenRun(
+        pk, vm, vm_uuid, vm_name, host, generation, _RUN_STATES[state], started_at,
+        outstanding, migrating_to, contender, adopting,
+    )  # fmt: skip
 
 
 def run_of(op: VmOperation) -> Run:

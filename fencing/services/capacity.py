@@ -41,15 +41,9 @@ def check(
     facts = cluster_facts(cluster_id, now)
     if facts.hosts and not any(host.memory_mib for host in facts.hosts):
         return  # none was ever seen: that they have no room is not known
-    checked, found = 0, []
-    for loss in losses(facts):
-        checked += 1
-        if loss.unplaced:
-            found.append(loss)
-        if ticks() - begun > budget_s:
-            break
+    end = begun + budget_s
+    checked, found = _each(facts, lambda: ticks() > end)
     if facts.policy.spare_hosts > 1:
-        end = begun + budget_s
         found += _joint(facts, int(facts.policy.spare_hosts), lambda: ticks() > end)
     memory, vcpus = amounts(facts)
     whole = checked == len(facts.hosts)
@@ -67,6 +61,18 @@ def check(
         vcpus_free=vcpus.free,
         checked_at=now,
     )
+
+
+def _each(facts: ClusterFacts, is_late: Callable[[], bool]) -> tuple[int, list[Loss]]:
+    """Return how many hosts were asked within the time, and the losses that leave VMs down."""
+    checked, found = 0, []
+    for loss in losses(facts):
+        checked += 1
+        if loss.unplaced:
+            found.append(loss)
+        if is_late():
+            break
+    return checked, found
 
 
 def _joint(facts: ClusterFacts, together: int, is_late: Callable[[], bool]) -> list[Loss]:

@@ -92,8 +92,9 @@ def test_xml_says_what_a_vm_asks_of_a_host(admin: APIClient, centre: Centre) -> 
         "<disk type='volume' device='disk'><source pool='san' volume='a'/></disk>"
         "</devices></domain>"
     )
-    body = {"name": "new1", "uuid": "00000000-0000-4000-8000-00000000abcd", "xml": xml}
-    body |= {"cluster": centre.cluster.pk, "memory_mib": 1024, "vcpus": 1}  # type: ignore[dict-item]  # JSON
+    uuid = "00000000-0000-4000-8000-00000000abcd"
+    body: dict[str, Any] = {"name": "new1", "uuid": uuid, "xml": xml}
+    body |= {"cluster": centre.cluster.pk, "memory_mib": 1024, "vcpus": 1}
     told = admin.post(f"{API}/vms/", body, format="json").json()
     assert (told["cpu"], told["networks"], told["storage"]) == ("x86_64/Haswell", ["dmz"], ["san"])
 
