@@ -43,8 +43,14 @@ def open_runs(cluster_id: int) -> dict[int, OpenRun]:
 
 def open_run_of(row: tuple[Any, ...]) -> OpenRun:
     """Return the frozen view of ``RUN_COLUMNS``: a round has many, and models are slow."""
-    fields = [*row[:6], _RUN_STATES[row[6]], *row[7:]]
-    return OpenRun(*fields)
+    (
+        pk, vm, vm_uuid, vm_name, host, generation, state, started_at, outstanding,
+        migrating_to, contender, adopting, running_at,
+    ) = row  # fmt: skip
+    return OpenRun(
+        pk, vm, vm_uuid, vm_name, host, generation, _RUN_STATES[state], started_at,
+        outstanding, migrating_to, contender, adopting, running_at,
+    )  # fmt: skip
 
 
 def run_of(op: VmOperation) -> Run:

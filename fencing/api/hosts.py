@@ -23,7 +23,7 @@ from fencing.serializers import (
     ProtectedVmSerializer,
     StartSerializer,
 )
-from fencing.services import confirmations, drills, inventory, power, removing, starts
+from fencing.services import admission, confirmations, drills, inventory, power, removing, starts
 from hosts.api import ClusterViewSet as PlainClusterViewSet
 from hosts.api import in_use
 from hosts.domain.states import Wanted
@@ -159,6 +159,14 @@ class VmViewSet(Removable, PlainVmViewSet):
         """Return the narrower form where a living VM is changed."""
         changes = self.action == "partial_update"
         return ProtectedVmEditSerializer if changes else ProtectedVmSerializer
+
+    def write(self, row: Vm, changes: dict[str, Any]) -> None:
+        """Write checked changes; HA is switched on as admission control allows."""
+        actor = str(caller(self.request))
+        try:
+            admission.edit_vm(row, changes, actor=actor, now=clock.now())
+        except NotNow as error:
+            raise Problem(409, "not_now", str(error), cure=error.cure) from None
 
     def remove(self, row: Vm, *, actor: str, now: datetime) -> Operation | None:
         """Remove a VM that does not run; its history and its disks stay."""

@@ -8,6 +8,7 @@ what is left at the end.  VMs that wait for room already have an alert of their 
 import sys
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from itertools import combinations
 
 from fencing.domain.facts import ClusterFacts
 from fencing.domain.homes import VCPU_OVERCOMMIT, floor, need, rooms
@@ -20,7 +21,10 @@ _IN_TURNS = sys.maxsize
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A host, and those of its HA VMs that no other host has room for: (id, name)."""
+    """A host, and those of its HA VMs that no other host has room for: (id, name).
+
+    Of several hosts at once, ``host`` is the first, and ``name`` names them all.
+    """
 
     host: int
     name: str
@@ -36,16 +40,21 @@ class Amount:
     free: int
 
 
-def losses(cluster: ClusterFacts) -> Iterator[Loss]:
-    """Yield what the loss of each host would mean, those with most to lose first.
+def losses(cluster: ClusterFacts, together: int = 1) -> Iterator[Loss]:
+    """Yield what it would mean to lose ``together`` hosts at once, those with most to lose first.
 
-    An iterator, so that whoever asks may stop when time is up.
+    An iterator, so that whoever asks may stop when time is up: one host at a time is
+    soon asked of all, while of two or more there are too many combinations, and the
+    first ones are the worst as far as their own VMs' memory tells.
     """
     whole = floor(cluster, _IN_TURNS)
     mine = _restarted(cluster)
     weight = {host: sum(vm.memory_mib for vm in vms) for host, vms in mine.items()}
-    for host in sorted(cluster.hosts, key=lambda host: (-weight.get(host.pk, 0), host.name)):
-        yield Loss(host.pk, host.name, _homeless(whole, {host.pk}, mine.get(host.pk, ())))
+    ranked = sorted(cluster.hosts, key=lambda host: (-weight.get(host.pk, 0), host.name))
+    for hosts in combinations(ranked, together):
+        vms = [vm for host in hosts for vm in mine.get(host.pk, ())]
+        name = " and ".join(host.name for host in hosts)
+        yield Loss(hosts[0].pk, name, _homeless(whole, {host.pk for host in hosts}, vms))
 
 
 def _homeless(whole: Floor, lost: Set[int], vms: Iterable[VmFacts]) -> tuple[tuple[int, str], ...]:
@@ -94,12 +103,13 @@ def in_words(host: str, vms: Sequence[str], count: int | None = None) -> str:
     ``count`` is how many there are, when ``vms`` are only the first of them.
     """
     number = len(vms) if count is None else count
+    die = "die" if " and " in host else "dies"
     if not number:
-        return f"If {host} dies, every HA VM on it finds a home"
+        return f"If {host} {die}, every HA VM on it finds a home"
     some = ", ".join(vms[:_NAMED])
     more = f" and {number - _NAMED} more" if number > _NAMED else ""
     have = "1 VM has" if number == 1 else f"{number} VMs have"
-    return f"If {host} dies, {have} no home: {some}{more}"
+    return f"If {host} {die}, {have} no home: {some}{more}"
 
 
 def all_in_words(unplaced: Iterable[tuple[str, Sequence[str], int]], ok: bool | None) -> list[str]:

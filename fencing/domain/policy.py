@@ -93,7 +93,6 @@ NOT_YET = frozenset(
     {
         "activity_check", "activity_samples", "activity_interval", "activity_ratio",
         "storage_silence", "shutdown_policy", "soft_recovery", "kdump_wait",
-        "spare_hosts", "admission",
     }
 )  # fmt: skip
 

@@ -3,11 +3,14 @@
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from django.db import transaction
 
+from fencing.domain.admission import MOST_COMBINATIONS
 from fencing.domain.capacity import Loss, amounts, losses
+from fencing.domain.facts import ClusterFacts
 from fencing.models import ClusterCapacity
 from fencing.selectors import cluster_facts
 from hosts.models import Cluster
@@ -38,13 +41,10 @@ def check(
     facts = cluster_facts(cluster_id, now)
     if facts.hosts and not any(host.memory_mib for host in facts.hosts):
         return  # none was ever seen: that they have no room is not known
-    checked, found = 0, []
-    for loss in losses(facts):
-        checked += 1
-        if loss.unplaced:
-            found.append(loss)
-        if ticks() - begun > budget_s:
-            break
+    end = begun + budget_s
+    checked, found = _each(facts, lambda: ticks() > end)
+    if facts.policy.spare_hosts > 1:
+        found += _joint(facts, int(facts.policy.spare_hosts), lambda: ticks() > end)
     memory, vcpus = amounts(facts)
     whole = checked == len(facts.hosts)
     _store(
@@ -61,6 +61,29 @@ def check(
         vcpus_free=vcpus.free,
         checked_at=now,
     )
+
+
+def _each(facts: ClusterFacts, is_late: Callable[[], bool]) -> tuple[int, list[Loss]]:
+    """Return how many hosts were asked within the time, and the losses that leave VMs down."""
+    checked, found = 0, []
+    for loss in losses(facts):
+        checked += 1
+        if loss.unplaced:
+            found.append(loss)
+        if is_late():
+            break
+    return checked, found
+
+
+def _joint(facts: ClusterFacts, together: int, is_late: Callable[[], bool]) -> list[Loss]:
+    """Return what the loss of several hosts at once would mean: the worst within the time left."""
+    found = []
+    for loss in islice(losses(facts, together), MOST_COMBINATIONS):
+        if is_late():
+            break
+        if loss.unplaced:
+            found.append(loss)
+    return found
 
 
 def _told(loss: Loss) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from hosts.models import Cluster, Host
 from hosts.services import work
 from hosts.services.moves import move_host
 from portal.core.models import OPEN_STATES
+from portal.lib import collector
 from portal.lib.ha.states import HaEvent
 from vms.models import Vm
 from vms.services import requests
@@ -38,8 +39,9 @@ def run_round(cluster_id: int, now: datetime) -> tuple[wish.Intention, ...]:
     # One round of a cluster at a time: the limits of a plan count what others plan, too.
     if not Cluster.objects.select_for_update(no_key=True).filter(pk=cluster_id):
         return ()  # removed since this round was asked for
-    facts = selectors.cluster_facts(cluster_id, now)
-    intentions = plan(facts, now)
+    with collector.at_rest():
+        facts = selectors.cluster_facts(cluster_id, now)
+        intentions = plan(facts, now)
     for intention in intentions:
         _WRITERS[type(intention)](intention, facts, now)
     close_finished(facts, now)

@@ -10,6 +10,7 @@ from fencing.domain.homes import floor, need
 from fencing.domain.intentions import AskBmc, Hold, Start
 from fencing.domain.restarts import restarts
 from fencing.selectors import cluster_facts
+from fencing.services import admission
 from hosts.models import Cluster, Host
 from vms.domain.restart import VmFacts, hindrance
 from vms.domain.states import EndReason
@@ -47,6 +48,7 @@ def start_vm(vm: Vm, host: Host | None, *, actor: str, now: datetime) -> VmOpera
     if hindrance(mine):
         raise NotNow(f"{vm.name} is {hindrance(mine)}", "Resume it, or release the quarantine.")
     home = _home(facts, mine, host, now)
+    admission.of_start(facts, mine, home, actor=actor, now=now)
     inventory.want(vm, up=True, actor=actor, now=now)
     try:
         return requests.request_start(vm.pk, home, why=f"asked by {actor}", now=now, by=actor)

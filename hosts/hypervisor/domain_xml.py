@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.sax.saxutils import quoteattr
 
+from hosts.domain.asked import Asked
 from hosts.domain.looks import Stamp
 
 NAMESPACE = "https://holdfast.example/ns/run/1"
@@ -143,15 +144,6 @@ def _memory_mib(root: ET.Element) -> int:
 def disks_of(text: str) -> dict[str, bool]:
     """Return what the domain's disks write to, and whether each is meant to be shared."""
     return dict(_written(_parse(text)))
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a domain asks of a host besides memory and vcpus; empty: nothing in particular."""
-
-    cpu: str = ""  # architecture/model
-    networks: tuple[str, ...] = ()
-    storage: tuple[str, ...] = ()  # pools
 
 
 def asked_by(text: str) -> Asked:

@@ -11,6 +11,7 @@ from fencing.api.incidents import AlertViewSet, EventViewSet, IncidentViewSet
 from fencing.api.policy import GlobalPolicyView, PolicyView
 from fencing.api.power import ControllerViewSet
 from fencing.api.trials import HostTrial, PowerTrial, Preflight
+from portal.api.affinity import AffinityViewSet
 from portal.api.bindings import BindingViewSet
 from portal.api.engines import EngineViewSet
 from portal.api.notifications import DeliveryViewSet, TargetViewSet
@@ -18,7 +19,6 @@ from portal.api.operations import OperationViewSet
 from portal.api.self_check import SelfCheckView
 from portal.api.tokens import TokenViewSet
 from portal.api.users import UserViewSet
-from vms.affinity_api import AffinityViewSet
 from vms.api import ProofViewSet, RunViewSet
 
 #: Describing the whole API takes a second of one core: anybody may ask for it.

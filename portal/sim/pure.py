@@ -15,10 +15,10 @@ from fencing.domain.power import PowerState
 from hosts.domain.states import HostEvent, HostStatus
 from portal.lib.ha.states import HaEvent, HaState
 from portal.sim import pure_admin, pure_guests, pure_looks, pure_power, pure_readings, pure_runs
+from portal.sim.abilities import able_of, asks_of
 from portal.sim.engine import Engine
 from portal.sim.ledger import Book, HostRow, VmRow
 from portal.sim.portal import Crash, RunView, Start, View
-from portal.sim.pure_placement import able_of, asks_of
 from portal.sim.pure_work import ADVANCE, LOOK, ROUND, ask, cancel_unclaimed
 from portal.sim.wire import Wire
 from portal.tasks import LOST_AFTER

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from fencing.domain.admission import started
 from fencing.domain.facts import ControllerFacts
 from fencing.domain.policy import layered
 from fencing.services.starts import _home as home_of
 from hosts.domain.states import HostEvent, Wanted
 from portal.sim import pure_runs
 from portal.sim.ledger import Book
+from portal.sim.pure_placement import admitted
 from portal.sim.pure_work import LOOK, ROUND, ask, hurry_fence
 from vms.domain.restart import hindrance
 from vms.services.inventory import NotNow
@@ -55,6 +57,8 @@ def _start(book: Book, vm: str) -> None:
     try:
         home = home_of(facts, mine, None, book.now())
     except NotNow:
+        return
+    if not admitted(book, facts, started(mine, home, book.now())):
         return
     _want_vm(book, pk, up=True)
     pure_runs.request_start(book, pk, home)

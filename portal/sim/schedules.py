@@ -5,7 +5,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from portal.sim.scenario import Cluster, EventSpec, HostSpec, Scenario, VmSpec
+from portal.sim.scenario import AffinitySpec, Cluster, EventSpec, HostSpec, Scenario, VmSpec
 
 #: Faults by weight; each draws its arguments, and most are undone some time later.
 _UNDONE_BY = {
@@ -51,6 +51,7 @@ WEIGHTS: dict[str, int] = {
     "task.delay": 3,
     "task.duplicate": 3,
 }
+_RULES = [("separate", True), ("separate", False), ("together", False), ("hosts", False)]
 UNTIL_S = 120.0
 MEMORY_MIB = 16384
 
@@ -123,7 +124,17 @@ def schedule(
         events=tuple(sorted(events, key=lambda event: event.at)),
         until=UNTIL_S,
         cluster=Cluster(policy=policy or {}),
+        affinity=tuple(_rules(seed, names, guests)),
     )
+
+
+def _rules(seed: int, hosts: Sequence[str], vms: Sequence[str]) -> Iterator[AffinitySpec]:
+    """Draw a rule for one schedule in three, which a whole cluster can always keep."""
+    random = Random(f"affinity {seed}")  # noqa: S311 - repeatable luck of its own, no secret
+    if len(vms) > 1 and random.random() < 1 / 3:
+        kind, hard = random.choice(_RULES)
+        named = {host: random.randint(1, 2) for host in hosts[:2]} if kind == "hosts" else {}
+        yield AffinitySpec(kind, tuple(random.sample(list(vms), 2)), hard, named, "rule1")
 
 
 def _homes(random: Random, hosts: Sequence[str], vms: Sequence[str]) -> Iterator[VmSpec]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
+from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 
@@ -15,12 +16,20 @@ from portal.core.permissions import Scopes, scopes_of
 from portal.views import hosts, rendering
 from portal.views.access import covers, may_see
 from portal.views.policy import editor
-from vms.models import Vm
-from vms.permissions import vms_in
+from vms.domain.affinity import RuleKind
+from vms.models import AffinityRule, RuleHost, Vm
+from vms.permissions import rules_in, vms_in
 
 HISTORY = 15
 #: More VMs of one tier than these are counted in the picture of the start order.
 NAMED = 30
+#: So many rules are shown; all are in the API.
+MOST_RULES = 100
+_WORDS = {
+    RuleKind.SEPARATE: "apart from each other",
+    RuleKind.TOGETHER: "together on one host",
+    RuleKind.HOSTS: "on the hosts",
+}
 
 
 def cluster(request: HttpRequest, pk: int) -> HttpResponse:
@@ -31,6 +40,8 @@ def cluster(request: HttpRequest, pk: int) -> HttpResponse:
     context = {"cluster": found} | _state(found, scopes, request.user)
     if not rendering.is_part(request):
         context["groups"] = editor(found.policy, layered(global_policy()))
+        context["rules"] = _rules(found, scopes)
+        context["rule_hosts"] = found.hosts.filter(removed_at__isnull=True)[:50]
     return rendering.page(request, "cluster", context)
 
 
@@ -43,6 +54,25 @@ def _state(found: Cluster, scopes: Scopes, user: Any) -> dict[str, Any]:
         "events": Event.objects.filter(cluster=found.pk).order_by("-pk")[:HISTORY],
         "policy": layered(global_policy(), found.policy),
     }
+
+
+def _rules(found: Cluster, scopes: Scopes) -> list[dict[str, Any]]:
+    """Return the affinity rules, each with the names of its VMs and its hosts, best first."""
+    rows = AffinityRule.objects.filter(rules_in(scopes), cluster=found).order_by("name")
+    here = Prefetch("vms", Vm.objects.only("pk", "name").order_by("name"))
+    by_rank = RuleHost.objects.filter(host__removed_at__isnull=True).select_related("host")
+    hosts_of = Prefetch("hosts", by_rank.order_by("-priority", "host__name"))
+    return [
+        {
+            "pk": row.pk,
+            "name": row.name,
+            "words": _WORDS[RuleKind(row.kind)],
+            "hard": row.hard,
+            "vms": [vm.name for vm in row.vms.all()],
+            "hosts": [f"{item.host.name} ({item.priority})" for item in row.hosts.all()],
+        }
+        for row in rows[:MOST_RULES].prefetch_related(here, hosts_of)
+    ]
 
 
 def _tiers(found: Cluster, scopes: Scopes) -> list[dict[str, Any]]:

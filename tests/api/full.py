@@ -94,6 +94,15 @@ def _rule(centre: Centre) -> AffinityRule:
     return rule
 
 
+def _engine() -> Engine:
+    """Return an engine that holds the beat."""
+    now, name = clock.now(), "engine1"
+    EngineLease.objects.create(
+        name=engines.BEAT, holder=engines.holder(name, 7, "here"), expires_at=now + engines.SILENT
+    )
+    return Engine.objects.create(name=name, epoch=3, started_at=now, beat_at=now)
+
+
 def fill(centre: Centre) -> Full:
     """Enter a row of everything."""
     now, host, vm = clock.now(), centre.node1, centre.db1
@@ -101,10 +110,7 @@ def fill(centre: Centre) -> Full:
         host=host, title="node1 does not answer", opened_at=now, summary="", outcome=""
     )
     run, proof = _past(centre)
-    ann, name = User.objects.create(username="ann"), "engine1"
-    EngineLease.objects.create(
-        name=engines.BEAT, holder=engines.holder(name, 7, "here"), expires_at=now + engines.SILENT
-    )
+    ann = User.objects.create(username="ann")
     return Full(
         centre,
         PowerController.objects.create(
@@ -126,7 +132,7 @@ def fill(centre: Centre) -> Full:
         ),
         run,
         proof,
-        Engine.objects.create(name=name, epoch=3, started_at=now, beat_at=now),
+        _engine(),
         HostOperation.objects.create(kind="probe", host=host, **_ended("done")),
         VmOperation.objects.create(kind="stop", vm=vm, host=host, **_ended()),
         FenceOperation.objects.create(kind="check", host=host, incident=incident, **_ended()),

@@ -13,7 +13,6 @@ from fencing.domain.policy import FIELDS, NOT_YET, PolicyError, layered, validat
         ("activity_check", "on"),
         ("kdump_wait", 60),
         ("soft_recovery", "on"),
-        ("admission", "warn"),
     ],
 )
 def test_a_setting_that_nothing_reads_yet_is_refused(name: str, value: Any) -> None:

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from hosts.domain.asked import Asked
 from hosts.domain.looks import Look
 from hosts.domain.states import HostStatus
-from hosts.hypervisor.domain_xml import Asked
 from hosts.models import Cluster, Host
 from portal.core.services import record_event
 from vms.models import Run, Vm, VmOperation

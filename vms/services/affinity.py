@@ -30,7 +30,9 @@ class Contradicts(Exception):
 def add(fields: dict[str, Any], *, actor: str, now: datetime) -> AffinityRule:
     """Enter a rule; raises :class:`Contradicts`."""
     fields = dict(fields)
-    members = {name: fields.pop(name) for name in ("vms", "hosts") if name in fields}
+    members: dict[str, Any] = {
+        name: fields.pop(name) for name in ("vms", "hosts") if name in fields
+    }
     _one_at_a_time(fields["cluster"].pk)
     row = AffinityRule.objects.create(**fields)
     _set_members(row, members)
@@ -43,7 +45,9 @@ def add(fields: dict[str, Any], *, actor: str, now: datetime) -> AffinityRule:
 def edit(row: AffinityRule, changes: dict[str, Any], *, actor: str, now: datetime) -> None:
     """Change a rule as it was read; raises ``Stale`` and :class:`Contradicts`."""
     changes = dict(changes)
-    members = {name: changes.pop(name) for name in ("vms", "hosts") if name in changes}
+    members: dict[str, Any] = {
+        name: changes.pop(name) for name in ("vms", "hosts") if name in changes
+    }
     _one_at_a_time(row.cluster_id)
     edits.edit(row, LIVE_KIND, changes)
     _set_members(row, members)

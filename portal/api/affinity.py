@@ -85,7 +85,9 @@ class RuleSerializer(Strict, serializers.ModelSerializer[AffinityRule]):
         """Find the members in the rule's cluster, and refuse a name that is taken."""
         row = self.instance if isinstance(self.instance, AffinityRule) else None
         cluster = row.cluster if row else attrs["cluster"]
-        others = AffinityRule.objects.filter(cluster=cluster).exclude(pk=row.pk if row else None)
+        others = AffinityRule.objects.filter(cluster=cluster).exclude(
+            pk=row.pk if row and row.pk else 0
+        )
         if "name" in attrs and others.filter(name__iexact=attrs["name"]).exists():
             text = "another rule of this cluster is named so: choose another name"
             raise serializers.ValidationError({"name": text})
