@@ -8,13 +8,29 @@ from django.conf import settings
 from django.db.models import Case, Max, Prefetch, QuerySet, When
 
 from fencing.domain.evidence import is_fresh
-from fencing.domain.facts import ClusterFacts, ControllerFacts, HostFacts, Identity
+from fencing.domain.facts import (
+    ClusterFacts,
+    ControllerFacts,
+    DomainFacts,
+    HostFacts,
+    Identity,
+)
 from fencing.domain.policy import Policy, layered
 from fencing.domain.power import PowerProblem, PowerState
 from fencing.domain.steps import FenceStep
 from fencing.models import Alert, FenceOperation, HaResource, PowerController
+from hosts.domain.heartbeat import Track
 from hosts.domain.states import HostStatus, Wanted
-from hosts.models import Cluster, ClusterMode, Engine, Host
+from hosts.models import (
+    Cluster,
+    ClusterMode,
+    DiskActivity,
+    Engine,
+    Host,
+    HostStorage,
+    StorageDomain,
+)
+from hosts.selectors import activity_of, track_of
 from portal.core.models import OPEN_STATES, OperationState, Setting
 from portal.lib.ha.states import HaState
 from vms.domain.protection import Shelter
@@ -122,7 +138,19 @@ def cluster_facts(cluster_id: int, now: datetime) -> ClusterFacts:
         witness_seen=not policy.witness or is_fresh(witness_seen_at(cluster_id), now),
         distrust=str(forgetful.value) if forgetful else "",
         alerts=_open_alerts(),
+        domains=tuple(
+            DomainFacts(row.pk, row.name, row.needs_hosts)
+            for row in StorageDomain.objects.filter(cluster_id=cluster_id).order_by("pk")
+        ),
     )
+
+
+def host_facts(host: Host, now: datetime) -> HostFacts:
+    """Return what a round would know of one host."""
+    found = cluster_facts(host.cluster_id, now).host(host.pk)
+    if found is None:
+        raise Host.DoesNotExist
+    return found
 
 
 class _States:
@@ -145,6 +173,11 @@ class _States:
             requested_by="portal",
             requested_at__gt=now - timedelta(hours=1),
         )
+        self.heartbeats: dict[int, list[Track]] = {}
+        places = HostStorage.objects.filter(**mine).select_related("domain")
+        for place in places.order_by("domain_id"):
+            self.heartbeats.setdefault(place.host_id, []).append(track_of(place))
+        self.disks = {row.host_id: row for row in DiskActivity.objects.filter(**mine)}
         self.power_ons = Counter(recent.values_list("host_id", flat=True))
 
 
@@ -198,6 +231,10 @@ def _host_facts(row: Host, states: _States, engine_since: datetime) -> HostFacts
         is_self=row.is_self,
         seen_by_engine=row.last_seen is not None and row.last_seen >= engine_since,
         ineligible=row.ineligible,
+        heartbeats=tuple(states.heartbeats.get(row.pk, ())),
+        activity=activity_of(states.disks.get(row.pk)),
+        storage_open=(row.pk, "storage") in states.open,
+        kdump_since=row.kdump_since,
     )
 
 

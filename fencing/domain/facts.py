@@ -7,12 +7,16 @@ from enum import StrEnum
 
 from fencing.domain.policy import Policy
 from fencing.domain.power import PowerProblem, PowerState
+from hosts.domain.activity import Activity
+from hosts.domain.heartbeat import Track
 from hosts.domain.states import HostStatus, Wanted
 from portal.lib.ha.states import HaState
 from vms.domain.restart import VmFacts
 
 #: Evidence older than this is UNKNOWN: neither dead nor alive.
 EVIDENCE_MAX_AGE = timedelta(seconds=10)
+#: Nobody has looked at the disks yet.
+NO_ACTIVITY = Activity()
 
 
 class Identity(StrEnum):
@@ -69,11 +73,24 @@ class HostFacts:
     is_self: bool = False
     seen_by_engine: bool = True
     ineligible: str = ""  # why HA cannot protect what runs here
+    heartbeats: tuple[Track, ...] = ()  # one for each storage domain
+    activity: Activity = NO_ACTIVITY  # of its VMs' disks
+    storage_open: bool = False  # a storage reading is under way
+    kdump_since: datetime | None = None  # its crash kernel has reported, since last_seen
 
     @property
     def silent(self) -> bool:
         """Whether its silence counts against the cluster (guards)."""
         return self.status in (HostStatus.NON_RESPONSIVE, HostStatus.KDUMPING)
+
+
+@dataclass(frozen=True, slots=True)
+class DomainFacts:
+    """A storage domain, and how many live hosts it declares that it needs."""
+
+    pk: int
+    name: str
+    needs_hosts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +110,7 @@ class ClusterFacts:
     witness_seen: bool = True  # False: this engine has lost its own network
     distrust: str = ""  # why nothing may be started or fenced at all (forgetful database)
     alerts: frozenset[tuple[str, int, int]] = frozenset()  # open: (kind, host or 0, vm or 0)
+    domains: tuple[DomainFacts, ...] = ()
 
     def host(self, pk: int) -> HostFacts | None:
         """Return the host with ``pk``, if it is of this cluster."""

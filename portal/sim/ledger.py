@@ -15,6 +15,7 @@ from fencing.domain.policy import Policy
 from hosts.domain.states import HostEvent, HostStatus, Wanted, next_status
 from portal.lib.ha.states import HaEvent, HaState, next_state
 from portal.sim.log import Happened
+from portal.sim.storage_rows import StorageRows
 from portal.sim.timeline import Timeline
 from vms.domain.proofs import OpenRun
 from vms.domain.restart import LastRun, VmFacts
@@ -48,6 +49,7 @@ class HostRow:
     back_at: datetime | None = None
     marker_at_proof: str = ""
     disproved: bool = False
+    kdump_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,7 @@ class Book:
         self.hosts_lost: dict[int, datetime] = {}
         self.armed = True
         self.distrust = ""
+        self.storage = StorageRows()
         self.engine_since = line.now()
         self.log: list[Happened] = []
         self.changes = 0  # raised by every write that a plan could notice
@@ -233,6 +236,7 @@ class Book:
             engine_since=self.engine_since,
             distrust=self.distrust,
             alerts=frozenset(self.alerts),
+            **self.storage.of_cluster(self.policy.witness, self.now()),
         )
 
     def host_facts(self, pk: int) -> HostFacts:
@@ -269,6 +273,9 @@ class Book:
             power_on_open="power_on" in mine,
             power_ons_last_hour=sum(h == row.pk and at > hour_ago for h, at in self.power_ons),
             seen_by_engine=row.last_seen is not None and row.last_seen >= self.engine_since,
+            storage_open="storage" in mine,
+            kdump_since=row.kdump_since,
+            **self.storage.of(row.pk),
         )
 
     def _vm_facts(self, row: VmRow) -> VmFacts:

@@ -13,9 +13,10 @@ from portal.sim.pure import PurePortal
 from portal.sim.pure_work import LOOK
 from portal.sim.repair import repair, unfinished
 from portal.sim.scenario import EventSpec, Scenario
+from portal.sim.scene import Scene
 from portal.sim.timeline import Timeline
 from portal.sim.wire import Wire
-from portal.sim.words import Scene, do
+from portal.sim.words import do
 from portal.sim.world import World, WorldVm
 
 #: After all faults are repaired the world must have converged within this many seconds.
@@ -125,6 +126,9 @@ def build_world(scenario: Scenario) -> World:
     for pk, host in enumerate(scenario.hosts, 1):
         on = host.power != "off"
         world.add_host(pk, host.name, host.memory_mib, host.vcpus, on=on, bmc=host.bmc)
+        for domain in host.storage:
+            world.storage.join(host.name, domain)
+    world.storage.needs = dict(scenario.cluster.needs_hosts)
     for pk, vm in enumerate(scenario.vms, 1):
         uuid = f"00000000-0000-4000-8000-0000000000{pk:02x}"
         disk = f"/images/{vm.name}.qcow2"
