@@ -143,7 +143,6 @@ def after_sample(track: Track, sample: Sample, candidates: Sequence[int]) -> Tra
             track,
             problem=problem,
             asked_at=sample.asked_at,
-            reader=0,
             tried=tried,
             exhausted=track.exhausted or set(candidates) <= set(tried),
         )

@@ -92,6 +92,8 @@ class StorageWorld:
 
     def _disks(self) -> Mapping[str, float]:
         """When each disk was last written; a copy that runs writes all the time."""
+        for vm in self.world.vms.values():
+            self._written.setdefault(vm.disk, 0.0)
         for copy in self.world.copies():
             if copy.writes:
                 self._written[self.world.vms[copy.vm].disk] = self.world.line.seconds
