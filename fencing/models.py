@@ -107,7 +107,7 @@ class Incident(models.Model):
 
 
 class FenceOperation(Operation):
-    """Work asked of a host's power: check, fence, power_on, confirm, drill."""
+    """Work asked about a host's power or life: check, storage, fence, power_on, confirm, drill."""
 
     host = models.ForeignKey(Host, models.CASCADE, related_name="fences")
     incident = models.ForeignKey(Incident, models.SET_NULL, null=True, related_name="fences")

@@ -2,20 +2,36 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import Case, Max, Prefetch, QuerySet, When
 
 from fencing.domain.evidence import is_fresh
-from fencing.domain.facts import ClusterFacts, ControllerFacts, HostFacts, Identity
+from fencing.domain.facts import (
+    ClusterFacts,
+    ControllerFacts,
+    DomainFacts,
+    HostFacts,
+    Identity,
+)
 from fencing.domain.policy import Policy, layered
 from fencing.domain.power import PowerProblem, PowerState
 from fencing.domain.steps import FenceStep
 from fencing.models import Alert, FenceOperation, HaResource, PowerController
+from hosts.domain.heartbeat import Track
 from hosts.domain.states import HostStatus, Wanted
-from hosts.models import Cluster, ClusterMode, Engine, Host
+from hosts.models import (
+    Cluster,
+    ClusterMode,
+    DiskActivity,
+    Engine,
+    Host,
+    HostStorage,
+    StorageDomain,
+)
+from hosts.selectors import track_of
 from portal.core.models import OPEN_STATES, OperationState, Setting
 from portal.lib.ha.states import HaState
 from vms.domain.protection import Shelter
@@ -124,7 +140,19 @@ def cluster_facts(cluster_id: int, now: datetime) -> ClusterFacts:
         distrust=str(forgetful.value) if forgetful else "",
         alerts=_open_alerts(),
         rules=affinity_rules(cluster_id),
+        domains=tuple(
+            DomainFacts(row.pk, row.name, row.needs_hosts)
+            for row in StorageDomain.objects.filter(cluster_id=cluster_id).order_by("pk")
+        ),
     )
+
+
+def facts_of(host: Host, now: datetime) -> HostFacts:
+    """Return what a round would know of one host."""
+    found = cluster_facts(host.cluster_id, now).host(host.pk)
+    if found is None:
+        raise Host.DoesNotExist
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +163,8 @@ class States:
     controllers: Mapping[int, Sequence[ControllerFacts]]  # by host
     open: Mapping[tuple[int, str], FenceOperation]  # by host and kind
     power_ons: Mapping[int, int]  # by host: within the last hour
+    heartbeats: Mapping[int, Sequence[Track]] = field(default_factory=dict)  # by host
+    disks: Mapping[int, DiskActivity] = field(default_factory=dict)  # by host
 
 
 def _states(cluster_id: int, now: datetime) -> States:
@@ -158,7 +188,17 @@ def _states(cluster_id: int, now: datetime) -> States:
             for row in FenceOperation.objects.filter(**mine, state__in=OPEN_STATES)
         },
         power_ons=Counter(recent.values_list("host_id", flat=True)),
+        heartbeats=_heartbeats(cluster_id),
+        disks={row.host_id: row for row in DiskActivity.objects.filter(**mine)},
     )
+
+
+def _heartbeats(cluster_id: int) -> dict[int, list[Track]]:
+    tracks: dict[int, list[Track]] = {}
+    places = HostStorage.objects.filter(host__cluster_id=cluster_id).select_related("domain")
+    for place in places.order_by("domain_id"):
+        tracks.setdefault(place.host_id, []).append(track_of(place))
+    return tracks
 
 
 def controller_facts(row: PowerController) -> ControllerFacts:

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 
+from hosts.domain.heartbeat import Problem
 from hosts.domain.states import HostStatus, Wanted
 from portal.core.models import OPEN_STATES, Operation
 from portal.lib.db import Everything, Present
@@ -87,6 +88,7 @@ class Host(models.Model):
     back_at = models.DateTimeField(null=True)  # first answer after the last proof about it
     marker_at_proof = models.CharField(max_length=60, blank=True)
     disproved = models.BooleanField(default=False)  # came back as if it had never been off
+    kdump_since = models.DateTimeField(null=True)  # its crash kernel has reported, since last_seen
 
     others = models.JSONField(default=list)  # guests that the portal does not look after
 
@@ -113,6 +115,70 @@ class Host(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class StorageDomain(models.Model):
+    """Storage that hosts of a cluster share, with sanlock's heartbeats in its ``ids`` volume."""
+
+    cluster = models.ForeignKey(Cluster, models.CASCADE, related_name="domains")
+    name = models.CharField(max_length=48)  # as sanlock names the lockspace
+    needs_hosts = models.IntegerField(default=0)  # live hosts without which it stops serving
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["cluster", "name"], name="one_domain_per_name")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class HostStorage(models.Model):
+    """A host's heartbeat in a storage domain: its slot, and what the samples have shown.
+
+    All but ``slot`` are the fields of ``hosts.domain.heartbeat.Track``.
+    """
+
+    host = models.ForeignKey(Host, models.CASCADE, related_name="places")
+    domain = models.ForeignKey(StorageDomain, models.CASCADE, related_name="hosts")
+    slot = models.IntegerField()  # sanlock's host id - 1
+
+    owner = models.CharField(max_length=48, blank=True)
+    generation = models.BigIntegerField(default=0)
+    learned_at = models.DateTimeField(null=True)
+    reader = models.BigIntegerField(default=0)
+    tried = models.JSONField(default=list)
+    exhausted = models.BooleanField(default=False)
+    problem = models.CharField(max_length=100, choices=choices(Problem), blank=True)
+    asked_at = models.DateTimeField(null=True)
+    timestamp = models.BigIntegerField(default=0)
+    renewal_s = models.FloatField(default=20)
+    still_since = models.DateTimeField(null=True)
+    before_at = models.DateTimeField(null=True)
+    reader_timestamp = models.BigIntegerField(default=0)
+    reader_moved_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["host", "domain"], name="one_heartbeat_per_domain"),
+            models.UniqueConstraint(fields=["domain", "slot"], name="one_host_per_slot"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.host} in {self.domain}"
+
+
+class DiskActivity(models.Model):
+    """Whether the VMs of a silent host still write: ``hosts.domain.activity.Activity`` as a row."""
+
+    host = models.OneToOneField(Host, models.CASCADE, related_name="activity")
+    asked_at = models.DateTimeField(null=True)
+    written_at = models.JSONField(default=dict)
+    samples = models.JSONField(default=list)
+    failed = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return f"disks of {self.host}"
 
 
 class HostOperation(Operation):

@@ -7,8 +7,13 @@ from enum import StrEnum
 from fencing.domain.facts import EVIDENCE_MAX_AGE, ControllerFacts, HostFacts, Identity
 from fencing.domain.policy import Policy
 from fencing.domain.power import PowerState
-from hosts.domain.states import ANSWERING
+from hosts.domain.activity import Writes, writes
+from hosts.domain.heartbeat import Beat, HeartbeatEvidence, heartbeat
+from hosts.domain.states import ANSWERING, HostStatus
 from vms.domain import proofs
+
+#: Statuses of a host whose silence was not expected.
+SUSPICIOUS = frozenset({HostStatus.CONNECTING, HostStatus.NON_RESPONSIVE, HostStatus.KDUMPING})
 
 
 class Bmc(StrEnum):
@@ -88,21 +93,33 @@ def read_off_enough(controller: ControllerFacts, policy: Policy) -> bool:
 
 
 def contradiction(host: HostFacts) -> ControllerFacts | None:
-    """Return the trusted controller that said off before libvirt answered again, if any.
+    """Return the trusted controller that said off before the host showed life again, if any.
 
-    Decision row 1.  The look's question must have been sent after the reading's
-    answer had arrived.  Readings from before a host came back after a proof are
-    about the time before, and contradict nothing: somebody has switched it on.
+    Decision row 1.  The question that was answered by life must have been sent
+    after the reading's answer had arrived.  Readings from before a host came back
+    after a proof are about the time before, and contradict nothing: somebody has
+    switched it on.
     """
-    if host.status not in ANSWERING or host.first_contact or host.last_seen is None:
+    lived_at = _lived_at(host)
+    if host.first_contact or lived_at is None:
         return None
     for item in host.controllers:
         if not item.trusted or item.state is not PowerState.OFF:
             continue
         old = host.back_at is not None and item.asked_at and item.asked_at <= host.back_at
-        if item.answered_at is not None and not old and host.last_seen > item.answered_at:
+        if item.answered_at is not None and not old and lived_at > item.answered_at:
             return item
     return None
+
+
+def _lived_at(host: HostFacts) -> datetime | None:
+    """When the host last showed for certain that it was on: by libvirt, or by its heartbeat."""
+    if host.status in ANSWERING:
+        return host.last_seen
+    if host.status not in SUSPICIOUS:
+        return None
+    beats = (track.before_at for track in host.heartbeats if track.problem is None)
+    return max((at for at in beats if at is not None), default=None)
 
 
 def _still_says(asked_at: datetime | None, policy: Policy, now: datetime) -> bool:
@@ -131,3 +148,26 @@ def kernel_lives(host: HostFacts, policy: Policy, now: datetime) -> bool:
     says nothing, and a host is not powered off for a blink of the network.
     """
     return _still_says(host.kernel_seen, policy, now)
+
+
+def heartbeat_evidence(host: HostFacts, policy: Policy, now: datetime) -> HeartbeatEvidence:
+    """Return what the host's storage heartbeat says."""
+    return heartbeat(host.heartbeats, policy.storage_silence, host.last_seen, now)
+
+
+def heartbeat_advances(host: HostFacts, policy: Policy, now: datetime) -> bool:
+    """Whether shared storage shows the host alive."""
+    return heartbeat_evidence(host, policy, now).beat is Beat.ADVANCES
+
+
+def disk_writes(host: HostFacts, policy: Policy, now: datetime) -> Writes:
+    """Return whether its VMs still write, where policy wants that looked for."""
+    if policy.activity_check != "on":
+        return Writes.UNKNOWN
+    return writes(
+        host.activity,
+        samples=int(policy.activity_samples),
+        interval_s=policy.activity_interval,
+        idle_share=policy.activity_ratio,
+        now=now,
+    )

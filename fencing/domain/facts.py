@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from fencing.domain.policy import Policy
 from fencing.domain.power import PowerProblem, PowerState
+from hosts.domain.activity import Activity
+from hosts.domain.heartbeat import Track
 from hosts.domain.states import HostStatus, Wanted
 from portal.lib.ha.states import HaState
 from vms.domain.affinity import Rule
@@ -14,6 +16,8 @@ from vms.domain.restart import VmFacts
 
 #: Evidence older than this is UNKNOWN: neither dead nor alive.
 EVIDENCE_MAX_AGE = timedelta(seconds=10)
+#: Nobody has looked at the disks yet.
+NO_ACTIVITY = Activity()
 
 
 class Identity(StrEnum):
@@ -73,11 +77,24 @@ class HostFacts:
     cpu: str = ""  # architecture/model
     networks: frozenset[str] | None = None  # None: it does not tell
     storage: frozenset[str] | None = None
+    heartbeats: tuple[Track, ...] = ()  # one for each storage domain
+    activity: Activity = NO_ACTIVITY  # of its VMs' disks
+    storage_open: bool = False  # a storage reading is under way
+    kdump_since: datetime | None = None  # its crash kernel has reported, since last_seen
 
     @property
     def silent(self) -> bool:
         """Whether its silence counts against the cluster (guards)."""
         return self.status in (HostStatus.NON_RESPONSIVE, HostStatus.KDUMPING)
+
+
+@dataclass(frozen=True, slots=True)
+class DomainFacts:
+    """A storage domain, and how many live hosts it declares that it needs."""
+
+    pk: int
+    name: str
+    needs_hosts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +120,8 @@ class ClusterFacts:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_pk", {host.pk: host for host in self.hosts})
+
+    domains: tuple[DomainFacts, ...] = ()
 
     def host(self, pk: int) -> HostFacts | None:
         """Return the host with ``pk``, if it is of this cluster."""

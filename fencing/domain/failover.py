@@ -30,11 +30,13 @@ from fencing.domain.intentions import (
     Raise,
     UseProof,
 )
+from fencing.domain.kdump import dumping
 from fencing.domain.policy import Policy
 from fencing.domain.power import PowerState
 from fencing.domain.restarts import restarts
 from fencing.domain.tied import tied
-from hosts.domain.states import HostStatus
+from fencing.domain.watching import ask_storage
+from hosts.domain.states import ANSWERING, HostStatus
 from portal.lib.ha.states import HaEvent, HaState
 
 
@@ -64,13 +66,17 @@ def _about(cluster: ClusterFacts, host: HostFacts, now: datetime) -> Iterator[In
     decision = decide(host, policy, now)
     yield from controllers(cluster, host)
     yield from _lies(host, decision)
-    if decision.verdict in (Verdict.NOTHING, Verdict.DISTRUST):
+    yield from ask_storage(host, policy, now)
+    distrusted = decision.verdict is Verdict.DISTRUST
+    if decision.verdict is Verdict.NOTHING or (distrusted and host.status in ANSWERING):
         yield from calm(cluster, host, policy, now)
         return
     yield from ask_if_stale(host, now)
     if decision.verdict is Verdict.PROVEN_DEAD:
         yield UseProof(host.pk, decision.row, decision.why)
-    elif host.status is HostStatus.NON_RESPONSIVE:
+    elif host.status is HostStatus.KDUMPING:
+        yield from dumping(host, policy, now)
+    elif host.status is HostStatus.NON_RESPONSIVE and not distrusted:
         yield from _silent(cluster, host, policy, decision, now)
 
 

@@ -6,11 +6,13 @@ Missing data fails closed: what cannot be judged is not fenced, and said so.
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from fencing.domain.evidence import kernel_lives
+from fencing.domain.evidence import disk_writes, heartbeat_advances, kernel_lives
 from fencing.domain.facts import ClusterFacts, HostFacts
 from fencing.domain.homes import floor, need, protected_on
 from fencing.domain.policy import Policy
-from hosts.domain.states import HostStatus
+from hosts.domain.activity import Writes
+from hosts.domain.heartbeat import lost_by_all
+from hosts.domain.states import ANSWERING, HostStatus
 
 Guard = Callable[[ClusterFacts, HostFacts, Policy, datetime], str]
 
@@ -49,6 +51,21 @@ def too_many_are_silent(
     )
 
 
+def everybody_is_silent(
+    cluster: ClusterFacts, host: HostFacts, policy: Policy, now: datetime
+) -> str:
+    """All hosts are silent at once: a black start, or this engine's own network."""
+    watched = [item for item in cluster.hosts if item.status is not HostStatus.PENDING]
+    if len(watched) < 2 or any(not item.silent for item in watched):
+        return ""
+    if policy.witness:
+        return "all hosts are silent at once: they are taken back as they answer"
+    return (
+        "all hosts are silent at once, and no witness address is set that would tell "
+        "whether it is this engine's own network"
+    )
+
+
 def engine_is_cut_off(cluster: ClusterFacts, host: HostFacts, policy: Policy, now: datetime) -> str:
     """The engine cannot reach its witness addresses either."""
     return "" if cluster.witness_seen else "this engine cannot reach its witness addresses"
@@ -79,6 +96,45 @@ def its_kernel_lives(cluster: ClusterFacts, host: HostFacts, policy: Policy, now
     return "its kernel answers on the network: its VMs run"
 
 
+def storage_shows_life(
+    cluster: ClusterFacts, host: HostFacts, policy: Policy, now: datetime
+) -> str:
+    """Row 3, or the disks' half of row 4, holds since the fence was asked for."""
+    if policy.degraded_action == "fence":
+        return ""
+    if heartbeat_advances(host, policy, now):
+        return "its storage heartbeat advances: it is alive"
+    if disk_writes(host, policy, now) is Writes.WRITTEN:
+        return "its VMs' disks are written: it is alive"
+    return ""
+
+
+def its_domain_is_lost(
+    cluster: ClusterFacts, host: HostFacts, policy: Policy, now: datetime
+) -> str:
+    """No host can use a storage domain of its: the fault is the domain's, not the host's."""
+    lost = [track.name for track in host.heartbeats if lost_by_all(track)]
+    if not lost:
+        return ""
+    return f"no other host can use {', '.join(lost)} either: its silence may be the storage's doing"
+
+
+def a_domain_needs_it(cluster: ClusterFacts, host: HostFacts, policy: Policy, now: datetime) -> str:
+    """A storage domain would be left with fewer live hosts than it declares it needs."""
+    mine = {track.domain for track in host.heartbeats}
+    for domain in cluster.domains:
+        if domain.pk not in mine or not domain.needs_hosts:
+            continue
+        left = [item for item in cluster.hosts if item.pk != host.pk and _serves(item, domain.pk)]
+        if len(left) < domain.needs_hosts:
+            return f"{domain.name} needs {domain.needs_hosts} live hosts, and {len(left)} are left"
+    return ""
+
+
+def _serves(host: HostFacts, domain: int) -> bool:
+    return host.status in ANSWERING and any(track.domain == domain for track in host.heartbeats)
+
+
 def nobody_gains(cluster: ClusterFacts, host: HostFacts, policy: Policy, now: datetime) -> str:
     """No HA VM of that host would find a home elsewhere."""
     if policy.fence_alone == "on":
@@ -97,10 +153,14 @@ GUARDS: tuple[Guard, ...] = (
     database_is_forgetful,
     it_is_this_portal,
     too_many_are_silent,
+    everybody_is_silent,
     engine_is_cut_off,
     engine_is_new,
     enough_fences_under_way,
     its_kernel_lives,
+    storage_shows_life,
+    its_domain_is_lost,
+    a_domain_needs_it,
     nobody_gains,
 )
 
@@ -111,8 +171,12 @@ LAST_MOMENT: tuple[Guard, ...] = (
     database_is_forgetful,
     it_is_this_portal,
     too_many_are_silent,
+    everybody_is_silent,
     engine_is_cut_off,
     its_kernel_lives,
+    storage_shows_life,
+    its_domain_is_lost,
+    a_domain_needs_it,
     nobody_gains,
 )
 

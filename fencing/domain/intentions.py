@@ -25,6 +25,14 @@ class AskBmc:
 
 
 @dataclass(frozen=True, slots=True)
+class AskStorage:
+    """Read a host's storage heartbeat, and its VMs' disk activity, through a neighbour."""
+
+    host: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Distrust:
     """Stop believing a controller until it has been tested again (row 1)."""
 
@@ -39,6 +47,22 @@ class UseProof:
 
     host: int
     row: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class UseKdump:
+    """Close the runs of a host whose crash kernel has reported while its heartbeat stands still."""
+
+    host: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DumpOver:
+    """A host has dumped for as long as it may: it counts as silent again."""
+
+    host: int
     why: str
 
 
@@ -122,8 +146,11 @@ class Clear:
 Intention = (
     MoveHa
     | AskBmc
+    | AskStorage
     | Distrust
     | UseProof
+    | UseKdump
+    | DumpOver
     | Fence
     | Release
     | PowerOn

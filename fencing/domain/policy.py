@@ -91,8 +91,7 @@ MOST_WITNESSES = 5
 #: Settings that nothing reads yet: a change of one would promise what is not done.
 NOT_YET = frozenset(
     {
-        "activity_check", "activity_samples", "activity_interval", "activity_ratio",
-        "storage_silence", "shutdown_policy", "soft_recovery", "kdump_wait",
+        "shutdown_policy", "soft_recovery",
     }
 )  # fmt: skip
 

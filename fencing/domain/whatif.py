@@ -15,6 +15,8 @@ from fencing.domain.guards import GUARDS
 from fencing.domain.policy import Policy
 from fencing.domain.power import PowerProblem, PowerState
 from fencing.domain.rehoming import Fate, fates
+from hosts.domain.activity import Activity
+from hosts.domain.heartbeat import Problem, Track, needed_s
 from hosts.domain.states import HostEvent, HostStatus, next_status
 from portal.lib.ha.states import HaEvent, HaState, next_state
 
@@ -73,7 +75,7 @@ def what_if(cluster: ClusterFacts, host: HostFacts, now: datetime) -> WhatIf:
     courses = tuple(_courses(host, policy, now)) if noticed else ()
     held = _held(cluster, _silent(host, policy, now), policy, now) if noticed else ()
     handling, text = _handling(host, courses, held)
-    seconds = _expected(policy, proven=handling == "fenced")
+    seconds = _expected(policy, _still_s(host, policy), proven=handling == "fenced")
     return WhatIf(
         host=host.pk,
         name=host.name,
@@ -101,6 +103,25 @@ def _silent(host: HostFacts, policy: Policy, now: datetime) -> HostFacts:
         first_contact=False,
         disproved=False,
         controllers=tuple(_says(item, PowerState.ON, now) for item in host.controllers),
+        heartbeats=tuple(_stands_still(item, policy, now) for item in host.heartbeats),
+        activity=Activity(),
+        kdump_since=None,
+    )
+
+
+def _stands_still(track: Track, policy: Policy, now: datetime) -> Track:
+    """Return a heartbeat as it would be once it has stood still for long enough."""
+    if not track.owner:
+        return replace(track, asked_at=now, problem=Problem.FOREIGN, exhausted=True)
+    since = now - timedelta(seconds=needed_s(track, policy.storage_silence))
+    return replace(
+        track,
+        asked_at=now,
+        problem=None,
+        exhausted=False,
+        still_since=since,
+        before_at=None,
+        reader_moved_at=now,
     )
 
 
@@ -175,11 +196,17 @@ def _handling(
     return "fenced", "it would be fenced, proven off, and its HA VMs restarted"
 
 
-def _expected(policy: Policy, *, proven: bool) -> Expected:
+def _still_s(host: HostFacts, policy: Policy) -> float:
+    """Return how long its heartbeat must stand still first; 0 where there is none."""
+    learned = [track for track in host.heartbeats if track.owner]
+    return max((needed_s(track, policy.storage_silence) for track in learned), default=0.0)
+
+
+def _expected(policy: Policy, still_s: float, *, proven: bool) -> Expected:
     """Return rough seconds after the death, counted from the worst moment between two looks."""
     look = max(policy.poll, policy.connect_deadline)
     noticed = policy.poll + policy.missed_polls * look
-    decided = max(noticed, policy.grace) + _ROUND_S
+    decided = max(noticed + still_s, policy.grace) + _ROUND_S
     off = policy.off_settle + (policy.off_reads - 1) * policy.off_read_gap + _BMC_S
     proven_off = decided + off if proven else None
     first_start = proven_off + _ROUND_S if proven_off is not None else None

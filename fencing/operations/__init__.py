@@ -12,6 +12,7 @@ from fencing.operations.checking import advance_check
 from fencing.operations.confirming import advance_confirm
 from fencing.operations.drill import advance_drill
 from fencing.operations.fence import advance_fence
+from fencing.operations.storage import advance_storage
 from fencing.operations.switching import advance_power_on
 from fencing.selectors import policy_of
 from fencing.services.power import ADVANCE
@@ -23,6 +24,7 @@ from portal.lib.queue import wake
 
 _KINDS: dict[str, Callable[[FenceOperation], None]] = {
     "check": advance_check,
+    "storage": advance_storage,
     "fence": advance_fence,
     "drill": advance_drill,
     "power_on": advance_power_on,

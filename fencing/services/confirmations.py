@@ -7,10 +7,12 @@ from typing import Any
 from django.db import transaction
 
 from fencing.domain.confirm import known_against
+from fencing.domain.evidence import heartbeat_evidence
 from fencing.domain.facts import HostFacts
 from fencing.models import FenceOperation, HaResource, ManualConfirmation
-from fencing.selectors import cluster_facts
+from fencing.selectors import facts_of, policy_of
 from fencing.services import power
+from hosts.domain.heartbeat import HeartbeatEvidence
 from hosts.domain.states import ANSWERING, HostStatus
 from hosts.models import Host
 from hosts.services import work
@@ -80,25 +82,17 @@ def request(
 
 def evidence_is_fresh(host_id: int, now: datetime) -> bool:
     """Whether everything that can be asked was asked within the last 10 s."""
-    facts = _facts(host_id, now)
+    facts = facts_of(Host.objects.get(pk=host_id), now)
     asked = [item.asked_at for item in facts.controllers]
     return all(at is not None and now - at <= MAX_AGE for at in asked)
-
-
-def _facts(host_id: int, now: datetime) -> HostFacts:
-    cluster_id = Host.objects.values_list("cluster_id", flat=True).get(pk=host_id)
-    found = cluster_facts(cluster_id, now).host(host_id)
-    if found is None:
-        raise Host.DoesNotExist
-    return found
 
 
 @transaction.atomic
 def decide(op: FenceOperation, now: datetime) -> bool:
     """Accept or refuse a claimed confirmation; True when its runs were ended."""
-    facts = _facts(op.host_id, now)
-    host = Host.objects.select_for_update().get(pk=op.host_id)
-    against = known_against(facts)
+    host = Host.objects.select_related("cluster").select_for_update(of=("self",)).get(pk=op.host_id)
+    facts, policy = facts_of(host, now), policy_of(host)
+    against = known_against(facts, policy, now)
     override = bool(op.data.get("override"))
     changed = wrong_with(host, typed_name=op.data["typed_name"], reason=op.data["reason"])
     if changed is not None or (against and not override):
@@ -115,12 +109,14 @@ def decide(op: FenceOperation, now: datetime) -> bool:
         )
         return False
     if work.finish(op, now, OperationState.DONE, "accepted: its VMs may start elsewhere"):
-        _accept(op, host, facts, against, now)
+        known = _known(facts, heartbeat_evidence(facts, policy, now), against)
+        _accept(op, host, known, against, now)
     return True
 
 
-def _accept(op: FenceOperation, host: Host, facts: HostFacts, against: str, now: datetime) -> None:
-    known = _known(facts, against)
+def _accept(
+    op: FenceOperation, host: Host, known: dict[str, Any], against: str, now: datetime
+) -> None:
     ManualConfirmation.objects.create(
         host=host,
         user_id=op.data["user_id"] or None,
@@ -147,7 +143,7 @@ def _accept(op: FenceOperation, host: Host, facts: HostFacts, against: str, now:
     power.off_is_proven(host, evidence, rule="manual", now=now)
 
 
-def _known(facts: HostFacts, against: str) -> dict[str, Any]:
+def _known(facts: HostFacts, beat: HeartbeatEvidence, against: str) -> dict[str, Any]:
     """Return what the portal knew when the word was taken, for the audit."""
     return {
         "status": facts.status,
@@ -158,5 +154,6 @@ def _known(facts: HostFacts, against: str) -> dict[str, Any]:
             {"state": item.state, "problem": item.problem, "identity": item.identity}
             for item in facts.controllers
         ],
+        "heartbeat": beat.why,
         "against": against,
     }

@@ -13,7 +13,7 @@ from fencing.domain.facts import ClusterFacts
 from fencing.domain.failover import plan
 from fencing.domain.steps import FenceStep
 from fencing.models import FenceOperation
-from fencing.services import incidents, power, trust
+from fencing.services import incidents, kdump, power, trust
 from fencing.services.ha import move_ha
 from fencing.services.wrapping_up import close_finished
 from hosts.domain.states import HostEvent
@@ -60,6 +60,18 @@ def _move_ha(item: wish.MoveHa, facts: ClusterFacts, now: datetime) -> None:
 
 def _ask_bmc(item: wish.AskBmc, facts: ClusterFacts, now: datetime) -> None:
     power.ask("check", item.host, now=now, why=item.why)
+
+
+def _ask_storage(item: wish.AskStorage, facts: ClusterFacts, now: datetime) -> None:
+    power.ask("storage", item.host, now=now, why=item.why)
+
+
+def _use_kdump(item: wish.UseKdump, facts: ClusterFacts, now: datetime) -> None:
+    kdump.use_proof(item.host, item.why, now)
+
+
+def _dump_over(item: wish.DumpOver, facts: ClusterFacts, now: datetime) -> None:
+    kdump.over(item.host, item.why, now)
 
 
 def _distrust(item: wish.Distrust, facts: ClusterFacts, now: datetime) -> None:
@@ -125,6 +137,9 @@ def _clear(item: wish.Clear, facts: ClusterFacts, now: datetime) -> None:
 _WRITERS: dict[type, Callable[[Any, ClusterFacts, datetime], None]] = {
     wish.MoveHa: _move_ha,
     wish.AskBmc: _ask_bmc,
+    wish.AskStorage: _ask_storage,
+    wish.UseKdump: _use_kdump,
+    wish.DumpOver: _dump_over,
     wish.Distrust: _distrust,
     wish.UseProof: _use_proof,
     wish.Fence: _fence,

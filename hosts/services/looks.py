@@ -171,6 +171,7 @@ def _answered(asked_at: datetime) -> dict[str, Any]:
         "missed_since": None,
         "slow_since": None,
         "kernel_seen": None,
+        "kdump_since": None,
         "last_seen": asked_at,
     }
 
@@ -244,6 +245,14 @@ def proven_off(host_id: int, *, why: str, now: datetime) -> None:
         slow_since=None,
     )
     move_host(host_id, HostEvent.PROVEN_OFF, why=why, now=now)
+
+
+def expect_first_contact(host_id: int) -> None:
+    """Its runs are over without its power being off: its next list is compared first."""
+    host = Host.objects.get(pk=host_id)
+    Host.objects.filter(pk=host_id).update(
+        first_contact=True, marker_at_proof=host.boot_marker or host.marker_at_proof
+    )
 
 
 @transaction.atomic

@@ -13,9 +13,10 @@ from django.db.models import Q
 from fencing import operations as power_operations
 from fencing import power as power_drivers
 from fencing.models import Alert, FenceOperation
-from fencing.selectors import policy_of
+from fencing.selectors import cluster_policy, policy_of
 from fencing.services.rounds import run_round
-from hosts import hypervisor
+from fencing.services.witness import record_seen
+from hosts import hypervisor, storage
 from hosts.domain.liveness import Pace
 from hosts.models import Cluster, Host
 from hosts.services import engines, work
@@ -26,7 +27,7 @@ from portal.sim import full_admin, full_rows
 from portal.sim.database import CrashingWrapper, in_memory
 from portal.sim.engine import Engine
 from portal.sim.fibers import Fibers
-from portal.sim.full_ports import SimHypervisor, SimPower
+from portal.sim.full_ports import SimHypervisor, SimPower, SimStorage
 from portal.sim.log import Happened, detail_of, is_domain
 from portal.sim.portal import Crash, RunView, Start, View
 from portal.sim.pure_work import ADVANCE, LOOK, ROUND
@@ -84,6 +85,7 @@ class FullPortal:
         ids.install(CountedIds())
         hypervisor.install(partial(SimHypervisor, self))
         power_drivers.install("memory", SimPower(self))
+        storage.install(SimStorage(self))
 
     def close(self) -> None:
         """Give the ports back."""
@@ -94,6 +96,7 @@ class FullPortal:
         ids.install(None)
         hypervisor.install(None)
         power_drivers.install("memory", None)
+        storage.install(None)
 
     def run(self, task: str, args: tuple[int, ...]) -> None:
         """Run a task until it ends or waits for hardware."""
@@ -103,11 +106,18 @@ class FullPortal:
         """Plan, unless the last plan was empty, is young, and nothing has changed since."""
         newest = Event.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
         young = self._calm[0] == newest and self.line.ms - self._calm[1] < CALM_MS
+        self._ask_witness(cluster)
+        young = young and not self.wire.world.storage.slots
         uneasy = Q(missed_since__isnull=False) | Q(slow_since__isnull=False) | ~Q(status="up")
         if young and not Host.objects.filter(uneasy).exists():
             return
         if not run_round(cluster, clock.now()):
             self._calm = (newest, self.line.ms)
+
+    def _ask_witness(self, cluster: int) -> None:
+        """A witness answers for as long as the engine has a network."""
+        if not self.wire.world.engine_cut_off and cluster_policy(cluster).witness:
+            record_seen(settings.ENGINE_NAME, cluster, clock.now())
 
     def may_die(self) -> None:
         """Die here if the schedule says so: every commit and hardware call counts."""

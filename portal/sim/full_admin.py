@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from fencing.models import PowerController
-from fencing.services import confirmations
+from fencing.services import confirmations, kdump
 from fencing.services.power import change_controller
 from fencing.services.starts import start_vm
 from hosts.domain.states import Wanted
@@ -75,6 +75,11 @@ def _trust(now: datetime, host: str) -> None:
         change_controller(controller, now)
 
 
+def _kdump(now: datetime, host: str, own_address: bool) -> None:
+    """A crash kernel's message arrives."""
+    kdump.heard(Host.objects.get(name=host).pk, own_address=own_address, now=now)
+
+
 WORDS: dict[str, Callable[..., None]] = {
     "confirm_rebooted": _confirm,
     "start": _start,
@@ -86,4 +91,5 @@ WORDS: dict[str, Callable[..., None]] = {
     "arm": _arm,
     "set_policy": _set_policy,
     "trust": _trust,
+    "kdump": _kdump,
 }

@@ -1,6 +1,6 @@
 """Both hardware ports of the full depth: every call takes virtual time, in its fiber."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from fencing.power.port import Bmc, Reading
@@ -81,6 +81,26 @@ class SimHypervisor:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+class SimStorage:
+    """The storage port over the wire."""
+
+    def __init__(self, portal: Depth) -> None:
+        self._portal = portal
+
+    def sectors(
+        self, reader: Target, domain: str, slots: Sequence[int], *, deadline: float
+    ) -> tuple[bytes, ...]:
+        self._portal.may_die()
+        wire = self._portal.wire
+        return self._portal.fibers.drive(wire.sectors(reader.name, domain, slots, deadline))
+
+    def written(
+        self, reader: Target, disks: Sequence[str], *, deadline: float
+    ) -> Mapping[str, float]:
+        self._portal.may_die()
+        return self._portal.fibers.drive(self._portal.wire.written(reader.name, disks, deadline))
 
 
 class SimPower:

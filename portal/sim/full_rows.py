@@ -7,7 +7,7 @@ from django.conf import settings
 
 from fencing.models import HaResource, PowerController
 from hosts.domain.states import HostStatus
-from hosts.models import Cluster, ClusterMode, Host
+from hosts.models import Cluster, ClusterMode, Host, HostStorage, StorageDomain
 from hosts.services import engines
 from portal.core.models import Setting, User
 from portal.lib.ha.states import HaState
@@ -26,6 +26,7 @@ def fill(world: World, start: Start, now: datetime) -> None:
     cluster = Cluster.objects.create(name="cluster", mode=mode, policy=dict(start.policy))
     for name, pk in world.host_pks.items():
         _host(world, cluster, name, pk, now)
+    _storage(world, cluster)
     for name, vm in world.vms.items():
         home = start.homes.get(name)
         row = Vm.objects.create(
@@ -73,6 +74,16 @@ def _rules(cluster: Cluster, start: Start) -> None:
         row.vms.set(rule.vms)
         for host, priority in rule.hosts.items():
             row.hosts.create(host_id=host, priority=priority)
+
+
+def _storage(world: World, cluster: Cluster) -> None:
+    """The domains, and the slot of each host in them."""
+    for pk, name in enumerate(sorted(world.storage.memory.domains), 1):
+        needs = world.storage.needs.get(name, 0)
+        domain = StorageDomain.objects.create(pk=pk, cluster=cluster, name=name, needs_hosts=needs)
+        for (host, where), slot in world.storage.slots.items():
+            if where == name:
+                HostStorage.objects.create(host_id=world.host_pks[host], domain=domain, slot=slot)
 
 
 def _host(world: World, cluster: Cluster, name: str, pk: int, now: datetime) -> None:

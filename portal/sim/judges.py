@@ -7,8 +7,8 @@ from fencing.domain.policy import Policy
 from hosts.domain.states import HostStatus
 from portal.sim.log import Happened
 from portal.sim.portal import View
+from portal.sim.scene import Scene
 from portal.sim.wire import Wire
-from portal.sim.words import Scene
 
 #: Whose BMC it is was asked so long before the command at most: cables swapped later go unseen.
 IDENTITY_MS = 11_000
@@ -33,6 +33,7 @@ class PowerJudge:
     _crowd_since: int | None = None
     _status: dict[str, str] = field(default_factory=dict)
     _alive_since: dict[str, int] = field(default_factory=dict)
+    _beating_since: dict[tuple[str, str], int] = field(default_factory=dict)  # (host, reader)
     _observing_since: int | None = None
 
     def moved(self, event: Happened) -> None:
@@ -56,10 +57,24 @@ class PowerJudge:
                 self._alive_since.setdefault(name, ms)
             else:
                 self._alive_since.pop(name, None)
+        self._beats(ms)
         if self.scene.armed:
             self._observing_since = None
         elif self._observing_since is None:
             self._observing_since = ms
+
+    def _beats(self, ms: int) -> None:
+        """Note since when which neighbour could see each host's heartbeat move."""
+        for host in self.scene.world.hosts:
+            for reader in self.scene.world.hosts:
+                if self.scene.world.storage.is_seen(host, reader):
+                    self._beating_since.setdefault((host, reader), ms)
+                else:
+                    self._beating_since.pop((host, reader), None)
+
+    def _storage_shows_life(self, ms: int, host: str) -> bool:
+        since = [at for (name, _), at in self._beating_since.items() if name == host]
+        return any(ms - at > LIFE_MS for at in since)
 
     def new_cuts(self) -> None:
         """Judge the power commands since the last call."""
@@ -87,6 +102,8 @@ class PowerJudge:
         alive_since, seen = self._alive_since.get(host, ms), view.seen[host]
         if ms - alive_since > LIFE_MS and self.policy.degraded_action != "fence":
             found.append("although its kernel answers on the network")
+        if self._storage_shows_life(ms, host) and self.policy.degraded_action != "fence":
+            found.append("although its storage heartbeat advances")
         if seen is not None and TOLERANCE_MS < ms - seen < self.policy.grace * 1000:
             found.append("within its grace")
         recent = {

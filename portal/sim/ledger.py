@@ -16,6 +16,7 @@ from hosts.domain.states import HostEvent, HostStatus, Wanted, next_status
 from portal.lib.ha.states import HaEvent, HaState, next_state
 from portal.sim.abilities import Able, Asks
 from portal.sim.log import Happened
+from portal.sim.storage_rows import StorageRows
 from portal.sim.timeline import Timeline
 from vms.domain.affinity import Rule
 from vms.domain.proofs import OpenRun
@@ -51,6 +52,7 @@ class HostRow:
     marker_at_proof: str = ""
     disproved: bool = False
     able: Able = field(default_factory=Able)
+    kdump_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +139,10 @@ class Book:
         self.fences: list[Op] = []  # closed ones, for the report
         self.alerts: dict[tuple[str, int, int], datetime] = {}
         self.hosts_lost: dict[int, datetime] = {}
-        self.armed, self.distrust = True, ""
         self.rules: tuple[Rule, ...] = ()
+        self.armed = True
+        self.distrust = ""
+        self.storage = StorageRows()
         self.engine_since = line.now()
         self.log: list[Happened] = []
         self.changes = 0  # raised by every write that a plan could notice
@@ -241,6 +245,7 @@ class Book:
             distrust=self.distrust,
             alerts=frozenset(self.alerts),
             rules=self.rules,
+            **self.storage.of_cluster(self.policy.witness, self.now()),
         )
 
     def host_facts(self, pk: int) -> HostFacts:
@@ -278,6 +283,9 @@ class Book:
             power_ons_last_hour=sum(h == row.pk and at > hour_ago for h, at in self.power_ons),
             seen_by_engine=row.last_seen is not None and row.last_seen >= self.engine_since,
             **row.able.told,
+            storage_open="storage" in mine,
+            kdump_since=row.kdump_since,
+            **self.storage.of(row.pk),
         )
 
     def _vm_facts(self, row: VmRow) -> VmFacts:

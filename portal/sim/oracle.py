@@ -8,8 +8,8 @@ from fencing.domain.policy import Policy
 from portal.sim.judges import PowerJudge
 from portal.sim.log import Happened
 from portal.sim.portal import Portal, RunView, View
+from portal.sim.scene import Scene
 from portal.sim.wire import Wire
-from portal.sim.words import Scene
 from portal.sim.world import Copy
 from vms.domain.restart import HOST_SHUTDOWN_WINDOW
 from vms.domain.states import HOST_PROOFS, ProofKind
@@ -18,6 +18,8 @@ from vms.domain.states import HOST_PROOFS, ProofKind
 RESTART_BOUND_S = 60
 #: What the worst paused worker, lost wake-ups and a boot may add to it in random schedules.
 SLACK_S = 30
+#: Where there are heartbeats, one must stand still before a fence, perhaps through two readers.
+STILL_S = 70
 #: A host in maintenance or down is looked at every 10 s; then a copy must be found.
 FOUND_WITHIN_MS = 25_000
 _SAYS_NOTHING = (AlertKind.HOST_NOT_RESPONDING,)
@@ -195,7 +197,8 @@ class Oracle:
             self._waits.pop(vm, None)
             return
         self._waits[vm] = waited = self._waits.get(vm, 0) + 1
-        if waited > RESTART_BOUND_S + SLACK_S + self._patience(vm, view):
+        still_s = STILL_S if self.scene.world.storage.slots else 0
+        if waited > RESTART_BOUND_S + SLACK_S + still_s + self._patience(vm, view):
             self._say(("lost", vm), f"I3: {vm} could run, does not, and no alert says why")
 
     def _patience(self, vm: str, view: View) -> float:

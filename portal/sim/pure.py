@@ -14,7 +14,15 @@ from fencing.domain.policy import layered
 from fencing.domain.power import PowerState
 from hosts.domain.states import HostEvent, HostStatus
 from portal.lib.ha.states import HaEvent, HaState
-from portal.sim import pure_admin, pure_guests, pure_looks, pure_power, pure_readings, pure_runs
+from portal.sim import (
+    pure_admin,
+    pure_guests,
+    pure_looks,
+    pure_power,
+    pure_readings,
+    pure_runs,
+    pure_storage,
+)
 from portal.sim.abilities import able_of, asks_of
 from portal.sim.engine import Engine
 from portal.sim.ledger import Book, HostRow, VmRow
@@ -53,6 +61,7 @@ class PurePortal:
             self.book.hosts[pk], self.book.turns[pk] = row, (now, 0)
             if name in world.bmcs:
                 self.book.controllers[pk] = ControllerFacts(pk, 1, trusted=True)
+        pure_storage.fill(self.book, world)
         for vm in world.vms.values():
             home = start.homes.get(vm.name)
             self.book.vms[vm.pk] = VmRow(
@@ -116,6 +125,8 @@ class PurePortal:
         book = self.book
         if book.changes == self._quiet_at:
             return
+        if not self.wire.world.engine_cut_off:
+            book.storage.witness_seen_at = book.now()
         wishes = failover.plan(book.facts(), book.now())
         for item in wishes:
             self._crash_here()
@@ -135,6 +146,8 @@ class PurePortal:
 
     def _nothing_ripens(self) -> bool:
         """Whether time alone cannot make a plan out of these facts."""
+        if self.book.storage.slots:
+            return False  # heartbeats are read now and then
         calm = (HostStatus.UP, HostStatus.MAINTENANCE, HostStatus.PENDING)
         asked = (PowerState.ON, PowerState.OFF, PowerState.TURNING_OFF)
         ways = self.book.controllers.values()
@@ -226,6 +239,10 @@ def _distrust(book: Book, item: wish.Distrust) -> None:
         book.emit("bmc.distrusted", item.host)
 
 
+def _dump_over(book: Book, item: wish.DumpOver) -> None:
+    book.move_host(item.host, HostEvent.BOOT_OVERDUE)
+
+
 def _fence(book: Book, item: wish.Fence) -> None:
     ask(book, "fencing", "fence", item.host, rule=f"row {item.row}" if item.row else "")
 
@@ -260,6 +277,9 @@ def _hold(book: Book, item: wish.Hold) -> None:
 _WRITERS: dict[type, Callable[[Book, Any], object]] = {
     wish.MoveHa: _move_ha,
     wish.AskBmc: lambda book, item: ask(book, "fencing", "check", item.host),
+    wish.AskStorage: lambda book, item: ask(book, "fencing", "storage", item.host),
+    wish.UseKdump: lambda book, item: pure_storage.use_kdump(book, item.host),
+    wish.DumpOver: _dump_over,
     wish.Distrust: _distrust,
     wish.UseProof: lambda book, item: pure_readings.use_power_proof(
         book, item.host, f"row {item.row}" if item.row else ""

@@ -142,6 +142,7 @@ def _learn(book: Book, row: HostRow, asked_at: datetime, look: Look, disproved: 
         missed=0,
         slow_since=None,
         kernel_seen=None,
+        kdump_since=None,
         last_seen=asked_at,
     )
     due = asked_at + timedelta(seconds=book.policy.poll)

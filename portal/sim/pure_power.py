@@ -15,6 +15,7 @@ from portal.sim.ledger import Book, Evidence, Op
 from portal.sim.pure_fence import fence
 from portal.sim.pure_guests import Step
 from portal.sim.pure_readings import address, forget_readings, gap_left, off_is_proven, read
+from portal.sim.pure_storage import storage
 from portal.sim.pure_work import (
     ADVANCE,
     ROUND,
@@ -93,11 +94,11 @@ def _decide(book: Book, op: Op) -> None:
     row, override = book.hosts[op.host], bool(op.data.get("override"))
     pointless = row.status not in _STATUSES and row.ha not in _HA_STATES
     pointless = pointless or row.status in ANSWERING
-    if pointless or (known_against(book.host_facts(op.host)) and not override):
+    against = known_against(book.host_facts(op.host), book.policy, book.now())
+    if pointless or (against and not override):
         record(book, op, state="refused")
         book.emit("confirm.refused", op.host)
         return
-    against = known_against(book.host_facts(op.host))
     if not record(book, op, state="done"):
         return
     if against:
@@ -112,6 +113,7 @@ def _decide(book: Book, op: Op) -> None:
 _KINDS: dict[str, Callable[[Book, Wire, Op], Step]] = {
     "check": _check,
     "fence": fence,
+    "storage": storage,
     "power_on": _power_on,
     "confirm": _confirm,
 }

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from fencing.domain.alerts import AlertKind
 from portal.sim.portal import View
-from portal.sim.words import Scene, mend
+from portal.sim.scene import Scene
+from portal.sim.words import mend
 from portal.sim.world import World
 
 
@@ -17,6 +18,8 @@ def repair(scene: Scene) -> None:
     for name in world.hosts:
         mend(scene, name)
         _revive(world, name)
+    world.engine_cut_off = False
+    world.storage.mend()
     world.version += 1
     portal.crash_in = None
     portal.engine.extra_delay_s = 0.0

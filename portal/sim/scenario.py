@@ -87,6 +87,7 @@ class Cluster:
     policy: Mapping[str, Any] = field(default_factory=dict)
     armed: bool = True
     shared_storage: bool = True
+    needs_hosts: Mapping[str, int] = field(default_factory=dict)  # storage domain: live hosts
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +201,11 @@ def _check_names(scenario: Scenario) -> None:
             raise BadScenario(f"{vm.name}: there is no host {vm.host!r}")
     _check_order(scenario)
     _check_rules(scenario, hosts, vms)
+    domains = {name for host in scenario.hosts for name in host.storage}
+    names = {"host": hosts, "with": hosts, "vm": vms, "domain": domains, "reader": hosts}
     for event in scenario.events:
-        for key, known in (("host", hosts), ("with", hosts), ("vm", vms)):
-            if event.args.get(key, next(iter(known), "")) not in known:
+        for key, known in names.items():
+            if key in event.args and event.args[key] not in known:
                 raise BadScenario(f"{event.do}: there is no {key} {event.args[key]!r}")
     try:
         validate(dict(scenario.cluster.policy))

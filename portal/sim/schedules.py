@@ -21,6 +21,9 @@ _UNDONE_BY = {
     "admin.observe": "admin.arm",
     "engine.crash": "engine.start",
     "task.delay": "task.delay",
+    "storage.lose": "storage.regain",
+    "engine.isolate": "engine.rejoin",
+    "site.power_cut": "site.power_restore",
 }
 WEIGHTS: dict[str, int] = {
     "host.power_off": 10,
@@ -50,10 +53,21 @@ WEIGHTS: dict[str, int] = {
     "engine.crash": 5,
     "task.delay": 3,
     "task.duplicate": 3,
+    "storage.lose": 3,
+    "storage.stall": 2,
+    "storage.stale_read": 2,
+    "sanlock.stall": 3,
+    "sanlock.crash": 1,
+    "kdump.message": 4,
+    "host.lose_marker": 1,
+    "engine.isolate": 2,
+    "site.power_cut": 1,
 }
 _RULES = [("separate", True), ("separate", False), ("together", False), ("hosts", False)]
 UNTIL_S = 120.0
 MEMORY_MIB = 16384
+#: The storage domain of those schedules that have one.
+DOMAIN = "shared1"
 
 
 class _Draw:
@@ -78,6 +92,13 @@ class _Draw:
             "task.delay": lambda: {"s": random.choice([0.5, 2, 8])},
             "task.duplicate": lambda: {"times": random.randint(1, 50)},
             "admin.observe": dict,
+            "engine.isolate": dict,
+            "site.power_cut": dict,
+            "storage.lose": lambda: {"host": host, "domain": DOMAIN},
+            "storage.stall": lambda: {"domain": DOMAIN, "s": random.choice([5, 25, 60])},
+            "storage.stale_read": lambda: {"reader": host, "s": random.choice([5, 30, 60])},
+            "sanlock.stall": lambda: {"host": host, "s": random.choice([5, 30, 60])},
+            "kdump.message": lambda: {"host": host, "spoofed": random.random() < 0.5},
         }
         if word in special:
             return special[word]()
@@ -109,6 +130,9 @@ def schedule(
     names = [f"node{number}" for number in range(1, (hosts or random.randint(2, 4)) + 1)]
     guests = [f"vm{number}" for number in range(1, (vms or random.randint(1, 5)) + 1)]
     words = weights or WEIGHTS
+    stored = _has_storage(random, words)
+    if not stored:
+        words = {word: weight for word, weight in words.items() if word not in _ON_STORAGE}
     events: list[EventSpec] = []
     draw = _Draw(random, names, guests)
     for _ in range(random.randint(1, 6)):
@@ -119,13 +143,32 @@ def schedule(
         events.extend(_undone(random, at, word, args))
     return Scenario(
         name=f"seed {seed}",
-        hosts=tuple(HostSpec(name) for name in names),
+        hosts=tuple(HostSpec(name, storage=(DOMAIN,) if stored else ()) for name in names),
         vms=tuple(_ordered(seed, list(_homes(random, names, guests)))),
         events=tuple(sorted(events, key=lambda event: event.at)),
         until=UNTIL_S,
-        cluster=Cluster(policy=policy or {}),
+        cluster=Cluster(policy=policy or _policy(random)),
         affinity=tuple(_rules(seed, names, guests)),
     )
+
+
+#: Words that need a storage domain.
+_ON_STORAGE = frozenset({"storage.lose", "storage.stall", "storage.stale_read"})
+
+
+def _has_storage(random: Random, words: dict[str, int]) -> bool:
+    """Half of the clusters have a heartbeat; all of those that are meant to lose it."""
+    return (words is not WEIGHTS and bool(_ON_STORAGE & words.keys())) or random.random() < 0.5
+
+
+def _policy(random: Random) -> dict[str, Any]:
+    """Some clusters wait for crash dumps, and some watch the disks."""
+    return {
+        "kdump_wait": random.choice([0, 0, 60]),
+        "activity_check": random.choice(["off", "off", "on"]),
+        "activity_samples": 3,
+        "activity_interval": 5,
+    }
 
 
 def _rules(seed: int, hosts: Sequence[str], vms: Sequence[str]) -> Iterator[AffinitySpec]:
@@ -171,5 +214,5 @@ def _undone(random: Random, at: float, word: str, args: dict[str, Any]) -> list[
         return [EventSpec(round(at + random.uniform(0.1, 20), 1), back)]
     if word == "task.delay":
         return [EventSpec(later, back, {"s": 0})]
-    only_host = {"host": args["host"]} if "host" in args else {}
-    return [EventSpec(later, back, only_host)]
+    same = {key: args[key] for key in ("host", "domain") if key in args}
+    return [EventSpec(later, back, same)]

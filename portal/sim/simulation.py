@@ -13,9 +13,10 @@ from portal.sim.pure import PurePortal
 from portal.sim.pure_work import LOOK
 from portal.sim.repair import repair, unfinished
 from portal.sim.scenario import EventSpec, Scenario
+from portal.sim.scene import Scene
 from portal.sim.timeline import Timeline
 from portal.sim.wire import Wire
-from portal.sim.words import Scene, do
+from portal.sim.words import do
 from portal.sim.world import World, WorldVm
 from vms.domain.affinity import Rule, RuleKind
 
@@ -143,6 +144,9 @@ def build_world(scenario: Scenario) -> World:
         machine.networks, machine.storage = host.networks, host.storage
         if host.cpu:
             machine.cpu_arch, _, machine.cpu_model = host.cpu.partition("/")
+        for domain in host.storage:
+            world.storage.join(host.name, domain)
+    world.storage.needs = dict(scenario.cluster.needs_hosts)
     pks = {vm.name: pk for pk, vm in enumerate(scenario.vms, 1)}
     for pk, vm in enumerate(scenario.vms, 1):
         uuid = f"00000000-0000-4000-8000-0000000000{pk:02x}"

@@ -6,7 +6,7 @@ generator.  A read is answered as things were when it was asked; what happens
 until the answer is written down makes it stale, as in life.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from random import Random
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from fencing.power.port import Bmc, PowerError
 from hosts.domain.looks import KernelSign, Look
 from hosts.hypervisor.memory import MemoryHypervisor
 from hosts.hypervisor.port import GuestSpec, HypervisorError, NoAnswer, NotSent, Silent, Target
+from hosts.storage.port import StorageError
 from portal.sim.behind import Behind
 from portal.sim.world import World
 
@@ -118,6 +119,39 @@ class Wire:
 
         yield from self.act(name, deadline, create, START_S)
         self.world.outside.discard((spec.name, name))
+
+    def sectors(
+        self, reader: str, domain: str, slots: Sequence[int], deadline: float
+    ) -> Wait[tuple[bytes, ...]]:
+        """Read heartbeats as ``reader`` sees them."""
+        memory = self.world.storage.memory
+        return (
+            yield from self._through(
+                reader,
+                deadline,
+                lambda target: memory.sectors(target, domain, slots, deadline=deadline),
+            )
+        )
+
+    def written(
+        self, reader: str, disks: Sequence[str], deadline: float
+    ) -> Wait[Mapping[str, float]]:
+        """Ask when disks were last written, as ``reader`` sees them."""
+        memory = self.world.storage.memory
+        return (
+            yield from self._through(
+                reader, deadline, lambda target: memory.written(target, disks, deadline=deadline)
+            )
+        )
+
+    def _through(self, reader: str, deadline: float, read: Callable[[Target], T]) -> Wait[T]:
+        yield LOOK_S / 2
+        if self._out_of_reach(reader) or self.world.hosts[reader].hung:
+            yield deadline - LOOK_S / 2
+            raise StorageError(f"{reader}: no answer")
+        answer = read(Target(self.world.host_pks[reader], reader, ""))
+        yield LOOK_S / 2 + self._pause()
+        return answer
 
     def small(self, name: str, kind: str, uuid: str, deadline: float) -> Wait[None]:
         """Do one of the small acts, by the name of its operation."""

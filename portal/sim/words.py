@@ -1,37 +1,20 @@
 """The fault words: what can happen to a simulated data centre, each with its arguments."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from fencing.domain.power import PowerState
 from hosts.domain.looks import GuestReason, GuestState
-from portal.sim.portal import Portal
-from portal.sim.world import World
+from portal.sim.evidence_words import EVIDENCE_WORDS
+from portal.sim.scene import Scene, Word
 
-
-@dataclass
-class Scene:
-    """What a fault may touch."""
-
-    world: World
-    portal: Portal
-    on_purpose: dict[str, int]  # VMs that somebody shut down, and when (ms)
-    armed: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One fault word."""
-
-    act: Callable[..., None]
-    needs: tuple[str, ...] = ()
-    takes: tuple[str, ...] = ()
+#: Arguments that are no names in Python.
+_AS_NAMED = {"with": "other", "from": "source"}
 
 
 def do(scene: Scene, word: str, args: Mapping[str, Any]) -> None:
     """Let ``word`` happen."""
-    WORDS[word].act(scene, **{{"with": "other"}.get(key, key): args[key] for key in args})
+    WORDS[word].act(scene, **{_AS_NAMED.get(key, key): args[key] for key in args})
     scene.world.version += 1
 
 
@@ -230,4 +213,5 @@ WORDS: Mapping[str, Word] = {
     "engine.start": Word(_start_engine),
     "task.delay": Word(_delay, ("s",)),
     "task.duplicate": Word(_duplicate, (), ("times",)),
+    **EVIDENCE_WORDS,
 }

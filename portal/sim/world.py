@@ -11,6 +11,7 @@ from fencing.domain.power import PowerState
 from fencing.power.memory import MemoryBmc, MemoryPower
 from hosts.domain.looks import GuestReason, GuestState, SeenGuest, Stamp
 from hosts.hypervisor.memory import MemoryHost
+from portal.sim.storage import StorageWorld
 from portal.sim.timeline import Timeline
 
 INSTALLATION = "simulated-installation"
@@ -71,11 +72,14 @@ class World:
     hanging: set[tuple[str, str]] = field(default_factory=set)  # (host, uuid): a create on its way
     forgotten: dict[str, set[str]] = field(default_factory=dict)  # host: executing, out of sight
     swapped_ms: int = -1_000_000
+    engine_cut_off: bool = False  # the engine reaches nobody: no host, BMC or witness
+    storage: StorageWorld = field(init=False)
     version: int = 0
     _boots: dict[str, int] = field(default_factory=dict)
     _known: tuple[int, list[Copy]] = (-1, [])
 
     def __post_init__(self) -> None:
+        self.storage = StorageWorld(self)
         self.power = MemoryPower(now=lambda: self.line.seconds, on_power=self._relay)
 
     def add_host(

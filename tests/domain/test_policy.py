@@ -10,8 +10,8 @@ from fencing.domain.policy import FIELDS, NOT_YET, PolicyError, layered, validat
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("activity_check", "on"),
-        ("kdump_wait", 60),
+        ("shutdown_policy", "freeze"),
+        ("spare_hosts", 2),
         ("soft_recovery", "on"),
     ],
 )

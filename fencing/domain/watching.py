@@ -1,0 +1,65 @@
+"""When shared storage is asked about a host: often while it is silent, else seldom."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from fencing.domain.evidence import SUSPICIOUS
+from fencing.domain.facts import HostFacts
+from fencing.domain.intentions import AskStorage, Intention
+from fencing.domain.policy import Policy
+from hosts.domain.heartbeat import Beat, HeartbeatEvidence, Track, heartbeat
+from hosts.domain.states import ANSWERING
+
+#: A silent host's sectors are read this often.
+_WHILE_SILENT = timedelta(seconds=2)
+#: Whose sector it is, is recorded this often while the host answers.
+_ROUTINE = timedelta(seconds=60)
+#: sanlock joins again some time after a boot; until then this often.
+_NOT_LEARNED = timedelta(seconds=10)
+
+
+def ask_storage(host: HostFacts, policy: Policy, now: datetime) -> Iterator[Intention]:
+    """Ask for a reading of the host's heartbeat or disks when one is due."""
+    if host.storage_open:
+        return
+    if host.status in SUSPICIOUS or (host.status in ANSWERING and host.slow_since is not None):
+        if _heartbeat_is_due(host, now, _WHILE_SILENT) or activity_is_due(host, policy, now):
+            yield AskStorage(host.pk, "the host is silent")
+    elif host.status in ANSWERING and _heartbeat_is_due(host, now, _pause(host)):
+        yield AskStorage(host.pk, "a routine check")
+
+
+def _heartbeat_is_due(host: HostFacts, now: datetime, pause: timedelta) -> bool:
+    asked = [track.asked_at for track in host.heartbeats]
+    return any(at is None or now - at >= pause for at in asked)
+
+
+def activity_is_due(host: HostFacts, policy: Policy, now: datetime) -> bool:
+    """Whether the disks of a silent host's VMs are to be looked at again."""
+    if policy.activity_check != "on":
+        return False
+    asked_at = host.activity.asked_at
+    return asked_at is None or now - asked_at >= timedelta(seconds=policy.activity_interval)
+
+
+def _pause(host: HostFacts) -> timedelta:
+    for track in host.heartbeats:
+        since_back = host.back_at is None or (track.learned_at or host.back_at) > host.back_at
+        if track.learned_at is None or track.problem is not None or not since_back:
+            return _NOT_LEARNED
+    return _ROUTINE
+
+
+def news(
+    before: Sequence[Track],
+    after: Sequence[Track],
+    policy: Policy,
+    last_seen: datetime | None,
+    now: datetime,
+) -> HeartbeatEvidence | None:
+    """Return what the heartbeat of a silent host says, if it did not say so before."""
+    silence = policy.storage_silence
+    asked = [track.asked_at for track in before if track.asked_at is not None]
+    said = heartbeat(after, silence, last_seen, now)
+    then = heartbeat(before, silence, last_seen, max(asked)).beat if asked else Beat.UNKNOWN
+    return said if said.beat is not then else None

@@ -1,0 +1,98 @@
+"""Reading a host's heartbeat and its VMs' disks through a neighbour: one step, like a check."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+
+from django.db.models import QuerySet
+
+from fencing.domain.watching import activity_is_due
+from fencing.models import FenceOperation
+from fencing.selectors import facts_of, policy_of
+from fencing.services import heartbeats
+from fencing.services.power import ROUND
+from hosts.domain.heartbeat import next_reader, sampled
+from hosts.domain.states import ANSWERING
+from hosts.hypervisor.port import Target
+from hosts.models import Host, HostStorage
+from hosts.selectors import track_of
+from hosts.services import storage as rows
+from hosts.services import work
+from hosts.storage import storage
+from hosts.storage.port import StorageError
+from portal.core.models import OperationState
+from portal.lib import clock
+from portal.lib.queue import wake
+from vms.models import Disk
+
+
+def advance_storage(op: FenceOperation) -> None:
+    """Read every storage domain of the host once, and the disks where that is due."""
+    host = Host.objects.select_related("cluster").get(pk=op.host_id)
+    policy = policy_of(host)
+    facts = facts_of(host, clock.now())
+    mine = HostStorage.objects.filter(host=host).select_related("domain").order_by("domain_id")
+    for row in mine:
+        _read_heartbeat(op, host, row, policy.connect_deadline)
+    silent = host.status not in ANSWERING or host.slow_since is not None
+    if silent and activity_is_due(facts, policy, clock.now()):
+        seen = _read_disks(op, host, policy.connect_deadline)
+        keep, interval = int(policy.activity_samples), policy.activity_interval
+        rows.record_writes(host.pk, seen[0], seen[1], keep=keep, interval_s=interval)
+    text = heartbeats.tell_news(host.pk, facts.heartbeats, policy, clock.now())
+    work.finish(op, clock.now(), OperationState.DONE, text)
+    wake(ROUND, host.cluster_id)
+
+
+def _neighbours(host: Host) -> QuerySet[Host]:
+    """Return the hosts that are up and may read for this one."""
+    there = Host.objects.filter(cluster_id=host.cluster_id, status__in=ANSWERING)
+    return there.filter(slow_since__isnull=True).exclude(pk=host.pk).order_by("pk")
+
+
+def _read_heartbeat(op: FenceOperation, host: Host, row: HostStorage, deadline_s: float) -> None:
+    """Ask one neighbour for the host's sector and its own, and write down what that shows."""
+    slots = dict(HostStorage.objects.filter(domain=row.domain_id).values_list("host_id", "slot"))
+    readers = {item.pk: item for item in _neighbours(host) if item.pk in slots}
+    chosen = next_reader(track_of(row), list(readers))
+    host_is_up = host.status in ANSWERING and host.slow_since is None and not host.missed
+    asked_at = clock.now()
+    raw: tuple[bytes, ...] = ()
+    adapter = storage()
+    if chosen and adapter is not None:
+        target = _target(readers[chosen])
+        left = work.time_left(op, asked_at, deadline_s)
+        try:
+            pair = (row.slot, slots[chosen])
+            raw = adapter.sectors(target, row.domain.name, pair, deadline=left)
+        except StorageError:
+            raw = ()
+    fold = partial(
+        sampled,
+        asked_at=asked_at,
+        reader=chosen,
+        raw=raw,
+        candidates=list(readers),
+        host_is_up=host_is_up,
+    )
+    rows.record_sample(row.pk, fold)
+
+
+def _target(host: Host) -> Target:
+    return Target(host.pk, host.name, host.uri)
+
+
+def _read_disks(
+    op: FenceOperation, host: Host, deadline_s: float
+) -> tuple[datetime, Mapping[str, float]]:
+    """Ask a neighbour when the disks of the VMs whose run is open there were last written."""
+    disks = Disk.objects.filter(vm__runs__host=host, vm__runs__ended_at__isnull=True, writable=True)
+    paths = sorted(disks.filter(shareable=False).values_list("path", flat=True))
+    reader, adapter, asked_at = _neighbours(host).first(), storage(), clock.now()
+    if reader is None or adapter is None or not paths:
+        return asked_at, {}
+    left = work.time_left(op, asked_at, deadline_s)
+    try:
+        return asked_at, adapter.written(_target(reader), paths, deadline=left)
+    except StorageError:
+        return asked_at, {}

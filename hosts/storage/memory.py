@@ -1,0 +1,63 @@
+"""Storage domains in memory, for the simulator and the tests: sectors, faults, cached reads."""
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hosts.domain.heartbeat import MAGIC, SECTOR_BYTES, Sector
+from hosts.hypervisor.port import Target
+from hosts.storage.port import StorageError
+
+
+def build_sector(sector: Sector) -> bytes:
+    """Return the 512 bytes that sanlock would write."""
+    raw = bytearray(SECTOR_BYTES)
+    struct.pack_into("<I", raw, 0, MAGIC)
+    struct.pack_into("<Q", raw, 0x28, sector.generation)
+    raw[0x68 : 0x68 + len(sector.owner)] = sector.owner.encode("ascii")
+    struct.pack_into("<Q", raw, 0x98, sector.timestamp)
+    struct.pack_into("<H", raw, 0xAE, sector.io_timeout_s)
+    return bytes(raw)
+
+
+@dataclass
+class MemoryDomain:
+    """One storage domain: its sectors by slot, and who cannot see it."""
+
+    sectors: dict[int, Sector] = field(default_factory=dict)
+    out_of_reach: set[str] = field(default_factory=set)  # hosts cut off from it
+    stalled: bool = False  # every read and write waits
+
+
+@dataclass
+class MemoryStorage:
+    """All domains; change the plain attributes to let something happen."""
+
+    domains: dict[str, MemoryDomain] = field(default_factory=dict)
+    disks: Callable[[], Mapping[str, float]] = dict
+    frozen: dict[str, dict[str, dict[int, Sector]]] = field(default_factory=dict)  # by reader
+
+    def sectors(
+        self, reader: Target, domain: str, slots: Sequence[int], *, deadline: float
+    ) -> tuple[bytes, ...]:
+        there = self.domains.get(domain)
+        if there is None or there.stalled or reader.name in there.out_of_reach:
+            raise StorageError(f"{reader.name} cannot read {domain}")
+        seen = self.frozen.get(reader.name, {}).get(domain, there.sectors)
+        return tuple(build_sector(seen[slot]) if slot in seen else b"" for slot in slots)
+
+    def written(
+        self, reader: Target, disks: Sequence[str], *, deadline: float
+    ) -> Mapping[str, float]:
+        if any(reader.name in item.out_of_reach or item.stalled for item in self.domains.values()):
+            raise StorageError(f"{reader.name} cannot see the disks")
+        seen = self.disks()
+        return {disk: seen[disk] for disk in disks if disk in seen}
+
+    def freeze(self, reader: str) -> None:
+        """Let a reader see what is there now, for ever: its cache is not refreshed."""
+        self.frozen[reader] = {name: dict(item.sectors) for name, item in self.domains.items()}
+
+    def thaw(self, reader: str) -> None:
+        """Let a reader see fresh data again."""
+        self.frozen.pop(reader, None)

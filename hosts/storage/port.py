@@ -1,0 +1,28 @@
+"""The door to shared storage, always through a neighbour's own eyes.
+
+Adapters know no policy and judge nothing: they return raw sectors and times, or
+raise :class:`StorageError` by the deadline, in seconds.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from hosts.hypervisor.port import Target
+
+
+class StorageError(Exception):
+    """The neighbour could not read it; ``str()`` is fit for a person."""
+
+
+class Storage(Protocol):
+    """Shared storage as one host of the cluster sees it."""
+
+    def sectors(
+        self, reader: Target, domain: str, slots: Sequence[int], *, deadline: float
+    ) -> tuple[bytes, ...]:
+        """Return these slots' sectors of a domain's ``ids`` volume, read in one go."""
+
+    def written(
+        self, reader: Target, disks: Sequence[str], *, deadline: float
+    ) -> Mapping[str, float]:
+        """Return when each disk was last written, by the storage's clock, where it can be told."""

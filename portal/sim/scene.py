@@ -1,0 +1,26 @@
+"""What a fault word may touch, and what a word is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from portal.sim.portal import Portal
+from portal.sim.world import World
+
+
+@dataclass
+class Scene:
+    """What a fault may touch."""
+
+    world: World
+    portal: Portal
+    on_purpose: dict[str, int]  # VMs that somebody shut down, and when (ms)
+    armed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One fault word."""
+
+    act: Callable[..., None]
+    needs: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()

@@ -1,0 +1,108 @@
+"""Shared storage of a simulated world: who renews its heartbeat, who writes which disk."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from hosts.domain.heartbeat import Sector
+from hosts.storage.memory import MemoryDomain, MemoryStorage
+
+if TYPE_CHECKING:
+    from portal.sim.world import World
+
+#: sanlock's default; a heartbeat is renewed every 2 x this.
+IO_TIMEOUT_S = 10
+RENEWAL_S = 2 * IO_TIMEOUT_S
+#: sanlock joins its lockspaces again so long after a boot.
+JOIN_S = 20
+#: A host that has been up for so long has been recorded with its newest generation.
+KNOWN_MS = 100_000
+
+
+@dataclass
+class StorageWorld:
+    """sanlock on every host, and the domains it renews its heartbeats in."""
+
+    world: "World"
+    memory: MemoryStorage = field(default_factory=MemoryStorage)
+    slots: dict[tuple[str, str], int] = field(default_factory=dict)  # (host, domain)
+    stopped: set[str] = field(default_factory=set)  # hosts whose sanlock stalls or has crashed
+    needs: dict[str, int] = field(default_factory=dict)  # domain: live hosts that it needs
+    _written: dict[str, float] = field(default_factory=dict)
+    _booted: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.memory.disks = self._disks
+
+    def join(self, host: str, domain: str) -> None:
+        """Let a host have a heartbeat in a domain, renewed at a phase of its own."""
+        pk = self.world.host_pks[host]
+        self.slots[host, domain] = pk - 1
+        there = self.memory.domains.setdefault(domain, MemoryDomain())
+        sector = Sector(1, f"{self.world.hosts[host].uuid}.{host}"[:47], 3600, IO_TIMEOUT_S)
+        there.sectors[pk - 1] = sector
+        self._booted[host, domain] = self.world.booted_ms[host]
+        self.world.line.after((pk * 7) % RENEWAL_S, lambda: self._renew(host, domain))
+
+    def _renew(self, host: str, domain: str) -> None:
+        self.world.line.after(RENEWAL_S, lambda: self._renew(host, domain))
+        there, machine = self.memory.domains[domain], self.world.hosts[host]
+        cut_off = there.stalled or host in there.out_of_reach or host in self.stopped
+        up_s = (self.world.line.ms - self.world.booted_ms[host]) / 1000
+        if not machine.alive or cut_off or up_s < JOIN_S:
+            return
+        sector = there.sectors[self.slots[host, domain]]
+        if self._booted[host, domain] != self.world.booted_ms[host]:
+            self._booted[host, domain] = self.world.booted_ms[host]
+            sector = replace(sector, generation=sector.generation + 1)
+        there.sectors[self.slots[host, domain]] = replace(sector, timestamp=int(up_s))
+
+    def release(self, host: str) -> None:
+        """sanlock is shut down in order: its heartbeats are marked free."""
+        self.stopped.add(host)
+        for (name, domain), slot in self.slots.items():
+            if name == host:
+                sectors = self.memory.domains[domain].sectors
+                sectors[slot] = replace(sectors[slot], timestamp=0)
+
+    def is_seen(self, host: str, reader: str) -> bool:
+        """Whether ``reader`` could tell the engine that ``host`` renews its heartbeat."""
+        if host == reader or not self._renews(host) or not self._renews(reader):
+            return False
+        neighbour = self.world.hosts[reader]
+        if neighbour.isolated or neighbour.hung or reader in self.memory.frozen:
+            return False
+        return all(
+            not self._unusable(host, domain) and not self._unusable(reader, domain)
+            for name, domain in self.slots
+            if name == host
+        )
+
+    def _renews(self, host: str) -> bool:
+        """Whether its sanlock runs, and has for long enough that its sector is known."""
+        up_ms = self.world.line.ms - self.world.booted_ms[host]
+        runs = self.world.hosts[host].alive and host not in self.stopped
+        has_one = any(name == host for name, _ in self.slots)
+        return runs and has_one and up_ms > KNOWN_MS
+
+    def _unusable(self, host: str, domain: str) -> bool:
+        there = self.memory.domains[domain]
+        known = (host, domain) in self.slots
+        return there.stalled or host in there.out_of_reach or not known
+
+    def _disks(self) -> Mapping[str, float]:
+        """When each disk was last written; a copy that runs writes all the time."""
+        for vm in self.world.vms.values():
+            self._written.setdefault(vm.disk, 0.0)
+        for copy in self.world.copies():
+            if copy.writes:
+                self._written[self.world.vms[copy.vm].disk] = self.world.line.seconds
+        return self._written
+
+    def mend(self) -> None:
+        """Undo every fault."""
+        for there in self.memory.domains.values():
+            there.out_of_reach.clear()
+            there.stalled = False
+        self.memory.frozen.clear()
+        self.stopped.clear()

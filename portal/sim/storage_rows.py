@@ -1,0 +1,33 @@
+"""What the pure depth keeps of shared storage, beside the rows of its ledger."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from fencing.domain.evidence import is_fresh
+from fencing.domain.facts import NO_ACTIVITY, DomainFacts
+from hosts.domain.activity import Activity
+from hosts.domain.heartbeat import Track
+
+
+@dataclass
+class StorageRows:
+    """Heartbeats and disks by host, and when a witness last answered."""
+
+    heartbeats: dict[int, tuple[Track, ...]] = field(default_factory=dict)
+    slots: dict[tuple[int, int], int] = field(default_factory=dict)  # (host, domain): slot
+    activity: dict[int, Activity] = field(default_factory=dict)
+    domains: tuple[DomainFacts, ...] = ()
+    witness_seen_at: datetime | None = None
+
+    def of(self, host: int) -> dict[str, Any]:
+        """Return the fields of a host's facts that storage tells."""
+        return {
+            "heartbeats": self.heartbeats.get(host, ()),
+            "activity": self.activity.get(host, NO_ACTIVITY),
+        }
+
+    def of_cluster(self, witness: tuple[str, ...], now: datetime) -> dict[str, Any]:
+        """Return the fields of the cluster's facts."""
+        seen = not witness or is_fresh(self.witness_seen_at, now)
+        return {"domains": self.domains, "witness_seen": seen}

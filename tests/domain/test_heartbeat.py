@@ -1,0 +1,162 @@
+"""The storage heartbeat: when it shows life, when it stands still, and when it says nothing."""
+
+from dataclasses import replace
+
+import pytest
+
+from hosts.domain.heartbeat import (
+    MAGIC,
+    SECTOR_BYTES,
+    Beat,
+    Problem,
+    Sample,
+    Track,
+    heartbeat,
+    lost_by_all,
+    next_reader,
+    parse_sector,
+    sampled,
+)
+from hosts.storage.memory import build_sector
+from tests.domain.beats import RECORDED, advancing, read, sector, still, track, unreadable
+from tests.domain.facts import NOW, ago
+
+SEEN = ago(60)
+
+
+def _says(*tracks: Track, silence: float = 20) -> tuple[Beat, bool]:
+    found = heartbeat(tracks, silence, SEEN, NOW)
+    return found.beat, found.enough
+
+
+def test_a_sector_says_who_owns_it_and_when_it_was_renewed() -> None:
+    raw = build_sector(sector(4711, owner="uuid.node1", generation=9))
+    assert raw[:4] == MAGIC.to_bytes(4, "little")
+    assert parse_sector(raw) == sector(4711, owner="uuid.node1", generation=9)
+
+
+@pytest.mark.parametrize("raw", [b"", b"\0" * SECTOR_BYTES, build_sector(sector(1))[:511]])
+def test_what_is_no_whole_sector_is_none(raw: bytes) -> None:
+    assert parse_sector(raw) is None
+
+
+def test_a_timestamp_that_moves_shows_life() -> None:
+    assert _says(advancing()) == (Beat.ADVANCES, False)
+
+
+def test_what_moved_before_the_last_good_look_is_no_news() -> None:
+    old = track(read(80, 100, 1), read(55, 120, 2), read(1, 120, 5))
+    assert heartbeat([old], 20, SEEN, NOW).beat is not Beat.ADVANCES
+
+
+def test_it_is_still_for_long_enough_after_two_renewal_periods_and_not_before() -> None:
+    assert _says(still(40)) == (Beat.STILL, True)
+    assert _says(still(39)) == (Beat.STILL, False)
+    assert _says(still(59), silence=60) == (Beat.STILL, False)
+    assert _says(still(60), silence=60) == (Beat.STILL, True)
+
+
+def test_a_heartbeat_that_moved_and_stopped_is_still_in_the_end() -> None:
+    stopped = track(read(60, 100, 1), read(45, 120, 2), read(20, 120, 3), read(0, 120, 4))
+    assert _says(stopped) == (Beat.STILL, True)
+
+
+def test_without_the_readers_own_heartbeat_moving_stillness_is_not_counted() -> None:
+    cached = track(*(read(at, 100, 1) for at in (60, 50, 40, 36)))
+    assert cached.problem is None
+    assert heartbeat([cached], 20, SEEN, ago(36)).still_s == 20
+    stale = track(*(read(at, 100, 1) for at in (60, 40, 30, 1)))
+    assert stale.problem is Problem.STALE
+    assert track(read(0, 100, 2), start=stale).problem is None
+    assert _says(stale)[0] is Beat.UNKNOWN
+
+
+def test_a_reader_that_turns_stale_late_buys_no_more_than_one_period() -> None:
+    late = track(read(44, 100, 1), read(24, 100, 21), read(0, 100, 21))
+    assert late.problem is None
+    assert heartbeat([late], 20, SEEN, NOW).still_s == 40
+    longer = track(read(64, 100, 1), read(44, 100, 21), read(20, 100, 21))
+    assert heartbeat([longer], 20, SEEN, ago(20)).still_s == 40
+
+
+def test_a_released_heartbeat_is_still_and_never_an_advance() -> None:
+    released = track(read(45, 100, 1), read(40, 0, 2), read(1, 0, 3), read(0, 0, 4))
+    assert _says(released) == (Beat.STILL, True)
+
+
+@pytest.mark.parametrize(
+    ("sample", "problem"),
+    [
+        (Sample(ago(1), 0), Problem.NO_READER),
+        (Sample(ago(1), 2, answered=False), Problem.NO_ANSWER),
+        (Sample(ago(1), 2, None, sector(1)), Problem.MALFORMED),
+        (Sample(ago(1), 2, sector(1), None), Problem.MALFORMED),
+        (Sample(ago(1), 2, sector(1, owner="other"), sector(1)), Problem.FOREIGN),
+        (Sample(ago(1), 2, sector(1, generation=5), sector(1)), Problem.FOREIGN),
+        (Sample(ago(1), 2, sector(1), sector(0)), Problem.STALE),
+    ],
+)
+def test_a_reading_with_a_flaw_is_unknown(sample: Sample, problem: Problem) -> None:
+    flawed = track(sample)
+    assert flawed.problem is problem
+    assert _says(flawed) == (Beat.UNKNOWN, False)
+
+
+def test_a_sector_that_was_never_recorded_while_the_host_was_up_is_unknown() -> None:
+    assert track(read(1, 100, 1), start=Track(7, "shared1")).problem is Problem.FOREIGN
+
+
+def test_whose_sector_it_is_is_recorded_while_the_host_is_up_only() -> None:
+    raw = (build_sector(sector(5, generation=6)), build_sector(sector(1)))
+    up = sampled(RECORDED, ago(1), 2, raw, [2], host_is_up=True)
+    assert (up.generation, up.problem) == (6, None)
+    silent = sampled(RECORDED, ago(1), 2, raw, [2], host_is_up=False)
+    assert (silent.generation, silent.problem) == (4, Problem.FOREIGN)
+
+
+def test_old_samples_are_unknown_and_more_is_to_come() -> None:
+    aged = heartbeat([still()], 20, SEEN, ago(-10.1))
+    assert (aged.beat, aged.settled) == (Beat.UNKNOWN, False)
+    assert heartbeat([still()], 20, SEEN, ago(-10)).beat is Beat.STILL
+
+
+def test_any_domain_shows_life_and_only_all_readable_ones_show_stillness() -> None:
+    assert _says(still(), advancing("b"))[0] is Beat.ADVANCES
+    assert _says(still(), still(10, "b")) == (Beat.STILL, False)
+    assert _says(still(), unreadable("b")) == (Beat.STILL, True)
+    assert _says(unreadable(), unreadable("b"))[0] is Beat.UNKNOWN
+    assert _says()[0] is Beat.UNKNOWN
+
+
+def test_every_neighbour_is_tried_before_it_is_called_unknown() -> None:
+    one = track(Sample(ago(2), 2, answered=False), readers=(2, 3))
+    assert next_reader(one, [2, 3]) == 3
+    assert not heartbeat([one], 20, SEEN, NOW).settled
+    both = track(Sample(ago(1), 3, answered=False), readers=(2, 3), start=one)
+    assert heartbeat([both], 20, SEEN, NOW).settled
+    assert lost_by_all(both)
+    assert next_reader(both, [2, 3]) == 2
+    again = track(Sample(ago(0.5), 2, answered=False), readers=(2, 3), start=both)
+    assert heartbeat([again], 20, SEEN, NOW).settled
+    assert not track(read(0, 100, 1), start=again).exhausted
+
+
+def test_a_foreign_sector_is_not_the_domains_fault() -> None:
+    assert not lost_by_all(track(Sample(ago(1), 2, sector(1, owner="other"), sector(1))))
+
+
+def test_a_new_reader_counts_stillness_anew_and_keeps_a_move_that_was_seen() -> None:
+    other = track(read(-1, 100, 5, reader=3), readers=(2, 3), start=still(50))
+    assert _says(other) == (Beat.STILL, False)
+    alive = track(read(0, 120, 5, reader=3), readers=(2, 3), start=advancing())
+    assert _says(alive)[0] is Beat.ADVANCES
+
+
+def test_an_answer_to_an_older_question_changes_nothing() -> None:
+    now = still()
+    assert track(read(30, 500, 9), start=now) == now
+
+
+def test_nobody_to_ask_is_told_as_such() -> None:
+    assert next_reader(RECORDED, []) == 0
+    assert next_reader(replace(RECORDED, reader=3), [2, 3]) == 3
