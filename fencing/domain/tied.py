@@ -35,9 +35,9 @@ def _bound_to_one(cluster: ClusterFacts) -> Iterator[Intention]:
             key = (vm.cpu, vm.networks, vm.storage, named)
             why = known[key] if key in known else _few(able, need(vm), named)
             known[key] = why
-        if why:
+        if why and vm.pk not in open_now:  # told once: there may be as many as there are VMs
             yield Raise(kind, 0, vm.pk, why)
-        elif vm.pk in open_now:
+        elif vm.pk in open_now and not why:
             yield Clear(kind, 0, vm.pk)
 
 

@@ -38,6 +38,7 @@ def test_a_hard_rule_with_one_host_ties_as_well_and_the_alert_ends_with_it() -> 
     facts = cluster(host(1), host(2), vms=(vm(1, run=run(1, on=1)),), rules=(homes,))
     assert [type(wish) for wish in tied(facts)] == [Raise]
     told = frozenset({(AlertKind.ONE_HOST_ONLY.value, 0, 1)})
+    assert list(tied(replace(facts, alerts=told))) == []  # it is known by now
     assert list(tied(replace(facts, rules=(), alerts=told))) == [
         Clear(AlertKind.ONE_HOST_ONLY, 0, 1)
     ]
