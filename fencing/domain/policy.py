@@ -40,11 +40,13 @@ class Policy:
     grace: float = _number(
         10, 3, 3600, "s", "From the last good look until a host that may be alive is fenced."
     )
-    activity_check: str = _choice("off", _ON_OFF, "Whether disk writes are looked for.")
+    activity_check: str = _choice("off", _ON_OFF, "Look for disk writes, where storage is read.")
     activity_samples: int = _number(6, 1, 60, "samples", "Disk activity samples per decision.")
     activity_interval: float = _number(10, 1, 300, "s", "Time between two activity samples.")
     activity_ratio: float = _number(0.7, 0, 1, "share", "Idle samples that mean no activity.")
-    storage_silence: float = _number(20, 4, 600, "s", "How long a heartbeat must stand still.")
+    storage_silence: float = _number(
+        20, 4, 600, "s", "How long a heartbeat must stand still, where storage is read."
+    )
     degraded_max: float = _number(300, 10, 86400, "s", "How long a degraded host is left alone.")
     degraded_action: str = _choice("ask", ("ask", "fence"), "What happens after degraded_max.")
     fence_alone: str = _choice("off", _ON_OFF, "Fence even where no VM gains a home by it.")
@@ -72,7 +74,9 @@ class Policy:
         "migrate", ("migrate", "failover", "freeze", "conditional"), "Planned host shutdown."
     )
     soft_recovery: str = _choice("off", _ON_OFF, "Try to restart libvirtd over SSH first.")
-    kdump_wait: float = _number(0, 0, 3600, "s", "How long a crash dump may take before the fence.")
+    kdump_wait: float = _number(
+        0, 0, 3600, "s", "How long a crash dump holds the fence, once its message came."
+    )
     restart_tries: int = _number(10, 1, 1000, "tries", "Quick attempts to restart a VM.")
     restart_gap: float = _number(30, 1, 3600, "s", "Time between two quick attempts.")
     restart_slow_gap: float = _number(1800, 30, 86400, "s", "Time between attempts after those.")

@@ -214,5 +214,5 @@ def _undone(random: Random, at: float, word: str, args: dict[str, Any]) -> list[
         return [EventSpec(round(at + random.uniform(0.1, 20), 1), back)]
     if word == "task.delay":
         return [EventSpec(later, back, {"s": 0})]
-    same = {key: args[key] for key in ("host", "domain") if key in args}
+    same: dict[str, Any] = {key: args[key] for key in ("host", "domain") if key in args}
     return [EventSpec(later, back, same)]

@@ -166,7 +166,7 @@ def test_a_sign_of_life_never_moves_a_verdict_towards_a_fence(
     item: HostFacts, policy: Any, sign: dict[str, Any]
 ) -> None:
     more: tuple[Track, ...] = (*item.heartbeats, advancing("more"))
-    added = {"heartbeats": more} if "heartbeats" in sign else sign
+    added: dict[str, Any] = {"heartbeats": more} if "heartbeats" in sign else sign
     before = decide(item, policy, NOW)
     after = decide(replace(item, **added), policy, NOW)
     overdue = item.ha is HaState.DEGRADED and policy.degraded_action == "fence"

@@ -16,7 +16,7 @@ from hosts.storage.memory import MemoryDomain, MemoryStorage
 from portal.core.models import Event
 from tests.fencing.test_confirmations import confirm
 from tests.vms.world import World
-from vms.models import Proof
+from vms.models import Disk, Proof
 
 PHASE = {"node1": 7, "node2": 14, "node3": 1}
 
@@ -125,7 +125,8 @@ def test_disks_are_watched_while_a_host_is_silent(both: World, beating: Beating)
     Cluster.objects.update(policy=policy)
     vm = both.started("web1")
     there = both.copies(vm)[0]
-    path = vm.disks.get().path
+    path = "/images/web1.qcow2"
+    Disk.objects.create(vm=vm, path=path)
     beating.disks = lambda: {path: both.clock.time.timestamp()}
     both.hosts[there].isolated = True
     _silent(both, there)

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
 import pytest
 
 from fencing.domain import decision, evidence, guards, restarts
+from hosts.domain import heartbeat as heartbeats
+from hosts.domain.heartbeat import Beat, HeartbeatEvidence
 from portal.sim import pure_runs
 from portal.sim.scenario import EventSpec, HostSpec, Scenario, VmSpec
 from portal.sim.schedules import schedule
@@ -114,6 +116,26 @@ def _swapped_while_dead(seed: int) -> Scenario:
     )
 
 
+def _unknown(*_: Any) -> HeartbeatEvidence:
+    return HeartbeatEvidence(Beat.UNKNOWN, "not asked")
+
+
+def _one_cached_reader(seed: int) -> Scenario:
+    """The neighbour that is asked first reads from its cache; the other sees a host that lives."""
+    random = Random(seed)  # noqa: S311 - repeatable luck, no secret
+    start = round(30 + random.random() * 20, 1)
+    scenario = _three(
+        seed,
+        [
+            EventSpec(start, "storage.stale_read", {"reader": "node2"}),
+            EventSpec(start + 1, "host.isolate", {"host": "node1"}),
+        ],
+        until=130,
+    )
+    hosts = tuple(replace(host, storage=("shared1",)) for host in scenario.hosts)
+    return replace(scenario, hosts=hosts)
+
+
 RULES = (
     Rule(
         "a BMC's identity must be proven",
@@ -172,6 +194,24 @@ RULES = (
             (decision, "kernel_lives", _always(False)), (guards, "kernel_lives", _always(False))
         ),
         _weighted(host__hang=3),
+        "I7",
+    ),
+    Rule(
+        "row 3: a heartbeat that advances is left alone",
+        _patch(
+            (decision, "heartbeat_evidence", _unknown),
+            (guards, "heartbeat_advances", _always(False)),
+        ),
+        _weighted(host__isolate=3, storage__lose=1),
+        "I7",
+    ),
+    Rule(
+        "the reader's own heartbeat must move in the same reads",
+        _patch(
+            (heartbeats, "_reader_moved_at", lambda track, sample: sample.asked_at),
+            (guards, "heartbeat_advances", _always(False)),
+        ),
+        _one_cached_reader,
         "I7",
     ),
     Rule(
