@@ -157,7 +157,7 @@ REST_FRAMEWORK = {
     # Tokens first, so that a caller without credentials is told 401, not 403.
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "knox.auth.TokenAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
+        "portal.core.browsers.BrowserSession",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["portal.core.permissions.ByRole"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],

@@ -284,7 +284,7 @@ def verb(
         @functools.wraps(method)
         def act(self: Any, request: Request, pk: str = "") -> Response:
             target = self.get_object()
-            fields = takes(data=request.data)
+            fields = takes(data=request.data, context={"request": request})
             fields.is_valid(raise_exception=True)
             mine = (target, fields.validated_data, request)
             first = functools.partial(getattr(self, before), *mine) if before else _nothing

@@ -8,7 +8,7 @@ from django.conf import settings
 from rest_framework.test import APIClient
 
 from hosts.models import Cluster
-from portal.core.models import ApiToken, IdempotencyKey
+from portal.core.models import ApiToken, IdempotencyKey, Role
 from portal.lib import clock
 from tests.api.conftest import API, Centre, add_person, problem
 
@@ -81,6 +81,17 @@ def test_a_token_that_is_no_text_is_401(centre: Centre) -> None:
             client.get(f"{API}/hosts/", headers={"Authorization": f"Bearer {word}"}), 401
         )
         assert "Bearer" in told["cure"]
+
+
+def test_a_browser_that_forgot_its_csrf_token_is_told_which_header_is_missing(
+    centre: Centre,
+) -> None:
+    browser = APIClient(enforce_csrf_checks=True)
+    browser.force_login(add_person("ada", Role.ADMIN), settings.AUTHENTICATION_BACKENDS[1])
+    told = problem(browser.post(f"{API}/clusters/", {"name": "new"}, format="json"), 403)
+    assert told["code"] == "csrf"
+    assert "X-CSRFToken" in told["cure"]
+    assert "role" not in told["cure"]
 
 
 def test_the_last_use_of_a_token_is_known_to_the_minute(centre: Centre) -> None:
