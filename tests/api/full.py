@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from fencing.models import Alert, FenceOperation, Incident, PowerController
+from fencing.models import Alert, FenceOperation, HaResource, Incident, PowerController
+from fencing.services import ha_history
 from hosts.models import Engine, EngineLease, HostOperation
 from hosts.services import engines
 from portal.core.models import (
@@ -18,6 +19,7 @@ from portal.core.models import (
 )
 from portal.core.services import record_event
 from portal.lib import clock
+from portal.lib.ha.states import HaEvent, HaState
 from tests.api.conftest import Centre
 from vms.models import Proof, Run, VmOperation
 
@@ -41,6 +43,7 @@ class Full:
     token: ApiToken
     target: NotificationTarget
     delivery: Delivery
+    resource: HaResource
 
 
 def _ended(state: str = "failed") -> dict[str, Any]:
@@ -85,6 +88,24 @@ def _told() -> tuple[NotificationTarget, Delivery]:
     return target, Delivery.objects.create(target=target, state="failed", at=now, due_at=now)
 
 
+def _looked_after(centre: Centre) -> HaResource:
+    """Return what HA does about the inside of db1, with one change of its state."""
+    now = clock.now()
+    row = HaResource.objects.create(
+        kind="vm",
+        key=str(centre.db1.pk),
+        vm=centre.db1,
+        cluster=centre.cluster,
+        provider="vm-guest",
+        since=now,
+        work="health",
+        due_at=now,
+        said={"answer": "yes", "source": "vm-guest", "text": "there", "asked_at": now.isoformat()},
+    )
+    ha_history.note(row, HaEvent.ENABLED, HaState.DISABLED, HaState.AVAILABLE, why="on", now=now)
+    return row
+
+
 def fill(centre: Centre) -> Full:
     """Enter a row of everything."""
     now, host, vm = clock.now(), centre.node1, centre.db1
@@ -124,6 +145,7 @@ def fill(centre: Centre) -> Full:
         RoleBinding.objects.create(user=ann, role="viewer", scope_type="host", scope_id=host.pk),
         ApiToken.objects.create(user=ann, name="theirs", scope="viewer")[0],
         *_told(),
+        _looked_after(centre),
     )
 
 
