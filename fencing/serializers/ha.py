@@ -67,7 +67,7 @@ class SaidSerializer(serializers.Serializer[Any]):
     """The last answer of the provider, as it was taken."""
 
     answer = serializers.ChoiceField(choices=["yes", "no", "unknown"])
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]  # DRF takes it out of the class
     text = serializers.CharField()
     asked_at = serializers.DateTimeField()
 

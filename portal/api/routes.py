@@ -2,7 +2,7 @@
 
 from csp.decorators import csp_update
 from django.conf import settings
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 from django.views.decorators.cache import cache_page
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
@@ -56,7 +56,7 @@ _docs = csp_update({"style-src": ["'unsafe-inline'"]})(
     SpectacularSwaggerSplitView.as_view(url_name="schema")
 )
 
-_others = [
+_others: list[URLPattern | URLResolver] = [
     path("policy/", PolicyView.as_view(), name="policy"),
     path("trials/host/", HostTrial.as_view(), name="trial-host"),
     path("trials/power/", PowerTrial.as_view(), name="trial-power"),

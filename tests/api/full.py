@@ -106,6 +106,10 @@ def _looked_after(centre: Centre) -> HaResource:
     return row
 
 
+def _more(centre: Centre) -> tuple[NotificationTarget, Delivery, HaResource]:
+    return (*_told(), _looked_after(centre))
+
+
 def fill(centre: Centre) -> Full:
     """Enter a row of everything."""
     now, host, vm = clock.now(), centre.node1, centre.db1
@@ -144,8 +148,7 @@ def fill(centre: Centre) -> Full:
         FenceOperation.objects.create(kind="check", host=host, incident=incident, **_ended()),
         RoleBinding.objects.create(user=ann, role="viewer", scope_type="host", scope_id=host.pk),
         ApiToken.objects.create(user=ann, name="theirs", scope="viewer")[0],
-        *_told(),
-        _looked_after(centre),
+        *_more(centre),
     )
 
 

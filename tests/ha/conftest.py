@@ -33,7 +33,7 @@ class Bench:
     clock: HandClock
     cluster: Cluster
 
-    def add(self, key: str = "r1", *, on: bool = True, **options: str) -> HaResource:
+    def add(self, key: str = "r1", *, on: bool = True, **options: Any) -> HaResource:
         """Enter a resource of the simulator with these answers, and switch it on."""
         fields = {
             "kind": "simulator", "key": key, "provider": "simulator", "cluster": self.cluster,

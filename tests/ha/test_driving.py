@@ -38,9 +38,8 @@ def later(bench: Bench, seconds: float) -> None:
 
 def fencing(bench: Bench, **options: str) -> HaResource:
     """Return a resource about to be fenced."""
-    row = bench.add(
-        **({"health": "no", "activity": "no", "recover": "no", "fence": "no"} | options)
-    )
+    usual: dict[str, Any] = {"health": "no", "activity": "no", "recover": "no", "fence": "no"}
+    row = bench.add(**usual | options)
     return bench.until(row.pk, lambda row: row.state == "fencing" and row.fences > 0)
 
 
@@ -155,7 +154,7 @@ def test_an_act_is_not_begun_when_the_cluster_was_disarmed_after_the_claim(bench
 def test_a_provider_in_trouble_is_unknown_and_fences_nobody(
     bench: Bench, fault: str, question: str
 ) -> None:
-    usual = {"health": "no", "activity": "no", "recover": "no", "fence": "yes"}
+    usual: dict[str, Any] = {"health": "no", "activity": "no", "recover": "no", "fence": "yes"}
     eligible_too = {"health": fault} if question == "eligible" else {}
     pk = bench.add(**usual | {question: fault} | eligible_too).pk
     row = bench.until(pk, lambda row: told_of(fault, row), 20)

@@ -119,8 +119,7 @@ def slow(transactional_db: None, settings: Any, monkeypatch: Any) -> Iterator[Cl
     engines.join("engine1", clock.now())
     yield Cluster.objects.create(name="main", mode=ClusterMode.ARMED)
     Slow.gate.set()
-    for pool in resources.POOLS.values():
-        wait_for(lambda pool=pool: not pool._keys, 20, f"the queue {pool.name} to be empty")
+    wait_for(lambda: not any(pool._keys for pool in resources.POOLS.values()), 20, "empty queues")
     ha_registry.known.cache_clear()
 
 
@@ -162,7 +161,7 @@ def test_a_full_health_queue_does_not_delay_a_fence_and_loses_nothing(slow: Clus
     assert resources.tend() == 0, "there is no room"
     Slow.gate.set()
     wait_for(lambda: resources.POOLS[Work.HEALTH].room() == 3, 10, "room again")
-    wait_for(lambda: resources.tend() > 0 or "hung3" in dict(map(reversed, Slow.asked)), 10)
+    wait_for(lambda: resources.tend() > 0 or ("health", "hung3") in Slow.asked, 10)
     wait_for(lambda: HaResource.objects.exclude(said={}).count() == 4, 10, "the fourth as well")
 
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from portal.lib import clock
 from portal.lib.ha.evidence import Answer, Evidence, unknown
 from portal.lib.ha.provider import Ask, Capability, Subject
+from vms.domain.states import VmState
 from vms.models import Run, Vm
 from vms.services import requests
 
@@ -35,14 +36,17 @@ class VmGuest:
     }
 
     def is_eligible(self, subject: Subject, ask: Ask) -> Evidence:
-        """It must have a heartbeat, and run under HA, so that a stop is followed by a start."""
+        """It needs a heartbeat, and a VM under HA, so that a stop is followed by a start."""
         vm = Vm.objects.get(pk=int(subject.key))
         why = _hindrance(vm, subject)
         answer = Answer.NO if why else Answer.YES
-        return Evidence(answer, self.name, why or "it has a heartbeat and runs", ask.asked_at)
+        return Evidence(answer, self.name, why or "it has a heartbeat", ask.asked_at)
 
     def is_healthy(self, subject: Subject, ask: Ask) -> Evidence:
-        """Ask its heartbeat."""
+        """Ask its heartbeat; a VM that is not up is the business of its own HA."""
+        vm = Vm.objects.get(pk=int(subject.key))
+        if vm.state != VmState.UP:
+            return unknown(self.name, f"the VM is {vm.state}", ask.asked_at)
         answer, text = _heartbeat(subject.options, ask.deadline * _SHARE)
         if answer is Answer.UNKNOWN and "witness" in subject.options:
             place, left = str(subject.options["witness"]), ask.deadline * (1 - _SHARE) / 2
@@ -58,6 +62,8 @@ class VmGuest:
         """Have its open run stopped; the rounds start it again."""
         vm = Vm.objects.get(pk=int(subject.key))
         why = _hindrance(vm, subject)
+        if vm.state != VmState.UP:
+            why = f"the VM is {vm.state}"
         run = Run.objects.filter(vm=vm, ended_at__isnull=True).first()
         if why or run is None:
             return Evidence(Answer.NO, self.name, why or "it has no open run", ask.asked_at)
@@ -78,7 +84,7 @@ def _hindrance(vm: Vm, subject: Subject) -> str:
         return "HA is off for the VM, or it is wanted down: nobody would start it again"
     if vm.quarantined:
         return "it is quarantined: a person must choose"
-    return "" if vm.state == "up" else f"it is {vm.state}"
+    return ""
 
 
 def _heartbeat(options: Mapping[str, object], deadline: float) -> tuple[Answer, str]:
