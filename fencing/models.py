@@ -97,6 +97,7 @@ class HaResource(models.Model):
     idle = models.IntegerField(default=0)
     recoveries = models.IntegerField(default=0)
     fences = models.IntegerField(default=0)
+    stuck = models.BooleanField(default=False)
     declared = models.BooleanField(default=False)
     said = models.JSONField(default=dict, blank=True)  # the last answer, as it was taken
 

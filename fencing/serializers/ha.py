@@ -84,8 +84,9 @@ class HaResourceSerializer(serializers.ModelSerializer[HaResource]):
         model = HaResource
         fields: ClassVar[Any] = (
             "id", "kind", "key", "name", "host", "vm", "cluster", "provider", "enabled", "state",
-            "since", "reason", "held", "declared", "work", "due_at", "attempt", "owner", "epoch",
-            "failures", "rounds", "idle", "recoveries", "fences", "said", "options", "thresholds",
+            "since", "reason", "held", "stuck", "declared", "work", "due_at", "attempt", "owner",
+            "epoch", "failures", "rounds", "idle", "recoveries", "fences", "said", "options",
+            "thresholds",
         )  # fmt: skip
 
     @extend_schema_field(serializers.IntegerField())

@@ -28,7 +28,7 @@ from portal.lib.ha.thresholds import Thresholds, layered
 ACTS = (Work.RECOVERY, Work.FENCE)
 _COLUMNS = (
     "state", "since", "work", "due_at", "attempt", "health", "failures", "rounds", "idle",
-    "recoveries", "fences", "declared",
+    "recoveries", "fences", "stuck", "declared",
 )  # fmt: skip
 
 
@@ -64,6 +64,7 @@ def record_of(row: HaResource, can: frozenset[Capability] = frozenset()) -> Reco
         idle=row.idle,
         recoveries=row.recoveries,
         fences=row.fences,
+        stuck=row.stuck,
         declared=row.declared,
     )
 
@@ -163,6 +164,8 @@ def _write(
     if not mine.update(**changes, version=F("version") + 1):
         return False
     ha_history.tell(row, step.events, before, why=step.why, now=now)
+    if step.record.stuck and not before.stuck:
+        ha_history.call_for_help(row, step.why, now)
     return True
 
 

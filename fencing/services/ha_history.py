@@ -57,7 +57,7 @@ def tell(
             continue
         note(row, event, old, state, why=why, now=now, actor=actor, counted=before)
         record_event(
-            f"ha.{state}",
+            f"resource.{state}",
             f"{row.kind} {row.name}: HA {old} → {state} ({why})",
             now=now,
             actor=actor,
@@ -69,3 +69,15 @@ def tell(
         announce_on_commit("vm", row.vm_id, "ha")
     elif row.cluster_id:
         announce_on_commit("cluster", row.cluster_id, "ha")
+
+
+def call_for_help(row: HaResource, why: str, now: datetime) -> None:
+    """Say once that what can be done does not help."""
+    record_event(
+        "resource.needs_person",
+        f"{row.kind} {row.name} needs a person: {why}",
+        now=now,
+        vm=row.vm_id or 0,
+        cluster=row.cluster_id or 0,
+        evidence={"provider": row.provider, "state": row.state},
+    )

@@ -91,7 +91,7 @@ def cancel_degraded(row: HaResource, *, actor: str, now: datetime) -> None:
 def _note(row: HaResource, what: str, words: str, actor: str, now: datetime) -> None:
     text = f"{row.kind} {row.name} {words}"
     record_event(
-        f"ha.resource_{what}",
+        f"resource.{what}",
         text,
         now=now,
         actor=actor,

@@ -41,7 +41,7 @@ def test_the_inside_of_a_vm_is_entered_switched_off_and_switched_on(
     told = post(admin, f"ha-resources/{told['id']}/actions/enable/").json()
     assert (told["state"], told["work"]) == ("available", "health")
     kinds = Event.objects.filter(vm=centre.db1.pk).values_list("kind", flat=True)
-    assert {"ha.resource_added", "ha.available", "ha.resource_enabled"} <= set(kinds)
+    assert {"resource.added", "resource.available", "resource.enabled"} <= set(kinds)
     again = post(admin, "ha-resources/", {"kind": "vm", "vm": centre.db1.pk})
     assert "looked after already" in problem(again, 409)["detail"]
 

@@ -142,8 +142,9 @@ def test_where_nothing_more_can_be_done_a_person_is_asked_and_rounds_begin_again
     )
     step = answered(before, NO)
     assert (step.events, step.record.state) == ((), S.CHECKING)
-    assert (step.record.rounds, step.record.idle) == (0, 0)
+    assert (step.record.rounds, step.record.idle, step.record.stuck) == (0, 0, True)
     assert "without a person" in step.why
+    assert not answered(replace(step.record, work=W.HEALTH), YES).record.stuck
     assert step.record.due_at == after(LIMITS.activity_interval)
 
 
@@ -223,6 +224,7 @@ def test_a_fence_proves_or_is_tried_again_after_longer_and_longer_pauses() -> No
             step = answered(record(S.FENCING, W.FENCE, fences=fences), answer, limits)
             assert (step.events, step.record.work) == ((), W.HEALTH)
             assert "not proven off" in step.why
+            assert step.record.stuck
             assert step.record.due_at is not None
             pauses.append((step.record.due_at - NOW).total_seconds())
         assert pauses == [5, 5, 10, 20, 40, 60, 60]

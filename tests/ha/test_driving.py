@@ -185,6 +185,8 @@ def test_a_fence_in_trouble_proves_nothing_and_is_tried_again(bench: Bench, faul
     row = fencing(bench, fence=fault)
     bench.until(row.pk, lambda row: row.fences >= 3)
     assert bench.row(row.pk).state == "fencing"
+    [told] = Event.objects.filter(kind="resource.needs_person")
+    assert "not proven off" in told.text
     if fault == "hangs":
         return
     bench.set(row.pk, fence="yes")
@@ -214,8 +216,9 @@ def test_a_provider_that_is_gone_is_unknown(bench: Bench, providers: Any) -> Non
 def test_every_transition_is_history_and_an_event_and_the_oldest_go(bench: Bench) -> None:
     row = bench.add(health="no")
     bench.until(row.pk, lambda row: row.state == "checking")
-    told = Event.objects.filter(kind__startswith="ha.", evidence__provider="simulator")
-    assert [event.kind for event in told] == ["ha.available", "ha.suspect", "ha.checking"]
+    told = Event.objects.filter(kind__startswith="resource.", evidence__provider="simulator")
+    kinds = ["resource.available", "resource.suspect", "resource.checking"]
+    assert [event.kind for event in told] == kinds
     assert told[0].actor == "ann"
     assert told[1].cluster == bench.cluster.pk
     spare = row.transitions.first()

@@ -17,7 +17,7 @@ ASK = Ask(BEGIN, 1)
     ("status", "answer"),
     [
         (HostStatus.UP, Answer.YES),
-        (HostStatus.MAINTENANCE, Answer.YES),
+        (HostStatus.MAINTENANCE, Answer.UNKNOWN),
         (HostStatus.NON_RESPONSIVE, Answer.UNKNOWN),
         (HostStatus.CONNECTING, Answer.UNKNOWN),
         (HostStatus.DOWN, Answer.NO),

@@ -172,7 +172,8 @@ def _dead(record: Record, why: str, limits: Thresholds, now: datetime) -> Step:
     if Capability.FENCE in record.can:
         return _go(record, why, limits, now, E.FENCE)
     why = f"{why}; nothing more can be done without a person"
-    return _stay(replace(record, rounds=0, idle=0), why, now, limits.activity_interval)
+    again = replace(record, rounds=0, idle=0, stuck=True)
+    return _stay(again, why, now, limits.activity_interval)
 
 
 def _recovery(record: Record, evidence: Evidence, limits: Thresholds, now: datetime) -> Step:
@@ -193,7 +194,7 @@ def _fence(record: Record, evidence: Evidence, limits: Thresholds, now: datetime
         return _go(record, why, limits, now, E.PROVEN_OFF)
     doublings = min(max(record.fences - 1, 0), _MOST_DOUBLINGS)
     pause = min(limits.fence_retry_first * 2**doublings, limits.fence_retry_max)
-    return _stay(record, f"not proven off: {why}", now, pause)
+    return _stay(replace(record, stuck=True), f"not proven off: {why}", now, pause)
 
 
 _HANDLERS: Mapping[Work, Callable[[Record, Evidence, Thresholds, datetime], Step]] = {

@@ -45,6 +45,7 @@ class Record:
     idle: int = 0  # those of them in which it was certainly not serving and did nothing
     recoveries: int = 0  # begun since it was last healthy
     fences: int = 0  # begun since it was last proven off or healthy
+    stuck: bool = False  # nothing helps so far: a person has been told
     declared: bool = False  # degraded by a person's word, until a person takes it back
 
 
@@ -97,7 +98,9 @@ def moved(record: Record, event: HaEvent, limits: Thresholds, now: datetime) -> 
     state = next_state(record.state, event)
     if state is record.state:
         return record
-    found = replace(record, state=state, since=now, declared=False, **_ANEW.get(state, {}))
+    found = replace(
+        record, state=state, since=now, declared=False, stuck=False, **_ANEW.get(state, {})
+    )
     if state is HaState.DISABLED:
         return replace(found, work=None, due_at=None)
     work = _AT_ONCE.get(state)
