@@ -34,6 +34,11 @@ class Pool:
         with self._lock:
             return max(0, self._running + self._most_waiting - len(self._keys))
 
+    def busy(self) -> int:
+        """Return how many jobs run or wait here."""
+        with self._lock:
+            return len(self._keys)
+
     def has(self, key: int) -> bool:
         """Whether a job of that key runs or waits here."""
         with self._lock:

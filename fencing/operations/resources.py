@@ -42,8 +42,9 @@ def tend() -> int:
         room = pool.room()
         if not room:
             continue
-        for pk in ha_claims.due(work, now).values_list("pk", flat=True).iterator():
-            # Whatever waits or runs is still due in its row.
+        # Whatever waits or runs is still due in its row.
+        most = room + sum(other.busy() for other in POOLS.values())
+        for pk in ha_claims.due(work, now).values_list("pk", flat=True)[:most]:
             if not any(other.has(pk) for other in POOLS.values()):
                 room -= pool.submit(pk, partial(_job, pk, work))
                 taken += 1

@@ -18,12 +18,15 @@ from tests.vms.watched import BEGIN, HandClock
 
 #: The patience of CloudStack's simulator: 3 activity checks, 2 recoveries, 1 s each.
 QUICK: dict[str, Any] = {
-    "health_interval": 1, "health_timeout": 0.3, "activity_interval": 1, "activity_timeout": 0.3,
-    "activity_samples": 3, "degraded_max": 60, "recover_timeout": 0.3, "recover_attempts": 2,
-    "recover_wait": 1, "fence_timeout": 0.3, "fence_retry_first": 1, "fence_retry_max": 4,
+    "health_interval": 1, "health_timeout": 10, "activity_interval": 1, "activity_timeout": 10,
+    "activity_samples": 3, "degraded_max": 60, "recover_timeout": 10, "recover_attempts": 2,
+    "recover_wait": 1, "fence_timeout": 10, "fence_retry_first": 1, "fence_retry_max": 4,
 }  # fmt: skip
 
-TRUE_FALSE = {True: "yes", False: "no"}
+#: For those that hang: nobody waits for them long.
+SHORT = dict.fromkeys(
+    ("health_timeout", "activity_timeout", "recover_timeout", "fence_timeout"), 0.3
+)
 
 
 @dataclass
@@ -37,7 +40,8 @@ class Bench:
         """Enter a resource of the simulator with these answers, and switch it on."""
         fields = {
             "kind": "simulator", "key": key, "provider": "simulator", "cluster": self.cluster,
-            "thresholds": QUICK, "options": options,
+            "thresholds": QUICK | (SHORT if "hangs" in options.values() else {}),
+            "options": options,
         }  # fmt: skip
         row = ha_resources.add(fields, actor="ann", now=self.clock.time)
         if on:

@@ -82,7 +82,7 @@ def test_a_lost_health_check_is_taken_over_after_its_lease_and_loses_no_count(
     other = engines.join("engine2", bench.clock.time)
     take = partial(ha_claims.claim, pk, Work.HEALTH, can=ALL, tag=other)
     assert take(now=bench.clock.time) is None
-    later(bench, 3)
+    later(bench, 13)
     taken = take(now=bench.clock.time)
     assert taken is not None
     assert (taken.record.rounds, taken.record.idle) == (before.rounds, before.idle) == (2, 2)
@@ -100,7 +100,7 @@ def test_an_act_whose_engine_died_is_never_simply_repeated(
     now = bench.clock.time
     HaResource.objects.filter(pk=pk).update(state=state, work=work, due_at=now, since=now)
     assert claim(bench, pk, work) is not None
-    later(bench, 5)
+    later(bench, 13)
     assert claim(bench, pk, work) is None
     row = bench.row(pk)
     assert (row.state, row.acting, row.recoveries + row.fences) == (left, False, 1)

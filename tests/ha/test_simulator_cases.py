@@ -157,7 +157,7 @@ def test_10_multiple_mgmt_server_ownership(sim: Simulator) -> None:
     sim.bench.tick()
     assert sim.get(f"ha-resources/{pk}/")["owner"] == "ghost"
     Engine.objects.filter(name="ghost").delete()
-    sim.bench.pass_time(4)
+    sim.bench.pass_time(14)
     told = sim.get(f"ha-resources/{pk}/")
     assert (told["owner"], told["state"]) == ("engine1", "available")
 

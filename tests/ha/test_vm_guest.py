@@ -105,7 +105,8 @@ def test_a_page_is_well_where_it_answers_2xx(guest: Vm, status: int, answer: Ans
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         place = f"127.0.0.1:{server.server_port}"
-        assert health(guest, url=f"http://{place}/health")[0] is answer
+        page = subject(guest, url=f"http://{place}/health")
+        assert VmGuest().is_healthy(page, Ask(BEGIN, 20)).answer is answer
         server.shutdown()
         thread.join()
     assert health(guest, url=f"http://{place}/health")[0] is Answer.NO
