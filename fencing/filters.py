@@ -2,8 +2,10 @@
 
 from typing import ClassVar
 
-from fencing.models import Alert, Incident, PowerController
-from portal.core.filtering import Filters, Moment, YesOrNo
+from django.db.models import Q, QuerySet
+
+from fencing.models import Alert, HaResource, Incident, PowerController
+from portal.core.filtering import Filters, Moment, WholeNumber, YesOrNo
 from portal.core.models import Event
 
 
@@ -13,6 +15,29 @@ class ControllerFilter(Filters):
     class Meta:
         model = PowerController
         fields: ClassVar = {"host": ["exact"], "driver": ["exact"], "state": ["exact"]}
+
+
+class HaResourceFilter(Filters):
+    """``?kind=vm&state=degraded&cluster=1``."""
+
+    cluster = WholeNumber(method="in_cluster", label="the cluster that it belongs to")
+
+    class Meta:
+        model = HaResource
+        fields: ClassVar = {
+            "kind": ["exact"],
+            "provider": ["exact"],
+            "state": ["exact", "in"],
+            "enabled": ["exact"],
+            "host": ["exact"],
+            "vm": ["exact"],
+        }
+
+    def in_cluster(
+        self, found: QuerySet[HaResource], name: str, value: int
+    ) -> QuerySet[HaResource]:
+        """Hosts belong to the cluster of their row, everything else names its own."""
+        return found.filter(Q(cluster=value) | Q(host__cluster=value))
 
 
 class IncidentFilter(Filters):

@@ -14,7 +14,10 @@ from fencing.domain.power import FenceOutcome, PowerProblem, PowerState
 from hosts.models import Cluster, Host, choices
 from portal.core.models import OPEN_STATES, Operation
 from portal.lib.db import SecretField
-from portal.lib.ha.states import HaState
+from portal.lib.ha.evidence import Answer
+from portal.lib.ha.record import Work
+from portal.lib.ha.states import HaEvent, HaState
+from vms.models import Vm
 
 
 class PowerController(models.Model):
@@ -61,16 +64,101 @@ class PowerController(models.Model):
 
 
 class HaResource(models.Model):
-    """What HA is doing about a host; written by ``fencing.services`` alone."""
+    """What HA is doing about a host, or about anything else that a provider knows.
 
-    host = models.OneToOneField(Host, models.CASCADE, related_name="ha")
+    Written by ``fencing.services`` alone.  Hosts are judged by the rounds of their
+    cluster, which use the first columns; what is counted, asked and due is of the
+    other kinds (``portal.lib.ha.record``).
+    """
+
+    kind = models.CharField(max_length=30, default="host")
+    key = models.CharField(max_length=200, blank=True)  # names it within its kind; empty: a host
+    host = models.OneToOneField(Host, models.CASCADE, null=True, related_name="ha")
+    vm = models.ForeignKey(Vm, models.CASCADE, null=True, related_name="guest_ha")
+    cluster = models.ForeignKey(Cluster, models.CASCADE, null=True, related_name="ha_resources")
+    provider = models.CharField(max_length=60, default="libvirt-kvm")
+    enabled = models.BooleanField(default=True)  # a person's wish; its cluster may say otherwise
+    options = models.JSONField(default=dict, blank=True)
+    thresholds = models.JSONField(default=dict, blank=True)
     state = models.CharField(max_length=12, choices=choices(HaState), default=HaState.AVAILABLE)
     since = models.DateTimeField()
     reason = models.TextField(blank=True)
     version = models.IntegerField(default=0)
 
+    work = models.CharField(max_length=10, choices=choices(Work), blank=True)
+    due_at = models.DateTimeField(null=True)  # while acting: when the claim counts as lost
+    attempt = models.IntegerField(default=0)
+    acting = models.BooleanField(default=False)
+    owner = models.CharField(max_length=60, blank=True)
+    epoch = models.IntegerField(default=0)
+    health = models.CharField(max_length=10, choices=choices(Answer), default=Answer.UNKNOWN)
+    failures = models.IntegerField(default=0)
+    rounds = models.IntegerField(default=0)
+    idle = models.IntegerField(default=0)
+    recoveries = models.IntegerField(default=0)
+    fences = models.IntegerField(default=0)
+    stuck = models.BooleanField(default=False)
+    declared = models.BooleanField(default=False)
+    said = models.JSONField(default=dict, blank=True)  # the last answer, as it was taken
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["kind", "key"], condition=~Q(key=""), name="one_ha_resource_per_key"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="host", host__isnull=False, key="")
+                | Q(host__isnull=True, cluster__isnull=False) & ~Q(kind="host") & ~Q(key=""),
+                name="ha_resource_is_a_host_or_has_key_and_cluster",
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["work", "due_at"], name="ha_resources_by_due")]
+
     def __str__(self) -> str:
-        return f"{self.host}: {self.state}"
+        return f"{self.name}: {self.state}"
+
+    @property
+    def name(self) -> str:
+        """Return what people call it."""
+        if self.host is not None:
+            return self.host.name
+        return self.vm.name if self.vm is not None else self.key
+
+
+class HaScope(models.Model):
+    """Whether HA is on for a cluster, or for everything (cluster 0), and how patient it is there.
+
+    No row: on, and nothing overridden.  ``queues`` only for everything: kind of
+    question -> [how many are asked at once by an engine, how many may wait].
+    """
+
+    cluster = models.BigIntegerField(primary_key=True)
+    enabled = models.BooleanField(default=True)
+    thresholds = models.JSONField(default=dict, blank=True)
+    queues = models.JSONField(default=dict, blank=True)
+
+    def __str__(self) -> str:
+        return f"HA of cluster {self.cluster}" if self.cluster else "HA of everything"
+
+
+class HaTransition(models.Model):
+    """One change of a resource's HA state, with what was counted then."""
+
+    resource = models.ForeignKey(HaResource, models.CASCADE, related_name="transitions")
+    at = models.DateTimeField()
+    event = models.CharField(max_length=20, choices=choices(HaEvent))
+    old = models.CharField(max_length=12, choices=choices(HaState))
+    new = models.CharField(max_length=12, choices=choices(HaState))
+    why = models.TextField(blank=True)
+    actor = models.CharField(max_length=150, blank=True)
+    rounds = models.IntegerField(default=0)
+    recoveries = models.IntegerField(default=0)
+
+    class Meta:
+        ordering = ("-pk",)
+
+    def __str__(self) -> str:
+        return f"{self.old} → {self.new} ({self.event})"
 
 
 class Incident(models.Model):

@@ -25,6 +25,13 @@ def by_numbers(scopes: Scopes) -> Q:
     return Q() if scopes.everything else host_numbers(scopes) | vm_numbers(scopes)
 
 
+def resources_in(scopes: Scopes) -> Q:
+    """Return the filter for HA resources: of hosts, of VMs, and those of a cluster."""
+    if scopes.everything:
+        return Q()
+    return hosts_in(scopes, "host") | vms_in(scopes, "vm") | Q(cluster__in=scopes.clusters)
+
+
 def events_in(scopes: Scopes) -> Q:
     """Return the filter for events."""
     if scopes.everything:

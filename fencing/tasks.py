@@ -3,6 +3,7 @@
 from celery import shared_task
 
 from fencing import operations
+from fencing.operations import resources
 from fencing.operations.witness import ask_witnesses
 from fencing.selectors import policy_of
 from fencing.services import capacity
@@ -32,6 +33,12 @@ def plan_round(cluster_id: int) -> None:
 def check_capacity(cluster_id: int) -> None:
     """Work out what the loss of each host of a cluster would mean."""
     capacity.check(cluster_id, clock.now())
+
+
+@shared_task(name="resources.tend", ignore_result=True)
+def tend() -> None:
+    """Ask what is due about everything that is no host."""
+    resources.tend()
 
 
 @shared_task(name="vms.look", ignore_result=True)

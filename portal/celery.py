@@ -36,6 +36,8 @@ app.conf.update(
         "fencing.advance": {"queue": "fence"},
         "fencing.capacity": {"queue": "default"},
         "fencing.*": {"queue": "ha"},
+        # Providers are somebody else's code: it runs in a process of its own.
+        "resources.*": {"queue": "resources"},
         # Notifications: a receiver that is slow never delays the rest.
         "notify.*": {"queue": "default"},
         "portal.*": {"queue": "ha"},
@@ -43,6 +45,7 @@ app.conf.update(
     beat_schedule={
         # Each finds due rows by itself; a cycle that runs twice changes nothing.
         "sweep": {"task": "portal.sweep", "schedule": 1.0, "options": {"expires": 2}},
+        "resources": {"task": "resources.tend", "schedule": 1.0, "options": {"expires": 2}},
         "notify": {"task": "notify.sweep", "schedule": 1.0, "options": {"expires": 2}},
         "tidy": {"task": "notify.tidy", "schedule": 3600.0, "options": {"expires": 60}},
         "capacity": {"task": "portal.capacity", "schedule": 10.0, "options": {"expires": 10}},

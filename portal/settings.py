@@ -221,7 +221,13 @@ POWER_DRIVERS = {
     "redfish": "fencing.power.redfish.Redfish",
     "fence-agent": "fencing.power.fence_agent.FenceAgent",
 }
+#: HA provider of the house -> its class; further ones come by entry point.
+HA_PROVIDERS = {
+    "libvirt-kvm": "fencing.operations.providers.libvirt_kvm.LibvirtKvm",
+    "vm-guest": "fencing.operations.providers.vm_guest.VmGuest",
+}
 if DEMO_DIR:
+    HA_PROVIDERS["simulator"] = "portal.demo.ha_provider.Simulator"
     HYPERVISORS["test+tcp"] = "portal.demo.hypervisor.BoxLibvirtd"
     INSTALLED_APPS.append("portal.demo")
 

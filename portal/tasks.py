@@ -7,6 +7,7 @@ from celery import shared_task
 from celery.signals import worker_ready
 
 from fencing.models import FenceOperation
+from fencing.services import ha_claims
 from fencing.services.capacity import CAPACITY
 from fencing.services.power import ADVANCE as ADVANCE_POWER
 from fencing.services.power import ROUND
@@ -42,6 +43,8 @@ def take_over(sender: Any, **_: object) -> None:
         work.release_claims(HostOperation, tag, now)
     elif queue == "fence":
         work.release_claims(FenceOperation, tag, now)
+    elif queue == "resources":
+        ha_claims.release(tag, now)
     elif queue == "poll":
         Host.objects.update(look_due_at=now)
         set_hint(lambda host_id: wake(LOOK, host_id, 1))

@@ -23,7 +23,17 @@ from fencing.serializers import (
     ProtectedVmSerializer,
     StartSerializer,
 )
-from fencing.services import admission, confirmations, drills, inventory, power, removing, starts
+from fencing.serializers.ha import ConfigureClusterHaSerializer
+from fencing.services import (
+    admission,
+    confirmations,
+    drills,
+    ha_switches,
+    inventory,
+    power,
+    removing,
+    starts,
+)
 from hosts.api import ClusterViewSet as PlainClusterViewSet
 from hosts.api import in_use
 from hosts.domain.states import Wanted
@@ -33,7 +43,7 @@ from portal.core import problems
 from portal.core.models import Operation, Role
 from portal.core.permissions import scopes_of
 from portal.core.problems import Problem
-from portal.core.rest import Removable, accepted, caller, require, verb
+from portal.core.rest import Removable, accepted, caller, etag_of, require, verb
 from portal.lib import clock
 from vms.api import VmViewSet as PlainVmViewSet
 from vms.models import Vm
@@ -53,7 +63,30 @@ class ClusterViewSet(PlainClusterViewSet):
 
     def get_serializer_class(self) -> type[Any]:
         """Return the whole form where one cluster is read or changed."""
-        return WholeClusterSerializer if self.action in WHOLE else ShownClusterSerializer
+        whole = (*WHOLE, "enable_ha", "disable_ha", "configure_ha")
+        return WholeClusterSerializer if self.action in whole else ShownClusterSerializer
+
+    def _ha(self, cluster: Cluster) -> Response:
+        return Response(self.get_serializer(cluster).data, headers={"ETag": etag_of(cluster)})
+
+    @verb("enable-ha", role=Role.ADMIN, answers_itself=True)
+    def enable_ha(self, cluster: Cluster, fields: dict[str, Any], request: Request) -> Response:
+        """Let HA look after the cluster's hosts and everything else in it.  Answers 200."""
+        ha_switches.set_scope(cluster, on=True, actor=str(caller(request)), now=clock.now())
+        return self._ha(cluster)
+
+    @verb("disable-ha", role=Role.ADMIN, answers_itself=True)
+    def disable_ha(self, cluster: Cluster, fields: dict[str, Any], request: Request) -> Response:
+        """Let HA leave the whole cluster alone: nothing is fenced or judged.  Answers 200."""
+        ha_switches.set_scope(cluster, on=False, actor=str(caller(request)), now=clock.now())
+        return self._ha(cluster)
+
+    @verb("configure-ha", takes=ConfigureClusterHaSerializer, role=Role.ADMIN, answers_itself=True)
+    def configure_ha(self, cluster: Cluster, fields: dict[str, Any], request: Request) -> Response:
+        """Replace the thresholds of what HA looks after here besides hosts.  Answers 200."""
+        actor = str(caller(request))
+        ha_switches.configure_scope(cluster, fields, actor=actor, now=clock.now())
+        return self._ha(cluster)
 
 
 @extend_schema(tags=["hosts"])

@@ -7,7 +7,9 @@ from rest_framework import serializers
 
 from fencing.api.shown import ShownClusterSerializer, ShownHostSerializer
 from fencing.domain.policy import traced
+from fencing.models import HaScope
 from fencing.selectors import global_policy
+from fencing.services.ha_switches import scope_of
 from hosts.models import Cluster, Host
 
 
@@ -23,14 +25,30 @@ def effective(layers: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {name: dict(found) for name, found in traced(layers).items()}
 
 
+class ClusterHaSerializer(serializers.ModelSerializer[HaScope]):
+    """The cluster's switch of HA, and its thresholds for everything but hosts."""
+
+    thresholds = serializers.DictField(child=serializers.FloatField())
+
+    class Meta:
+        model = HaScope
+        fields = ("enabled", "thresholds")
+
+
 class WholeClusterSerializer(ShownClusterSerializer):
     """A cluster with the policy in force for it."""
 
     effective_policy = serializers.SerializerMethodField()
+    ha = serializers.SerializerMethodField()
 
     class Meta(ShownClusterSerializer.Meta):
         ref_name = "WholeCluster"
-        fields = (*ShownClusterSerializer.Meta.fields, "effective_policy")
+        fields = (*ShownClusterSerializer.Meta.fields, "effective_policy", "ha")
+
+    @extend_schema_field(ClusterHaSerializer)
+    def get_ha(self, cluster: Cluster) -> dict[str, Any]:
+        """Return the switch and the thresholds."""
+        return dict(ClusterHaSerializer(scope_of(cluster.pk)).data)
 
     @extend_schema_field(serializers.DictField(child=EffectiveSerializer()))
     def get_effective_policy(self, cluster: Cluster) -> dict[str, Any]:

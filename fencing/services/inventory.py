@@ -7,7 +7,7 @@ from django.db import transaction
 
 from fencing.models import FenceOperation, HaResource, PowerController
 from fencing.selectors import drill_is_open
-from fencing.services import power
+from fencing.services import ha_switches, power
 from fencing.services.ha import move_ha
 from fencing.services.incidents import open_incident
 from hosts.domain.states import ANSWERING
@@ -30,23 +30,22 @@ class NotAllowed(Exception):
 @transaction.atomic
 def protect(host: Host, now: datetime) -> None:
     """Give a new host its HA state."""
-    HaResource.objects.get_or_create(host=host, defaults={"state": HaState.AVAILABLE, "since": now})
+    off = ha_switches.off_scopes() & {ha_switches.EVERYTHING, host.cluster_id}
+    state = HaState.DISABLED if off else HaState.AVAILABLE
+    HaResource.objects.get_or_create(host=host, defaults={"state": state, "since": now})
 
 
 @transaction.atomic
 def set_ha(host: Host, *, on: bool, actor: str, now: datetime) -> HostOperation:
     """Let HA look after a host, or leave it alone."""
     protect(host, now)
-    word = "enabled" if on else "disabled"
-    move_ha(
-        host.pk,
-        HaEvent.ENABLED if on else HaEvent.DISABLED,
-        why=f"{word} by {actor}",
-        rule="",
-        now=now,
-    )
-    kind = "enable-ha" if on else "disable-ha"
-    return note_done(host, kind, f"HA is {word} for {host.name}", actor=actor, now=now)
+    row = HaResource.objects.get(host=host)
+    still_off = ha_switches.set_resource(row, on=on, actor=actor, now=now)
+    kind, text = ("enable-ha", "enabled") if on else ("disable-ha", "disabled")
+    text = f"HA is {text} for {host.name}"
+    if still_off:
+        text = f"{text}, and will act once its cluster's switch allows it: {still_off}"
+    return note_done(host, kind, text, actor=actor, now=now)
 
 
 @transaction.atomic

@@ -130,6 +130,7 @@ def _end_what_is_open(host: Host, now: datetime) -> None:
 def remove_vm(vm: Vm, *, actor: str, now: datetime) -> VmOperation | None:
     """Remove a VM that does not run, and close what is open about it; see the plain one."""
     op = plain.remove_vm(vm, actor=actor, now=now)
+    HaResource.objects.filter(vm=vm).delete()
     for alert in Alert.objects.filter(vm=vm.pk, host=0, closed_at__isnull=True):
         clear_alert(AlertKind(alert.kind), 0, vm.pk, now)
     for incident in Incident.objects.filter(vm=vm.pk, host__isnull=True, closed_at__isnull=True):

@@ -1,11 +1,20 @@
 """Addresses under ``/api/``."""
 
 from csp.decorators import csp_update
-from django.urls import include, path
+from django.conf import settings
+from django.urls import URLPattern, URLResolver, include, path
 from django.views.decorators.cache import cache_page
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
 
+from fencing.api.ha import (
+    ConfigureHaView,
+    DisableHaView,
+    EnableHaView,
+    HaProvidersView,
+    HaResourceViewSet,
+    HaScopeView,
+)
 from fencing.api.hosts import ClusterViewSet, HostViewSet, VmViewSet
 from fencing.api.incidents import AlertViewSet, EventViewSet, IncidentViewSet
 from fencing.api.policy import GlobalPolicyView, PolicyView
@@ -28,6 +37,7 @@ router = SimpleRouter()
 router.register("clusters", ClusterViewSet, basename="cluster")
 router.register("hosts", HostViewSet, basename="host")
 router.register("power-controllers", ControllerViewSet, basename="power-controller")
+router.register("ha-resources", HaResourceViewSet, basename="ha-resource")
 router.register("vms", VmViewSet, basename="vm")
 router.register("affinity-rules", AffinityViewSet, basename="affinity-rule")
 router.register("runs", RunViewSet, basename="run")
@@ -48,14 +58,22 @@ _docs = csp_update({"style-src": ["'unsafe-inline'"]})(
     SpectacularSwaggerSplitView.as_view(url_name="schema")
 )
 
-_others = [
+_others: list[URLPattern | URLResolver] = [
     path("policy/", PolicyView.as_view(), name="policy"),
     path("trials/host/", HostTrial.as_view(), name="trial-host"),
     path("trials/power/", PowerTrial.as_view(), name="trial-power"),
     path("preflight/", Preflight.as_view(), name="preflight"),
     path("self-check/", SelfCheckView.as_view(), name="self-check"),
+    path("ha-providers/", HaProvidersView.as_view(), name="ha-providers"),
+    path("settings/ha/", HaScopeView.as_view(), name="settings-ha"),
+    path("settings/ha/actions/enable-ha/", EnableHaView.as_view(), name="settings-ha-enable"),
+    path("settings/ha/actions/disable-ha/", DisableHaView.as_view(), name="settings-ha-disable"),
+    path("settings/ha/actions/configure/", ConfigureHaView.as_view(), name="settings-ha-configure"),
     path("settings/policy/", GlobalPolicyView.as_view(), name="settings-policy"),
 ]
+
+if settings.DEMO_DIR:
+    _others.append(path("", include("portal.demo.api_urls")))
 
 urlpatterns = [
     path("v1/", include([*router.urls, *_others])),

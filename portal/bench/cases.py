@@ -82,6 +82,12 @@ LISTS: dict[str, dict[str, str]] = {
         "search": "search={host_name}",
         "order": "ordering=-address",
     },
+    "ha-resources": {
+        "filter": "kind=host&state=available",
+        "cluster": "cluster={cluster}",
+        "search": "search={host_name}",
+        "order": "ordering=-since",
+    },
     "vms": {
         "filter": "cluster={cluster}&state=up",
         "host": "host={host}",

@@ -23,7 +23,7 @@ from portal.lib.starting import Address
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 #: Threads per worker; each queue has a process of its own, so none can starve another.
-WORKERS = {"poll": 32, "ha": 12, "fence": 16, "default": 4}
+WORKERS = {"poll": 32, "ha": 12, "fence": 16, "resources": 2, "default": 4}
 
 #: A child that lived this long has earned a quick restart.
 STEADY_S = 10.0

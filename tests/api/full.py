@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from fencing.models import Alert, FenceOperation, Incident, PowerController
+from fencing.models import Alert, FenceOperation, HaResource, Incident, PowerController
+from fencing.services import ha_history
 from hosts.models import Engine, EngineLease, HostOperation
 from hosts.services import engines
 from portal.core.models import (
@@ -18,6 +19,7 @@ from portal.core.models import (
 )
 from portal.core.services import record_event
 from portal.lib import clock
+from portal.lib.ha.states import HaEvent, HaState
 from tests.api.conftest import Centre
 from vms.models import AffinityRule, Proof, Run, VmOperation
 
@@ -42,6 +44,7 @@ class Full:
     target: NotificationTarget
     delivery: Delivery
     rule: AffinityRule
+    resource: HaResource
 
 
 def _ended(state: str = "failed") -> dict[str, Any]:
@@ -103,6 +106,24 @@ def _engine() -> Engine:
     return Engine.objects.create(name=name, epoch=3, started_at=now, beat_at=now)
 
 
+def _looked_after(centre: Centre) -> HaResource:
+    """Return what HA does about the inside of db1, with one change of its state."""
+    now = clock.now()
+    row = HaResource.objects.create(
+        kind="vm",
+        key=str(centre.db1.pk),
+        vm=centre.db1,
+        cluster=centre.cluster,
+        provider="vm-guest",
+        since=now,
+        work="health",
+        due_at=now,
+        said={"answer": "yes", "source": "vm-guest", "text": "there", "asked_at": now.isoformat()},
+    )
+    ha_history.note(row, HaEvent.ENABLED, HaState.DISABLED, HaState.AVAILABLE, why="on", now=now)
+    return row
+
+
 def fill(centre: Centre) -> Full:
     """Enter a row of everything."""
     now, host, vm = clock.now(), centre.node1, centre.db1
@@ -140,6 +161,7 @@ def fill(centre: Centre) -> Full:
         ApiToken.objects.create(user=ann, name="theirs", scope="viewer")[0],
         *_told(),
         _rule(centre),
+        _looked_after(centre),
     )
 
 

@@ -16,6 +16,9 @@ PATCH  clusters/{cluster}/                         admin     EC    200
 DELETE clusters/{cluster}/                         admin     EC    409
 POST   clusters/{cluster}/actions/arm/             admin     EC    200
 POST   clusters/{cluster}/actions/observe/         admin     EC    200
+POST   clusters/{cluster}/actions/enable-ha/       admin     EC    200
+POST   clusters/{cluster}/actions/disable-ha/      admin     EC    200
+POST   clusters/{cluster}/actions/configure-ha/    admin     EC    200
 
 GET    hosts/                                      viewer    ECH   200
 POST   hosts/                                      admin     EC    201
@@ -63,6 +66,17 @@ POST   affinity-rules/                             admin     EC    201
 GET    affinity-rules/{rule}/                      viewer    EC    200
 PATCH  affinity-rules/{rule}/                      admin     EC    200
 DELETE affinity-rules/{rule}/                      admin     EC    204
+GET    ha-resources/                               viewer    ECHV  200
+POST   ha-resources/                               admin     EC    201
+GET    ha-resources/{resource}/                    viewer    ECHV  200
+DELETE ha-resources/{resource}/                    admin     ECHV  204
+GET    ha-resources/{resource}/transitions/        viewer    ECHV  200
+POST   ha-resources/{resource}/actions/enable/     admin     ECHV  200
+POST   ha-resources/{resource}/actions/disable/    admin     ECHV  200
+POST   ha-resources/{resource}/actions/configure/  admin     ECHV  200
+POST   ha-resources/{resource}/actions/declare-degraded/ operator ECHV 200
+POST   ha-resources/{resource}/actions/cancel-degraded/  operator ECHV 409
+GET    ha-providers/                               viewer    any   200
 
 GET    runs/                                       viewer    ECHV  200
 GET    runs/{run}/                                 viewer    ECHV  200
@@ -90,6 +104,10 @@ POST   operations/{host_op}/actions/cancel/        operator  ECH   409
 GET    engines/                                    viewer    any   200
 GET    engines/{engine}/                           viewer    any   200
 GET    policy/                                     viewer    any   200
+GET    settings/ha/                                viewer    any   200
+POST   settings/ha/actions/enable-ha/              admin     E     200
+POST   settings/ha/actions/disable-ha/             admin     E     200
+POST   settings/ha/actions/configure/              admin     E     200
 GET    settings/policy/                            viewer    any   200
 PATCH  settings/policy/                            admin     E     200
 
@@ -124,6 +142,11 @@ DELETE tokens/{token}/                             admin     E     204
 BODIES: dict[str, dict[str, Any]] = {
     "POST clusters/": {"name": "new"},
     "PATCH clusters/{cluster}/": {"policy": {"grace": 20}},
+    "POST clusters/{cluster}/actions/configure-ha/": {"thresholds": {"health_interval": 2}},
+    "POST ha-resources/": {"kind": "vm", "vm": "{web1}", "provider": "vm-guest"},
+    "POST ha-resources/{resource}/actions/configure/": {"options": {"tcp": "192.0.2.5:22"}},
+    "POST ha-resources/{resource}/actions/declare-degraded/": {"reason": "its disk is full"},
+    "POST settings/ha/actions/configure/": {"thresholds": {"health_interval": 2}},
     "POST hosts/": {"name": "new1", "uri": "qemu+tls://new1/system", "cluster": "{cluster}"},
     "PATCH hosts/{node1}/": {"policy": {"grace": 20}},
     "POST hosts/{node1}/actions/fence/": {"action": "status"},

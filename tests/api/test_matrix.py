@@ -186,6 +186,7 @@ LISTED = {
     "hosts/": "node1",
     "power-controllers/": "controller",
     "vms/": "db1",
+    "ha-resources/": "resource",
     "runs/": "run",
     "proofs/": "proof",
     "incidents/": "incident",

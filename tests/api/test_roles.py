@@ -11,6 +11,7 @@ LISTS = [
     "hosts",
     "power-controllers",
     "vms",
+    "ha-resources",
     "runs",
     "proofs",
     "incidents",

@@ -7,7 +7,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from rest_framework.test import APIClient
 
-from fencing.models import HaResource
+from fencing.models import FenceOperation, HaResource
 from hosts.models import Cluster, Host
 from tests.api.conftest import API, Centre, Speaks, add_host, add_vm, problem
 from tests.vms.conftest import either
@@ -151,4 +151,5 @@ def test_a_name_that_leads_to_another_host_later_is_told_and_never_used(
     assert (told["status"], told["host_uuid"]) == ("pending", "")
     assert "is node1 already" in told["status_reason"]
     assert world.host("node1").status == "up"
-    assert not HaResource.objects.get(host=told["id"]).host.fences.exclude(kind="check").exists()
+    assert HaResource.objects.filter(host=told["id"]).exists()
+    assert not FenceOperation.objects.filter(host=told["id"]).exclude(kind="check").exists()

@@ -37,10 +37,16 @@ def test_every_alert_but_that_of_a_host_just_gone_needs_a_person(kind: AlertKind
     [
         "ha.fencing", "fence.failed", "host.proven_off", "host.disproved", "confirm.override",
         "confirm.refused", "power.off_asked", "power.on_asked", "incident.closed",
+        "resource.recovering", "resource.fencing", "resource.fenced",
     ],
 )  # fmt: skip
 def test_what_came_of_a_fence_is_told_to_all_but_those_who_only_want_to_be_asked(kind: str) -> None:
     assert told(kind) == ["fences", "everything"]
+
+
+def test_a_resource_that_nothing_helps_needs_a_person() -> None:
+    assert told("resource.needs_person") == list(Told)
+    assert told("resource.suspect") == ["everything"]
 
 
 def test_a_fence_that_was_called_off_is_an_outcome_too() -> None:

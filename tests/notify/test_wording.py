@@ -20,6 +20,12 @@ def test_every_alert_says_what_holdfast_did_and_what_the_person_must_do(kind: Al
     assert wording.to_do_about(event) == CURE[kind]
 
 
+def test_a_resource_that_needs_a_person_says_what_to_do() -> None:
+    event = happening("resource.needs_person")
+    assert "goes on asking" in wording.done_about(event)
+    assert "declare it degraded" in wording.to_do_about(event)
+
+
 def test_one_event_is_told_whole_in_the_subject() -> None:
     asks = replace(happening("alert.confirm_reboot"), text="alert, confirm reboot: node1 is silent")
     assert wording.subject([asks]) == "[Holdfast] needs you: confirm reboot: node1 is silent"

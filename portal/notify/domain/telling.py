@@ -8,6 +8,8 @@ from portal.lib.told import Told
 
 #: What a failing target is told as; its alert says the same once more and is told to nobody.
 FAILING = "notification.failing"
+#: What HA looks after besides hosts, where all that can be done does not help.
+HELP = "resource.needs_person"
 _NOT_TOLD = frozenset({f"alert.{AlertKind.NOTIFICATION_FAILING}"})
 
 #: Alerts that only say that the portal is at work.
@@ -19,6 +21,9 @@ _FENCES = frozenset(
         "fence.failed",
         "host.proven_off",
         "host.disproved",
+        "resource.recovering",
+        "resource.fencing",
+        "resource.fenced",
         "confirm.refused",
         "confirm.override",
         "power.off_asked",
@@ -52,7 +57,7 @@ class Happening:
 
 def needs_person(kind: str) -> bool:
     """Whether somebody must do something: such an event is told at once."""
-    if kind == FAILING:
+    if kind in (FAILING, HELP):
         return True
     return kind.startswith("alert.") and kind not in _WAITS | _NOT_TOLD
 

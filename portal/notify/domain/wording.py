@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fencing.domain.alerts import CURE, AlertKind
-from portal.notify.domain.telling import FAILING, Happening, called_off, needs_person
+from portal.notify.domain.telling import FAILING, HELP, Happening, called_off, needs_person
 
 SUBJECT_CHARS = 150
 _SUBJECTS_NAMED = 4
@@ -51,12 +51,17 @@ _DID: Mapping[str, str] = {f"alert.{kind}": text for kind, text in _ALERTS.items
     "confirm.refused": "It did not take the confirmation, and started nothing.",
     "confirm.override": "It took a person's word against what it saw, and recorded whose.",
     "incident.closed": "It closed the incident.",
+    "resource.recovering": "It is having it repaired, as its provider can.",
+    "resource.fencing": "It is making it unable to act, and has that read back.",
+    "resource.fenced": "It has it proven off, and waits until it is healthy again.",
+    HELP: "It goes on asking how it is, and repeats what failed, ever more slowly.",
     FAILING: _ALERTS[AlertKind.NOTIFICATION_FAILING],
 }
 
 _TO_DO: Mapping[str, str] = {f"alert.{kind}": text for kind, text in CURE.items()} | {
     "fence.failed": CURE[AlertKind.FENCE_FAILED],
     "host.disproved": CURE[AlertKind.PROOF_DISPROVED],
+    HELP: "Look at it yourself; declare it degraded if it serves, or disable HA for it.",
     FAILING: CURE[AlertKind.NOTIFICATION_FAILING],
 }
 
