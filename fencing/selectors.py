@@ -181,7 +181,7 @@ def _states(cluster_id: int, now: datetime) -> States:
         requested_at__gt=now - timedelta(hours=1),
     )
     return States(
-        ha={row.host_id: row for row in HaResource.objects.filter(**mine)},
+        ha={row.host_id: row for row in HaResource.objects.filter(**mine) if row.host_id},
         controllers=controllers,
         open={
             (row.host_id, row.kind): row

@@ -24,5 +24,6 @@ class Seen(PrimaryKeyRelatedField[Any]):
         """Return the rows that may be named."""
         request = self.context["request"]
         seen = self.rows(scopes_of(request.user, Role.VIEWER, request.auth))
-        found: QuerySet[Any] = super().get_queryset()
-        return found.filter(seen)
+        found: Any = super().get_queryset()  # None only without a queryset, which every field has
+        rows: QuerySet[Any] = found.filter(seen)
+        return rows

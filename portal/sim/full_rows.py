@@ -27,38 +27,42 @@ def fill(world: World, start: Start, now: datetime) -> None:
     for name, pk in world.host_pks.items():
         _host(world, cluster, name, pk, now)
     _storage(world, cluster)
-    for name, vm in world.vms.items():
-        home = start.homes.get(name)
-        row = Vm.objects.create(
-            pk=vm.pk,
-            name=name,
-            uuid=vm.uuid,
-            xml=vm.xml,
-            cluster=cluster,
-            memory_mib=vm.memory_mib,
-            vcpus=vm.vcpus,
-            ha=vm.ha,
-            priority=vm.priority,
-            start_tier=vm.start_tier,
-            starts_after=list(vm.starts_after),
-            start_delay_s=vm.start_delay_s,
-            wanted_up=start.wanted_up(name),
-            state=VmState.UP if home else VmState.DOWN,
-            state_since=now,
-            generation=int(home is not None),
-            **_asked(vm),
-        )
-        Disk.objects.create(vm=row, path=vm.disk)
-        if home is not None:
-            Run.objects.create(
-                vm=row,
-                host_id=world.host_pks[home],
-                generation=1,
-                state=RunState.RUNNING,
-                started_at=now,
-                running_at=now,
-            )
+    for vm in world.vms.values():
+        _vm(world, start, cluster, vm, now)
     _rules(cluster, start)
+
+
+def _vm(world: World, start: Start, cluster: Cluster, vm: WorldVm, now: datetime) -> None:
+    home = start.homes.get(vm.name)
+    row = Vm.objects.create(
+        pk=vm.pk,
+        name=vm.name,
+        uuid=vm.uuid,
+        xml=vm.xml,
+        cluster=cluster,
+        memory_mib=vm.memory_mib,
+        vcpus=vm.vcpus,
+        ha=vm.ha,
+        priority=vm.priority,
+        start_tier=vm.start_tier,
+        starts_after=list(vm.starts_after),
+        start_delay_s=vm.start_delay_s,
+        wanted_up=start.wanted_up(vm.name),
+        state=VmState.UP if home else VmState.DOWN,
+        state_since=now,
+        generation=int(home is not None),
+        **_asked(vm),
+    )
+    Disk.objects.create(vm=row, path=vm.disk)
+    if home is not None:
+        Run.objects.create(
+            vm=row,
+            host_id=world.host_pks[home],
+            generation=1,
+            state=RunState.RUNNING,
+            started_at=now,
+            running_at=now,
+        )
 
 
 def _asked(vm: WorldVm) -> dict[str, Any]:

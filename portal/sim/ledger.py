@@ -1,125 +1,29 @@
-"""The rows of the pure depth: frozen, replaced whole, in plain dictionaries.
+"""The ledger of the pure depth: its rows in plain dictionaries.
 
 What the tables, selectors and services keep, without tables.  Rules are never
 repeated here: they are asked where they live, in the domain packages.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ClusterFacts, ControllerFacts, HostFacts
 from fencing.domain.policy import Policy
-from hosts.domain.states import HostEvent, HostStatus, Wanted, next_status
-from portal.lib.ha.states import HaEvent, HaState, next_state
-from portal.sim.abilities import Able, Asks
+from hosts.domain.states import HostEvent, next_status
+from portal.lib.ha.states import HaEvent, next_state
 from portal.sim.log import Happened
+from portal.sim.rows import ClosedRun, HostRow, Op, VmRow
 from portal.sim.storage_rows import StorageRows
 from portal.sim.timeline import Timeline
 from vms.domain.affinity import Rule
 from vms.domain.proofs import OpenRun
-from vms.domain.restart import LastRun, VmFacts
-from vms.domain.states import EndReason, ProofKind, VmState
+from vms.domain.restart import VmFacts
+from vms.domain.states import VmState
 
 OPEN = ("requested", "acting", "waiting")
-
-
-@dataclass(frozen=True, slots=True)
-class HostRow:
-    """A host's row."""
-
-    pk: int
-    name: str
-    memory_mib: int
-    vcpus: int
-    since: datetime
-    last_seen: datetime | None
-    uuid: str
-    boot_marker: str
-    uptime_s: float | None
-    status: HostStatus = HostStatus.UP
-    wanted: Wanted = Wanted.ACTIVE
-    ha: HaState = HaState.AVAILABLE
-    ha_since: datetime | None = None
-    missed: int = 0
-    slow_since: datetime | None = None
-    missed_at: datetime | None = None
-    kernel_seen: datetime | None = None
-    first_contact: bool = False
-    back_at: datetime | None = None
-    marker_at_proof: str = ""
-    disproved: bool = False
-    able: Able = field(default_factory=Able)
-    kdump_since: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class VmRow:
-    """A VM's row, with how its last closed run ended."""
-
-    pk: int
-    name: str
-    uuid: str
-    xml: str
-    ha: bool
-    wanted_up: bool
-    memory_mib: int
-    vcpus: int
-    priority: int
-    state: VmState
-    generation: int
-    start_tier: int = 2
-    starts_after: tuple[int, ...] = ()
-    start_delay_s: float = 0
-    quarantined: bool = False
-    reason: str = ""
-    tries: int = 0
-    refused_at: datetime | None = None
-    refused_by: int | None = None
-    waiting_since: datetime | None = None
-    last: LastRun | None = None
-    asks: Asks = field(default_factory=Asks)
-
-
-@dataclass(frozen=True, slots=True)
-class Op:
-    """An operation's row; ``table`` is ``vms`` or ``fencing``."""
-
-    pk: int
-    table: str
-    kind: str
-    host: int
-    vm: int
-    run: int
-    requested_at: datetime
-    due_at: datetime
-    state: str = "requested"
-    step: str = ""
-    data: dict[str, Any] = field(default_factory=dict)
-    attempt: int = 0
-    version: int = 0
-    outcome: str = ""
-    by: str = "portal"
-
-
-@dataclass(frozen=True, slots=True)
-class ClosedRun:
-    """A run that is over, and by which proof."""
-
-    run: OpenRun
-    ended_at: datetime
-    kind: ProofKind
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What a proof rests on (the services' ``Evidence``, without its texts)."""
-
-    kind: ProofKind
-    at: datetime
-    reason: EndReason = EndReason.NONE
 
 
 class Book:

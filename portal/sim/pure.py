@@ -25,9 +25,10 @@ from portal.sim import (
 )
 from portal.sim.abilities import able_of, asks_of
 from portal.sim.engine import Engine
-from portal.sim.ledger import Book, HostRow, VmRow
+from portal.sim.ledger import Book
 from portal.sim.portal import Crash, RunView, Start, View
 from portal.sim.pure_work import ADVANCE, LOOK, ROUND, ask, cancel_unclaimed
+from portal.sim.rows import HostRow, VmRow
 from portal.sim.wire import Wire
 from portal.tasks import LOST_AFTER
 from vms.domain.states import RunState, VmState

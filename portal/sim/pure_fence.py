@@ -8,7 +8,7 @@ from fencing.domain.power import FenceOutcome
 from fencing.domain.steps import FenceStep, Next
 from fencing.power.port import PowerError, Reading
 from hosts.domain.states import HostStatus
-from portal.sim.ledger import Book, Op
+from portal.sim.ledger import Book
 from portal.sim.pure_guests import Step
 from portal.sim.pure_readings import address, gap_left, read, use_power_proof
 from portal.sim.pure_work import (
@@ -16,6 +16,7 @@ from portal.sim.pure_work import (
     record,
     wait,
 )
+from portal.sim.rows import Op
 from portal.sim.wire import Wait, Wire
 
 NO_CONTROLLER = Next(

@@ -14,8 +14,9 @@ from hosts.hypervisor.port import (
     Refused,
 )
 from portal.sim import pure_runs as runs
-from portal.sim.ledger import Book, Op
+from portal.sim.ledger import Book
 from portal.sim.pure_work import claim, is_mine, record, wait
+from portal.sim.rows import Op
 from portal.sim.wire import Wire
 from portal.sim.world import INSTALLATION
 from vms.domain.proofs import OpenRun

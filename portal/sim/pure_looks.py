@@ -10,9 +10,10 @@ from hosts.domain.states import SLOW_LOOK
 from hosts.hypervisor.port import HypervisorError, Silent
 from hosts.services.looks import SLOW_POLL
 from portal.sim import pure_runs as runs
-from portal.sim.ledger import Book, Evidence, HostRow
+from portal.sim.ledger import Book
 from portal.sim.pure_guests import Step
 from portal.sim.pure_work import LOOK, ROUND, ask, withdraw
+from portal.sim.rows import Evidence, HostRow
 from portal.sim.wire import Wire
 from portal.sim.world import INSTALLATION
 from vms.domain.proofs import OpenRun, end_reason

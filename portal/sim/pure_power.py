@@ -11,7 +11,7 @@ from fencing.operations.switching import TRIES
 from fencing.power.port import PowerError, Reading
 from fencing.services.confirmations import _HA_STATES, _STATUSES, MAX_AGE
 from hosts.domain.states import ANSWERING, HostEvent
-from portal.sim.ledger import Book, Evidence, Op
+from portal.sim.ledger import Book
 from portal.sim.pure_fence import fence
 from portal.sim.pure_guests import Step
 from portal.sim.pure_readings import address, forget_readings, gap_left, off_is_proven, read
@@ -25,6 +25,7 @@ from portal.sim.pure_work import (
     record,
     wait,
 )
+from portal.sim.rows import Evidence, Op
 from portal.sim.wire import Wire
 from vms.domain.states import EndReason, ProofKind
 

@@ -11,8 +11,9 @@ from fencing.services.power import identity_of
 from hosts.domain.states import HostEvent
 from portal.lib.ha.states import HaEvent
 from portal.sim import pure_runs as runs
-from portal.sim.ledger import Book, Evidence
+from portal.sim.ledger import Book
 from portal.sim.pure_work import ROUND, hurry_fence
+from portal.sim.rows import Evidence
 from portal.sim.wire import Wait, Wire
 from portal.sim.world import BMC_PORT
 from vms.domain import proofs

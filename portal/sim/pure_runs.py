@@ -2,8 +2,9 @@
 
 from datetime import datetime
 
-from portal.sim.ledger import Book, ClosedRun, Evidence, Op
+from portal.sim.ledger import Book
 from portal.sim.pure_work import ROUND, ask, record, withdraw
+from portal.sim.rows import ClosedRun, Evidence, Op
 from vms.domain import proofs
 from vms.domain.proofs import OpenRun
 from vms.domain.restart import LastRun

@@ -9,9 +9,10 @@ from hosts.domain.heartbeat import Track, next_reader, sampled
 from hosts.domain.states import ANSWERING, HostEvent, HostStatus
 from hosts.storage.port import StorageError
 from portal.sim import pure_runs
-from portal.sim.ledger import Book, Evidence, Op
+from portal.sim.ledger import Book
 from portal.sim.pure_guests import Step
 from portal.sim.pure_work import ROUND, record
+from portal.sim.rows import Evidence, Op
 from portal.sim.wire import Wait, Wire
 from portal.sim.world import World
 from vms.domain.states import EndReason, ProofKind

@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from portal.sim.ledger import OPEN, Book, Op
+from portal.sim.ledger import OPEN, Book
+from portal.sim.rows import Op
 
 SLACK = timedelta(seconds=2)
 ADVANCE = {"vms": "vms.advance", "fencing": "fencing.advance"}

@@ -201,7 +201,7 @@ def _check_names(scenario: Scenario) -> None:
             raise BadScenario(f"{vm.name}: there is no host {vm.host!r}")
     _check_order(scenario)
     _check_rules(scenario, hosts, vms)
-    domains = {name for host in scenario.hosts for name in host.storage}
+    domains = {name for host in scenario.hosts for name in host.storage or ()}
     names = {"host": hosts, "with": hosts, "vm": vms, "domain": domains, "reader": hosts}
     for event in scenario.events:
         for key, known in names.items():

@@ -144,7 +144,7 @@ def build_world(scenario: Scenario) -> World:
         machine.networks, machine.storage = host.networks, host.storage
         if host.cpu:
             machine.cpu_arch, _, machine.cpu_model = host.cpu.partition("/")
-        for domain in host.storage:
+        for domain in host.storage or ():
             world.storage.join(host.name, domain)
     world.storage.needs = dict(scenario.cluster.needs_hosts)
     pks = {vm.name: pk for pk, vm in enumerate(scenario.vms, 1)}
