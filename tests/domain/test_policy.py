@@ -11,7 +11,6 @@ from fencing.domain.policy import FIELDS, NOT_YET, PolicyError, layered, validat
     ("name", "value"),
     [
         ("shutdown_policy", "freeze"),
-        ("spare_hosts", 2),
         ("soft_recovery", "on"),
     ],
 )
