@@ -178,11 +178,12 @@ def test_a_sign_of_life_never_moves_a_verdict_towards_a_fence(
 def test_the_first_row_that_fits_is_taken(item: HostFacts, policy: Any) -> None:
     """A row's own evidence is taken away: only a later row, or none, may then fit."""
     decision = decide(item, policy, NOW)
-    weaker = {
+    evidence: dict[int, dict[str, Any]] = {
         3: {"heartbeats": (unreadable(),)},
         4: {"kernel_seen": None, "activity": Activity(ago(1), {}, (), failed=True)},
         5: {"heartbeats": ()},
-    }.get(decision.row)
+    }
+    weaker = evidence.get(decision.row)
     if weaker is not None:
         later = decide(replace(item, **weaker), policy, NOW)
         assert later.row == 0 or later.row > decision.row
