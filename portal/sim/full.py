@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import F, Q
 
 from fencing import operations as power_operations
 from fencing import power as power_drivers
@@ -18,7 +18,7 @@ from fencing.services.rounds import run_round
 from fencing.services.witness import record_seen
 from hosts import hypervisor, storage
 from hosts.domain.liveness import Pace
-from hosts.models import Cluster, Host
+from hosts.models import Cluster, Host, HostStorage
 from hosts.services import engines, work
 from portal import tasks
 from portal.core.models import OPEN_STATES, Event
@@ -107,12 +107,19 @@ class FullPortal:
         newest = Event.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
         young = self._calm[0] == newest and self.line.ms - self._calm[1] < CALM_MS
         self._ask_witness(cluster)
-        young = young and not self.wire.world.storage.slots
         uneasy = Q(missed_since__isnull=False) | Q(slow_since__isnull=False) | ~Q(status="up")
-        if young and not Host.objects.filter(uneasy).exists():
+        if young and not Host.objects.filter(uneasy).exists() and not self._heartbeat_is_due():
             return
         if not run_round(cluster, clock.now()):
             self._calm = (newest, self.line.ms)
+
+    def _heartbeat_is_due(self) -> bool:
+        """Whether a calm host's heartbeat may be due for its routine reading."""
+        if not self.wire.world.storage.slots:
+            return False
+        due = Q(asked_at__isnull=True) | Q(asked_at__lte=clock.now() - timedelta(seconds=60))
+        new = Q(learned_at__isnull=True) | ~Q(problem="") | Q(learned_at__lte=F("host__back_at"))
+        return HostStorage.objects.filter(due | new).exists()
 
     def _ask_witness(self, cluster: int) -> None:
         """A witness answers for as long as the engine has a network."""
