@@ -4,7 +4,7 @@ django-allauth does the steps; here are the pages and their addresses.  What it 
 them (sign-up, e-mail, passkeys) has no address, so it is not there.
 """
 
-from typing import Any, ClassVar
+from typing import Any, cast
 
 from allauth.account import views as accounts
 from allauth.decorators import rate_limit
@@ -50,7 +50,7 @@ class SignIn(accounts.LoginView):  # type: ignore[misc]  # allauth ships no type
 class SignOut(LogoutView):
     """The way out, also for whoever has shown a password and not yet a code."""
 
-    http_method_names: ClassVar[list[str]] = ["get", "post", "options"]
+    http_method_names = ["get", "post", "options"]
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Ask: no link of a stranger's shall sign anybody out."""
@@ -142,7 +142,7 @@ class NewPassword(PasswordChangeView):
         """Take the duty away, end what is open elsewhere, and tell it."""
         user = _person(self.request)
         if user.must_change_password:
-            self.success_url = self._asked_for() or reverse_lazy("overview")
+            self.success_url = cast("Any", self._asked_for() or reverse_lazy("overview"))
         else:
             messages.success(self.request, "The password is changed; other sessions are over.")
         user.must_change_password = False  # the form saves the same object
