@@ -11,7 +11,7 @@ from typing import Any
 
 from csp.constants import NONE, SELF
 
-from portal.lib import starting
+from portal.lib import existing, starting
 from portal.lib.logs import shorten_refusal
 from portal.lib.secrets import ensure_key_file, ensure_secret
 from portal.lib.starting import given, setting
@@ -20,9 +20,18 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 #: The folder for everything that the portal writes: database, keys, sockets, logs.
 VAR = setting("HOLDFAST_VAR", starting.folder, BASE_DIR / "var")
-with starting.usable("HOLDFAST_VAR", f"The data folder {VAR}"):
-    VAR.mkdir(parents=True, exist_ok=True, mode=0o700)
-    starting.read_file(VAR / "holdfast.env")
+starting.read_file(VAR / "holdfast.env")
+_DATABASE: dict[str, Any] = setting(
+    "DATABASE_URL",
+    starting.database,
+    {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR / "portal.sqlite3")},
+    secret=True,
+)
+#: Where a command about a portal finds none, nothing is made: it was meant for another folder.
+_MISSING = existing.is_missing(sys.argv, _DATABASE)
+if not _MISSING:
+    with starting.usable("HOLDFAST_VAR", f"The data folder {VAR}"):
+        VAR.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 #: The data centre in a box; empty in production.
 DEMO_DIR = given("HOLDFAST_DEMO")
@@ -30,11 +39,14 @@ DEMO_DIR = given("HOLDFAST_DEMO")
 DEBUG = setting("HOLDFAST_DEBUG", starting.flag, default=False)
 TESTING = "pytest" in sys.modules
 with starting.usable("HOLDFAST_VAR", f"The data folder {VAR}"):
-    SECRET_KEY = given("HOLDFAST_SECRET_KEY") or ensure_secret(VAR / "secret.key")
+    SECRET_KEY = given("HOLDFAST_SECRET_KEY") or (
+        "signs nothing" if _MISSING else ensure_secret(VAR / "secret.key")
+    )
 #: Fernet keys, one per line, newest first; outside the database on purpose.
 KEY_FILE = setting("HOLDFAST_KEY_FILE", starting.file_in_a_folder, VAR / "vault.keys")
-with starting.usable("HOLDFAST_KEY_FILE", f"The key file {KEY_FILE}"):
-    ensure_key_file(KEY_FILE)
+if not _MISSING:
+    with starting.usable("HOLDFAST_KEY_FILE", f"The key file {KEY_FILE}"):
+        ensure_key_file(KEY_FILE)
 BASE_URL = setting("HOLDFAST_BASE_URL", starting.base_url, "http://127.0.0.1:8443")
 #: Where the web server listens; not where BASE_URL says when a proxy speaks TLS for it.
 LISTEN = setting("HOLDFAST_LISTEN", starting.listen, starting.listen_by_default(BASE_URL))
@@ -117,12 +129,6 @@ TEMPLATES = [
     }
 ]
 
-_DATABASE: dict[str, Any] = setting(
-    "DATABASE_URL",
-    starting.database,
-    {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR / "portal.sqlite3")},
-    secret=True,
-)
 DATABASES = {"default": _DATABASE}
 _DATABASE.setdefault("OPTIONS", {})  # holds sslmode and the like, where the address has them
 if _DATABASE["ENGINE"].endswith("sqlite3"):

@@ -1,7 +1,7 @@
 """References to other rows, as far as the caller sees those."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import Q, QuerySet
 from rest_framework.serializers import PrimaryKeyRelatedField
@@ -24,6 +24,5 @@ class Seen(PrimaryKeyRelatedField[Any]):
         """Return the rows that may be named."""
         request = self.context["request"]
         seen = self.rows(scopes_of(request.user, Role.VIEWER, request.auth))
-        found: Any = super().get_queryset()  # None only without a queryset, which every field has
-        rows: QuerySet[Any] = found.filter(seen)
-        return rows
+        found: Any = super().get_queryset()
+        return cast("QuerySet[Any]", found.filter(seen))

@@ -4,7 +4,7 @@ django-allauth does the steps; here are the pages and their addresses.  What it 
 them (sign-up, e-mail, passkeys) has no address, so it is not there.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from allauth.account import views as accounts
 from allauth.decorators import rate_limit
@@ -22,7 +22,7 @@ from django.contrib.auth.views import LogoutView, PasswordChangeView
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import path, reverse, reverse_lazy
+from django.urls import path, reverse_lazy
 from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
@@ -142,8 +142,7 @@ class NewPassword(PasswordChangeView):
         """Take the duty away, end what is open elsewhere, and tell it."""
         user = _person(self.request)
         if user.must_change_password:
-            asked: Any = self._asked_for() or reverse("overview")
-            self.success_url = asked
+            self.success_url = cast("Any", self._asked_for() or reverse_lazy("overview"))
         else:
             messages.success(self.request, "The password is changed; other sessions are over.")
         user.must_change_password = False  # the form saves the same object
