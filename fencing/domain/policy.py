@@ -75,7 +75,7 @@ class Policy:
     )
     soft_recovery: str = _choice("off", _ON_OFF, "Try to restart libvirtd over SSH first.")
     kdump_wait: float = _number(
-        0, 0, 3600, "s", "How long a crash dump holds the fence, once its message came."
+        0, 0, 3600, "s", "How long a crash dump holds the fence, where its message is received."
     )
     restart_tries: int = _number(10, 1, 1000, "tries", "Quick attempts to restart a VM.")
     restart_gap: float = _number(30, 1, 3600, "s", "Time between two quick attempts.")

@@ -91,5 +91,5 @@ def test_the_412_of_a_cluster_carries_what_it_is_now(centre: Centre, admin: APIC
 
 def test_a_wrong_override_names_its_setting(centre: Centre, admin: APIClient) -> None:
     problem(change(admin, {"grace": 1}, "*"), 400, "policy.grace")
-    problem(change(admin, {"spare_hosts": 2}, "*"), 400, "policy.spare_hosts")
+    problem(change(admin, {"soft_recovery": "on"}, "*"), 400, "policy.soft_recovery")
     assert admin.get(GLOBAL).json()["policy"] == {}
