@@ -199,7 +199,8 @@ class VmViewSet(Removable, PlainVmViewSet):
         try:
             admission.edit_vm(row, changes, actor=actor, now=clock.now())
         except NotNow as error:
-            raise Problem(409, "not_now", str(error), cure=error.cure) from None
+            text = _as_seen(error, row, self.request)
+            raise Problem(409, "not_now", text, cure=error.cure) from None
 
     def remove(self, row: Vm, *, actor: str, now: datetime) -> Operation | None:
         """Remove a VM that does not run; its history and its disks stay."""
@@ -224,4 +225,11 @@ class VmViewSet(Removable, PlainVmViewSet):
             told = problems.body(409, "held", str(error), cure=error.cure)
             return Response(told, status=409, content_type=problems.MEDIA_TYPE)
         except NotNow as error:
-            raise Problem(409, "not_now", str(error), cure=error.cure) from None
+            raise Problem(409, "not_now", _as_seen(error, vm, request), cure=error.cure) from None
+
+
+def _as_seen(error: NotNow, vm: Vm, request: Request) -> str:
+    """Return a refusal's text; whoever sees only this VM is told of no other by it."""
+    scopes = scopes_of(request.user, Role.VIEWER, request.auth)
+    whole = scopes.everything or vm.cluster_id in scopes.clusters
+    return str(error) if whole else getattr(error, "plain", str(error))

@@ -18,6 +18,14 @@ from vms.services.inventory import NotNow
 _CURE = "Make room, or set admission to warn, or spare_hosts lower."
 
 
+class Reserved(NotNow):
+    """It would break the reserve; ``plain`` says so without naming other VMs and hosts."""
+
+    def __init__(self, text: str, plain: str) -> None:
+        super().__init__(text, _CURE)
+        self.plain = plain
+
+
 def of_start(facts: ClusterFacts, vm: VmFacts, home: int, *, actor: str, now: datetime) -> None:
     """Warn of a start on ``home`` that breaks the reserve, or raise :class:`NotNow`."""
     _judge(facts, started(vm, home, now), "started", actor, now)
@@ -41,9 +49,9 @@ def _judge(facts: ClusterFacts, vm: VmFacts, done: str, actor: str, now: datetim
     if not broken:
         return
     text = f"with {vm.name} {done}, the loss of {facts.policy.spare_hosts:g} host(s) is not covered"
-    text = f"{text}: {told(broken)}"
+    plain, text = text, f"{text}: {told(broken)}"
     if facts.policy.admission == "enforce":
-        raise NotNow(text, _CURE)
+        raise Reserved(text, plain)
     record_event(
         "capacity.warned",
         text,

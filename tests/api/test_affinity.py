@@ -7,7 +7,7 @@ from rest_framework.test import APIClient
 from hosts.models import Cluster
 from portal.core.models import Event
 from portal.lib import clock
-from tests.api.conftest import API, Centre, problem
+from tests.api.conftest import API, Centre, Speaks, problem
 from vms.models import AffinityRule
 from vms.selectors import affinity_rules
 from vms.services import inventory
@@ -100,7 +100,7 @@ def test_xml_says_what_a_vm_asks_of_a_host(admin: APIClient, centre: Centre) -> 
 
 
 def test_admission_refuses_a_start_and_ha_that_would_take_the_reserve(
-    admin: APIClient, centre: Centre
+    admin: APIClient, centre: Centre, speaks: Speaks
 ) -> None:
     def policy(mode: str) -> None:
         Cluster.objects.filter(pk=centre.cluster.pk).update(policy={"admission": mode})
@@ -113,6 +113,11 @@ def test_admission_refuses_a_start_and_ha_that_would_take_the_reserve(
     assert "If node1 dies, 1 VM has no home: db1" in told["detail"]
     start = admin.post(f"{API}/vms/{centre.idle1.pk}/actions/start/", {}, format="json")
     assert "If node1 dies" in problem(start, 409)["detail"]
+    narrow = speaks("operator", "vm", centre.idle1.pk)
+    start = narrow.post(f"{API}/vms/{centre.idle1.pk}/actions/start/", {}, format="json")
+    told = problem(start, 409)
+    assert "the loss of 1 host(s) is not covered" in told["detail"]
+    assert "db1" not in told["detail"], "whoever sees one VM is told of no other"
     policy("warn")
     done = admin.patch(where, ha, format="json", headers={"If-Match": "*"})
     assert done.status_code == 200, done.content
