@@ -31,7 +31,7 @@ from hosts.models import (
     HostStorage,
     StorageDomain,
 )
-from hosts.selectors import track_of
+from hosts.selectors import activity_of, track_of
 from portal.core.models import OPEN_STATES, OperationState, Setting
 from portal.lib.ha.states import HaState
 from vms.domain.protection import Shelter
@@ -251,6 +251,10 @@ def host_facts(row: Host, states: States, engine_since: datetime) -> HostFacts:
         cpu=f"{row.cpu_arch}/{row.cpu_model}" if row.cpu_arch else "",
         networks=None if row.networks is None else frozenset(row.networks),
         storage=None if row.storage is None else frozenset(row.storage),
+        heartbeats=tuple(states.heartbeats.get(row.pk, ())),
+        activity=activity_of(states.disks.get(row.pk)),
+        storage_open=(row.pk, "storage") in states.open,
+        kdump_since=row.kdump_since,
     )
 
 
