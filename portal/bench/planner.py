@@ -93,7 +93,7 @@ def _vm(number: int, *, up: bool) -> tuple[Any, ...]:
     state, priority = "up" if up else "down", 50 + number % 3
     return (
         number, f"vm{number:06}", state, True, True, _VM_MIB, _VM_VCPUS, priority, 2, False,
-        0, None, None, None, "x86_64/EPYC", ["prod"], ["ceph"], False,
+        0, None, None, None, "x86_64/EPYC", ["prod"], ["ceph"], False, [], 0,
     )  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def _run(number: int, host: int) -> tuple[Any, ...]:
     uuid = f"00000000-0000-4000-8000-{number:012}"
     name = f"vm{number:06}"
     return (
-        number, number, uuid, name, host, 1, "running", _BEFORE, False, None, None, False,
+        number, number, uuid, name, host, 1, "running", _BEFORE, False, None, None, False, _BEFORE,
     )  # fmt: skip
 
 
