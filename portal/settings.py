@@ -20,6 +20,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 #: The folder for everything that the portal writes: database, keys, sockets, logs.
 VAR = setting("HOLDFAST_VAR", starting.folder, BASE_DIR / "var")
+with starting.usable("HOLDFAST_VAR", f"The data folder {VAR}"):
+    VAR.exists()  # a name that is too long is told as such
 starting.read_file(VAR / "holdfast.env")
 _DATABASE: dict[str, Any] = setting(
     "DATABASE_URL",
