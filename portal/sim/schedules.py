@@ -53,6 +53,9 @@ WEIGHTS: dict[str, int] = {
     "engine.crash": 5,
     "task.delay": 3,
     "task.duplicate": 3,
+}
+#: With these, storage heartbeats, start orders and affinity rules where everything is drawn.
+EVERYTHING: dict[str, int] = WEIGHTS | {
     "storage.lose": 3,
     "storage.stall": 2,
     "storage.stale_read": 2,
@@ -124,12 +127,13 @@ def schedule(
     vms: int = 0,
     weights: dict[str, int] | None = None,
     policy: dict[str, Any] | None = None,
+    everything: bool = False,
 ) -> Scenario:
     """Return the schedule of ``seed``; 0 hosts or VMs: as many as it draws."""
     random = Random(seed)  # noqa: S311 - repeatable luck, no secret
     names = [f"node{number}" for number in range(1, (hosts or random.randint(2, 4)) + 1)]
     guests = [f"vm{number}" for number in range(1, (vms or random.randint(1, 5)) + 1)]
-    words = weights or WEIGHTS
+    words = weights or (EVERYTHING if everything else WEIGHTS)
     stored = _has_storage(random, words)
     if not stored:
         words = {word: weight for word, weight in words.items() if word not in _ON_STORAGE}
@@ -141,14 +145,15 @@ def schedule(
         args = draw.args(word)
         events.append(EventSpec(at, word, args))
         events.extend(_undone(random, at, word, args))
+    homes = list(_homes(random, names, guests))
     return Scenario(
         name=f"seed {seed}",
         hosts=tuple(HostSpec(name, storage=(DOMAIN,) if stored else ()) for name in names),
-        vms=tuple(_ordered(seed, list(_homes(random, names, guests)))),
+        vms=tuple(_ordered(seed, homes) if everything else homes),
         events=tuple(sorted(events, key=lambda event: event.at)),
         until=UNTIL_S,
-        cluster=Cluster(policy=policy or _policy(random)),
-        affinity=tuple(_rules(seed, names, guests)),
+        cluster=Cluster(policy=policy or (_policy(random) if everything else {})),
+        affinity=tuple(_rules(seed, names, guests) if everything else ()),
     )
 
 
@@ -157,8 +162,9 @@ _ON_STORAGE = frozenset({"storage.lose", "storage.stall", "storage.stale_read"})
 
 
 def _has_storage(random: Random, words: dict[str, int]) -> bool:
-    """Half of the clusters have a heartbeat; all of those that are meant to lose it."""
-    return (words is not WEIGHTS and bool(_ON_STORAGE & words.keys())) or random.random() < 0.5
+    """Half of the clusters have a heartbeat, where it can be lost; all that are meant to lose it."""
+    meant = bool(_ON_STORAGE & words.keys())
+    return meant and (words is not EVERYTHING or random.random() < 0.5)
 
 
 def _policy(random: Random) -> dict[str, Any]:

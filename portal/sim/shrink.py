@@ -34,9 +34,19 @@ def _fewer(scenario: Scenario) -> list[Scenario]:
     candidates = [without(scenario, index) for index in range(len(scenario.events))]
     for vm in scenario.vms if len(scenario.vms) > 1 else ():
         if all(event.args.get("vm") != vm.name for event in scenario.events):
-            rest = tuple(item for item in scenario.vms if item is not vm)
-            candidates.append(replace(scenario, vms=rest))
+            candidates.append(_lacking(scenario, vm.name))
     return candidates
+
+
+def _lacking(scenario: Scenario, vm: str) -> Scenario:
+    """Return the scenario without a VM, and without whatever names it."""
+    rest = tuple(
+        replace(item, starts_after=tuple(name for name in item.starts_after if name != vm))
+        for item in scenario.vms
+        if item.name != vm
+    )
+    rules = tuple(rule for rule in scenario.affinity if vm not in rule.vms)
+    return replace(scenario, vms=rest, affinity=rules)
 
 
 def _shorter(scenario: Scenario, still: Callable[[Scenario], bool]) -> Scenario:
