@@ -20,6 +20,12 @@
     return { answer, told: await answer.json().catch(() => ({})) };
   }
 
+  function make(tag, text, more = {}) {
+    const element = Object.assign(document.createElement(tag), more);
+    if (text !== undefined) element.textContent = text;
+    return element;
+  }
+
   // ---- messages: good ones go by themselves, errors stay until they are read -----------
   function toast(tone, text, cure) {
     const box = document.createElement("div");
@@ -182,5 +188,5 @@
     menu?.querySelector("summary")?.focus();
   });
 
-  window.holdfast = Object.assign(window.holdfast || {}, { call, toast, follow });
+  window.holdfast = Object.assign(window.holdfast || {}, { call, make, toast, follow });
 })();

@@ -13,8 +13,17 @@
       case "flag": return field.type === "checkbox" ? field.checked : text === "true";
       case "number": return text === "" || Number.isNaN(Number(text)) ? text : Number(text);
       case "lines": return text.split(/[\n,]/).map((line) => line.trim()).filter(Boolean);
-      case "json": return text === "" ? {} : JSON.parse(text);
+      case "json": return text === "" ? {} : json(field, text);
       default: return field.type === "password" ? field.value : text;
+    }
+  }
+
+  // Throws what complain() can tell.
+  function json(field, text) {
+    try {
+      return JSON.parse(text);
+    } catch {
+      throw { field: field.name, detail: "This is no JSON.", cure: 'Write an object such as {"name": "value"}, or leave it empty.' };
     }
   }
 
@@ -25,7 +34,11 @@
   function isChanged(field) {
     if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
     if (field.tagName === "SELECT") {
-      return [...field.options].some((option) => option.selected !== option.defaultSelected);
+      const options = [...field.options];
+      // With no default among them, a browser begins with the first that can be chosen.
+      const named = field.multiple || options.some((option) => option.defaultSelected);
+      const first = named ? null : options.find((option) => !option.disabled);
+      return options.some((option) => option.selected !== (option.defaultSelected || option === first));
     }
     return field.value !== field.defaultValue;
   }
@@ -158,8 +171,8 @@
     let told;
     try {
       told = body(form);
-    } catch {
-      return complain(form, { detail: "This is no JSON.", field: jsonField(form) }, 0);
+    } catch (error) {
+      return complain(form, error, 0);
     }
     const button = submitter || form.querySelector('[type="submit"]');
     button.disabled = true;
@@ -175,10 +188,6 @@
       form.removeAttribute("aria-busy");
     }
     return undefined;
-  }
-
-  function jsonField(form) {
-    return fields(form).find((one) => one.dataset.json === "json")?.name;
   }
 
   async function arrived(form, { answer, told }) {

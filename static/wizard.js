@@ -1,21 +1,17 @@
 // Adding a host, step by step: each step is tested, all is sent in one request at the end,
 // and what was typed (but no password) outlives a reload of the page.
 (() => {
-  const { call, body, complain, clear } = window.holdfast;
+  const { call, make, body, complain, clear } = window.holdfast;
   const wizard = document.getElementById("wizard");
   const steps = [...wizard.querySelectorAll("[data-step]")];
   const KEPT = "add-host";
   let found = null; // what the test of the host told
   let power = null; // the controller as it was tested
+  let made = null; // the cluster that was made for this host
+  const HOMES = { uri: "host", name: "found", adopt: "found", power: "power" }; // a field's form
 
   const one = (query) => wizard.querySelector(query);
   const form = (name) => one(`[data-wizard="${name}"]`);
-
-  function make(tag, text, more = {}) {
-    const element = Object.assign(document.createElement(tag), more);
-    if (text !== undefined) element.textContent = text;
-    return element;
-  }
 
   function show(index) {
     steps.forEach((step, place) => { step.hidden = place !== index; });
@@ -54,9 +50,10 @@
     try {
       const { answer, told } = await work();
       if (answer.ok) return told;
-      complain(at, told, answer.status);
-    } catch {
-      complain(at, { detail: "The portal gives no answer.", cure: "What you typed is still here: try again." }, 0);
+      refuse(at, told, answer.status);
+    } catch (error) {
+      const silent = { detail: "The portal gives no answer.", cure: "What you typed is still here: try again." };
+      complain(at, error.field ? error : silent, 0);
     } finally {
       button.disabled = false;
       button.lastChild.textContent = words;
@@ -64,14 +61,43 @@
     return null;
   }
 
+  // An error is told at the step that its field belongs to, the first of them.
+  function refuse(at, told, status) {
+    const errors = told.errors || (told.field ? [{ field: told.field, text: told.detail }] : []);
+    const homes = errors.map((one) => HOMES[one.field.split(".")[0]]);
+    const home = ["host", "found", "power"].find((name) => homes.includes(name));
+    const target = home ? form(home) : at;
+    if (target !== at) show(steps.indexOf(target.closest("[data-step]")));
+    if (home === "power") untest();
+    const named = errors.map((one) => ({ ...one, field: one.field.replace(/^power\./, "") }));
+    complain(target, { ...told, errors: named }, status);
+  }
+
+  // Looks at the machine; one that is a host already is refused like any other wrong address.
+  async function trial(more = {}) {
+    const first = form("host");
+    const result = await call("POST", first.action, { ...body(first), ...more });
+    if (!result.answer.ok || !result.told.known) return result;
+    const told = {
+      field: "uri", detail: `This machine is a host already: ${result.told.known}.`,
+      cure: "Type the address of another machine.",
+    };
+    return { answer: { ok: false, status: 409 }, told };
+  }
+
   async function tryHost(at) {
-    const told = await attempt(at, () => call("POST", at.action, body(at)));
+    const told = await attempt(at, trial);
     if (!told) return;
+    if (found?.host_uuid !== told.host_uuid) untest(); // another machine has another BMC
     found = told;
     const name = form("found").elements.name;
     if (!name.value) name.value = (told.hostname || "").split(".")[0];
     describe(told);
     show(1);
+  }
+
+  async function tryName(at) {
+    if (await attempt(at, () => trial({ name: at.elements.name.value.trim() }))) show(2);
   }
 
   // ---- what was found --------------------------------------------------------------------
@@ -129,8 +155,11 @@
 
   // ---- power -----------------------------------------------------------------------------
   async function tryPower(at) {
-    const controller = body(at);
-    const told = await attempt(at, () => call("POST", at.action, { ...controller, host_uuid: found?.host_uuid || "" }));
+    let controller;
+    const told = await attempt(at, () => {
+      controller = body(at);
+      return call("POST", at.action, { ...controller, host_uuid: found?.host_uuid || "" });
+    });
     if (!told) return;
     power = controller;
     const reading = one("[data-reading]");
@@ -141,6 +170,13 @@
     next.hidden = told.identity === "foreign";
     next.classList.add("btn-primary");
     next.focus();
+  }
+
+  // What was tested is not what stands there now.
+  function untest() {
+    power = null;
+    one("[data-power-on]").hidden = true;
+    one("[data-reading]").hidden = true;
   }
 
   // ---- the end ---------------------------------------------------------------------------
@@ -156,64 +192,57 @@
     one("[data-summary]").replaceChildren(...lines.map((text) => make("li", text)));
   }
 
+  // A new cluster is made last, when the host itself is known to be good.
   async function clusterOf(at) {
     const wish = at.elements.cluster.value;
     if (wish !== "new" && wish !== "") return { answer: { ok: true }, told: { id: Number(wish) } };
-    return call("POST", at.elements.cluster_name.dataset.url, { name: at.elements.cluster_name.value });
+    const tried = await trial({ name: form("found").elements.name.value.trim() });
+    if (!tried.answer.ok) return tried;
+    const field = at.elements.cluster_name;
+    const { answer, told } = await call("POST", field.dataset.url, { name: field.value });
+    if (answer.ok) takeCluster(at, told);
+    else told.errors = told.errors?.map((error) => ({ ...error, field: "cluster_name" }));
+    return { answer, told };
+  }
+
+  async function enter(at) {
+    const cluster = await clusterOf(at);
+    if (!cluster.answer.ok) return cluster;
+    const host = { name: form("found").elements.name.value, uri: form("host").elements.uri.value.trim(), cluster: cluster.told.id };
+    const adopt = chosen().map((box) => box.value);
+    if (adopt.length) Object.assign(host, { adopt, adopt_ha: form("found").elements.ha.checked });
+    if (power) host.power = power;
+    const result = await call("POST", at.action, host);
+    if (!result.answer.ok && made?.id === cluster.told.id) await giveBack(at);
+    return result;
   }
 
   async function finish(at) {
-    const told = await attempt(at, async () => {
-      const cluster = await clusterOf(at);
-      if (!cluster.answer.ok) {
-        const errors = [{ field: "cluster_name", text: cluster.told.detail }];
-        return { answer: cluster.answer, told: { ...cluster.told, errors } };
-      }
-      takeCluster(at, cluster.told);
-      const host = { name: form("found").elements.name.value, uri: form("host").elements.uri.value.trim(), cluster: cluster.told.id };
-      const adopt = chosen().map((box) => box.value);
-      if (adopt.length) Object.assign(host, { adopt, adopt_ha: form("found").elements.ha.checked });
-      if (power) host.power = power;
-      return call("POST", at.action, host);
-    });
+    const told = await attempt(at, () => enter(at));
     if (!told) return;
     try { sessionStorage.removeItem(KEPT); } catch { /* as above */ }
     location.assign(wizard.dataset.next.replace("{id}", told.id));
   }
 
-  // A cluster that was made is chosen from now on: a second try makes no second one.
+  // A cluster that was made is chosen from now on: if the next answer is lost, no second one is made.
   function takeCluster(at, cluster) {
-    const choice = at.elements.cluster;
-    if (![...choice.options].some((option) => option.value === String(cluster.id))) {
-      choice.prepend(new Option(cluster.name, cluster.id));
-    }
-    choice.value = String(cluster.id);
+    made = cluster;
+    at.elements.cluster.prepend(new Option(cluster.name, cluster.id));
+    at.elements.cluster.value = String(cluster.id);
     one("[data-new-cluster]").hidden = true;
   }
 
-  // ---- what the host must have -----------------------------------------------------------
-  async function preflight() {
-    const place = document.getElementById("preflight");
-    const uri = form("host").elements.uri.value.trim();
-    const address = /^[a-z+]*:?\/?\/?(?:[^@/]*@)?(\[[^\]]+\]|[^:/]+)/i.exec(uri)?.[1];
-    if (!place.open || !address) return;
-    const { answer, told } = await call("GET", `${place.dataset.url}?address=${encodeURIComponent(address)}`);
+  // No empty cluster is left behind by a host that was refused.  The portal keeps one in use.
+  async function giveBack(at) {
+    const { answer } = await call("DELETE", `${at.elements.cluster_name.dataset.url}${made.id}/`);
     if (!answer.ok) return;
-    const list = make("ol", undefined, { className: "preflight" });
-    for (const item of told.results || told) {
-      const line = make("li");
-      line.append(make("strong", item.what), make("span", item.why, { className: "sub" }));
-      const command = make("div", undefined, { className: "command" });
-      const copy = make("button", "Copy", { type: "button", className: "btn btn-sm" });
-      copy.dataset.copy = item.command;
-      command.append(make("code", item.command), copy);
-      line.append(command);
-      list.append(line);
-    }
-    place.querySelector("[data-preflight]").replaceChildren(list);
+    at.elements.cluster.querySelector(`option[value="${made.id}"]`).remove();
+    at.elements.cluster.value = "new";
+    one("[data-new-cluster]").hidden = false;
+    made = null;
   }
 
-  const WORK = { host: tryHost, found: () => show(2), power: tryPower, finish };
+  const WORK = { host: tryHost, found: tryName, power: tryPower, finish };
   wizard.addEventListener("submit", (event) => {
     event.preventDefault();
     WORK[event.target.dataset.wizard](event.target);
@@ -231,20 +260,17 @@
     const fill = event.target.closest("[data-fill]");
     if (!fill) return;
     for (const [name, value] of Object.entries(JSON.parse(fill.dataset.fill))) {
-      wizard.querySelectorAll(`[name="${name}"]`).forEach((field) => { field.value = value; });
+      wizard.querySelectorAll(`[name="${name}"]`).forEach((field) => {
+        field.value = value;
+        field.dispatchEvent(new Event("change", { bubbles: true }));
+      });
     }
     keep();
   });
   wizard.addEventListener("input", keep);
   wizard.addEventListener("change", (event) => {
     if (event.target.name === "cluster") one("[data-new-cluster]").hidden = event.target.value !== "new";
-    if (event.target.name === "uri") preflight();
-    if (event.target.closest('[data-wizard="power"]')) {
-      power = null; // what was tested is not what stands there now
-      one("[data-power-on]").hidden = true;
-      one("[data-reading]").hidden = true;
-    }
+    if (event.target.closest('[data-wizard="power"]')) untest();
   });
-  document.getElementById("preflight").addEventListener("toggle", preflight);
   restore();
 })();

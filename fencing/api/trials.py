@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.db.models import Q
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -20,10 +21,12 @@ from fencing.operations import entering as power_entering
 from fencing.serializers.power import fitting
 from hosts.domain.looks import Look
 from hosts.domain.preflight import needs
-from hosts.domain.uri import BadHostUri, canonical_host, parse_uri
-from hosts.models import Host
+from hosts.domain.uri import BadHostUri, parse_uri, typed_way
+from hosts.models import NAME_CHARS, Host
+from hosts.serializers import OneName
 from portal.core.filtering import refuse_unknown
 from portal.core.models import Role
+from portal.core.names import plain
 from portal.core.permissions import scopes_of
 from portal.core.problems import Problem
 from portal.core.rest import Door, Strict, require
@@ -36,7 +39,12 @@ class HostWishSerializer(Strict):
     """A machine that may become a host."""
 
     uri = serializers.CharField(max_length=255)
-    name = serializers.CharField(max_length=100, required=False, default="")
+    name = serializers.CharField(
+        max_length=NAME_CHARS,
+        required=False,
+        default="",
+        validators=[plain, OneName(Host.objects.all(), "host")],
+    )
 
     def validate_uri(self, value: str) -> str:
         """Let nothing reach libvirt but a scheme, a host and a port."""
@@ -125,9 +133,13 @@ def _enters_hosts(request: Request) -> None:
         raise Problem(403, "permission_denied", text, cure=cure)
 
 
-def _known_to(request: Request, look: Look) -> str:
-    """Return the host that a machine is already, by name; 403 where it is none of the caller's."""
-    twin = Host.objects.exclude(host_uuid="").filter(host_uuid=look.host_uuid).first()
+def _known_to(request: Request, uri: str, look: Look) -> str:
+    """Return the host that a machine is already, by name; 403 where it is none of the caller's.
+
+    A host whose machine was never seen is known by its URI alone.
+    """
+    same = Q(host_uuid=look.host_uuid) & ~Q(host_uuid="")
+    twin = Host.objects.filter(same | Q(uri=uri)).first()
     if twin is not None:
         require(request, Role.ADMIN, cluster=twin.cluster_id, host=twin.pk)
     return twin.name if twin else ""
@@ -150,7 +162,7 @@ class HostTrial(_Trial):
         wish = form.validated_data
         host = Host(name=wish["name"] or wish["uri"], uri=wish["uri"])
         with refused(), entering.reached(host) as (hypervisor, look):
-            known = _known_to(request, look)
+            known = _known_to(request, wish["uri"], look)
             guests = adopting.found_on(hypervisor, look)
         more = {"known": known, "guests": [_guest(item) for item in guests]}
         told = {name: getattr(look, name) for name in look.__slots__} | more
@@ -203,16 +215,18 @@ class Preflight(_Trial):
 
     @extend_schema(
         responses={200: NeedSerializer(many=True)},
-        parameters=[OpenApiParameter("address", str, required=True)],
+        parameters=[
+            OpenApiParameter("uri", str, required=True, description="as far as it is typed")
+        ],
         operation_id="preflight",
     )
     def get(self, request: Request) -> Response:
-        """List ports, certificates and rights, each with one command to copy."""
+        """List ports, certificates and rights, each with one command and where to run it."""
         _enters_hosts(request)
-        refuse_unknown(request, ["address"])
+        refuse_unknown(request, ["uri"])
         try:
-            address = canonical_host(request.query_params.get("address", ""))
+            way = typed_way(request.query_params.get("uri", ""))
         except BadHostUri as error:
-            cure = "Write the host's name or IP address, without a port."
-            raise Problem(400, "invalid", str(error), cure=cure, field="address") from None
-        return Response(NeedSerializer([asdict(item) for item in needs(address)], many=True).data)
+            cure = "Write a URI such as qemu+tls://HOST/system, with the host's name or IP address."
+            raise Problem(400, "invalid", str(error), cure=cure, field="uri") from None
+        return Response(NeedSerializer([asdict(item) for item in needs(way)], many=True).data)

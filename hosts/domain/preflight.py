@@ -1,13 +1,13 @@
 """What must be ready before a host is entered: ports, certificates, rights.  Pure.
 
-Each need comes with one command that checks or makes it.  ``address`` is a host
-name or an IP address; it is quoted for a shell all the same.
+Each need comes with one command that checks or makes it, and the machine it is run
+on.  Whatever a person typed is quoted for a shell, though it was checked before.
 """
 
 import shlex
 from dataclasses import dataclass
 
-from hosts.domain.uri import DEFAULT_PORTS
+from hosts.domain.uri import DEFAULT_PORTS, Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,21 +21,25 @@ class Need:
     command: str
 
 
-def needs(address: str) -> tuple[Need, ...]:
-    """Return everything that must be ready for a host at ``address``, way by way."""
-    return (*_tls(address), *_ssh(address), *_tcp(address), *_everywhere(address))
+def needs(way: Way) -> tuple[Need, ...]:
+    """Return what must be ready for a host by that way; by each way, where none is told."""
+    found: list[Need] = []
+    for scheme in (way.scheme,) if way.scheme else _WAYS:
+        if scheme in _WAYS:  # a pretended host of the demo needs nothing but its port
+            found += _WAYS[scheme](way)
+        found.append(_port(scheme, way))
+    return (*found, *_EVERYWHERE)
 
 
-def _port(scheme: str, address: str, why: str) -> Need:
-    port = DEFAULT_PORTS[scheme]
-    command = f"nc -vz -w 3 {shlex.quote(address)} {port}"
-    return Need(scheme, "portal", f"port {port}/tcp is open", why, command)
+def _port(scheme: str, way: Way) -> Need:
+    port = way.port or DEFAULT_PORTS[scheme]
+    command = f"nc -vz -w 3 {shlex.quote(way.host)} {port}"
+    return Need(scheme, "portal", f"port {port}/tcp is open", _PORTS[scheme], command)
 
 
-def _tls(address: str) -> tuple[Need, ...]:
-    tls, at = "qemu+tls", shlex.quote(f"{address}:{DEFAULT_PORTS['qemu+tls']}")
-    if ":" in address:
-        at = shlex.quote(f"[{address}]:{DEFAULT_PORTS['qemu+tls']}")
+def _tls(way: Way) -> tuple[Need, ...]:
+    tls, port = "qemu+tls", way.port or DEFAULT_PORTS["qemu+tls"]
+    at = shlex.quote(f"[{way.host}]:{port}" if ":" in way.host else f"{way.host}:{port}")
     return (
         Need(
             tls,
@@ -49,7 +53,7 @@ def _tls(address: str) -> tuple[Need, ...]:
             "host",
             "/etc/pki/CA/cacert.pem, /etc/pki/libvirt/servercert.pem and "
             "/etc/pki/libvirt/private/serverkey.pem",
-            f"the host proves who it is; its certificate must name {address}",
+            f"the host proves who it is; its certificate must name {way.host}",
             "sudo virt-pki-validate",
         ),
         Need(
@@ -60,66 +64,71 @@ def _tls(address: str) -> tuple[Need, ...]:
             "the portal proves who it is; whoever holds that key controls the host",
             f"openssl s_client -connect {at} -CAfile /etc/pki/CA/cacert.pem </dev/null",
         ),
-        _port(tls, address, "libvirt over TLS"),
     )
 
 
-def _ssh(address: str) -> tuple[Need, ...]:
-    ssh, host = "qemu+ssh", shlex.quote(address)
+def _ssh(way: Way) -> tuple[Need, ...]:
+    ssh, user = "qemu+ssh", way.user or "holdfast"
+    port = f"-p {way.port} " if way.port else ""
+    whom = f"{port}{shlex.quote(f'{user}@{way.host}')}"
+    group = Need(
+        ssh,
+        "host",
+        f"{user} is in group libvirt there, or a polkit rule lets it in",
+        "else it may log in, and libvirt refuses it",
+        f"sudo usermod -aG libvirt {shlex.quote(user)}",
+    )
     return (
         Need(
             ssh,
             "portal",
-            "the portal's key is let in, and the host's key is known",
+            f"the key of the portal's user is let in as {user}, and the host's key is known",
             "nobody is there to type a password",
-            f"ssh-copy-id holdfast@{host}",
+            f"ssh-copy-id {whom}",
         ),
-        Need(
-            ssh,
-            "host",
-            "its account is in group libvirt, or a polkit rule lets it in",
-            "else it may log in, and libvirt refuses it",
-            "sudo usermod -aG libvirt holdfast",
-        ),
+        *(() if user == "root" else (group,)),
         Need(
             ssh,
             "portal",
-            "libvirt answers that account",
+            f"libvirt answers {user}",
             "this is what the portal will do",
-            f"ssh holdfast@{host} virsh -c qemu:///system list --all",
+            f"ssh {whom} virsh -c qemu:///system list --all",
         ),
-        _port(ssh, address, "libvirt through ssh"),
     )
 
 
-def _tcp(address: str) -> tuple[Need, ...]:
-    tcp = "qemu+tcp"
+def _tcp(way: Way) -> tuple[Need, ...]:
     return (
         Need(
-            tcp,
+            "qemu+tcp",
             "host",
             "libvirtd listens without encryption: only on a network of its own",
             "whoever reaches this port controls the host",
             "sudo systemctl enable --now libvirtd-tcp.socket",
         ),
-        _port(tcp, address, "libvirt in the clear"),
     )
 
 
-def _everywhere(address: str) -> tuple[Need, ...]:
-    return (
-        Need(
-            "",
-            "portal",
-            "the BMC answers IPMI (623/udp) or Redfish (443/tcp), on its own address",
-            "without a BMC nobody but a person can prove the host off",
-            "ipmitool -I lanplus -H BMC_ADDRESS -U USER -a chassis power status",
-        ),
-        Need(
-            "",
-            "host",
-            "nothing starts guests by itself at boot",
-            "a host that comes back would start a second copy of what runs elsewhere",
-            "virsh list --all --autostart; systemctl is-enabled libvirt-guests",
-        ),
-    )
+_WAYS = {"qemu+tls": _tls, "qemu+ssh": _ssh, "qemu+tcp": _tcp}
+_PORTS = {
+    "qemu+tls": "libvirt over TLS",
+    "qemu+ssh": "libvirt through ssh",
+    "qemu+tcp": "libvirt in the clear",
+    "test+tcp": "a pretended host of the demo",
+}
+_EVERYWHERE = (
+    Need(
+        "",
+        "portal",
+        "the BMC answers IPMI (623/udp) or Redfish (443/tcp), on its own address",
+        "without a BMC nobody but a person can prove the host off",
+        "ipmitool -I lanplus -H BMC_ADDRESS -U USER -a chassis power status",
+    ),
+    Need(
+        "",
+        "host",
+        "nothing starts guests by itself at boot",
+        "a host that comes back would start a second copy of what runs elsewhere",
+        "virsh list --all --autostart; systemctl is-enabled libvirt-guests",
+    ),
+)

@@ -22,6 +22,7 @@ _SHAPE = re.compile(r"(?P<scheme>[A-Za-z+]{1,16})://(?P<authority>[^/]*)(?P<path
 _AUTHORITY = re.compile(
     r"(?:(?P<user>[^@]*)@)?(?P<host>\[[^\]]*\]|[^\[\]:@]*)(?::(?P<port>.*))?", re.DOTALL
 )
+_TYPED = re.compile(r"(?:(?P<scheme>[^:/]*)://)?(?P<authority>[^/?#]*)")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,31}")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
@@ -38,6 +39,16 @@ class Endpoint:
 
     host: str  # no brackets around an IPv6 address
     port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to a host, as far as somebody has typed it."""
+
+    scheme: str  # "" where none can be recognised
+    user: str  # "" where none is given
+    host: str  # no brackets around an IPv6 address
+    port: int | None  # None where none is given, or where it is the scheme's own
 
 
 def parse_uri(text: str, schemes: Collection[str]) -> str:
@@ -81,6 +92,25 @@ def endpoint(uri: str) -> Endpoint:
         raise BadHostUri("URI: the scheme does not connect over TCP")
     port = _port(parts["port"], scheme).removeprefix(":")
     return Endpoint(_host(parts["host"]).strip("[]"), int(port or DEFAULT_PORTS[scheme]))
+
+
+def typed_way(text: str) -> Way:
+    """Return what a URI that may be unfinished tells; :class:`BadHostUri` where it names no host.
+
+    The path is not looked at, and a host alone will do: this is for advice, nothing
+    is opened by it.
+    """
+    typed = _TYPED.match(text.strip())
+    if typed is None or not typed["authority"]:
+        raise BadHostUri("URI host: no host is named")
+    parts = _AUTHORITY.fullmatch(typed["authority"]) if text.isascii() else None
+    if parts is None:
+        raise BadHostUri(f"{_HOST_CURE}; an IPv6 address goes in [ ]")
+    scheme = (typed["scheme"] or "").lower()
+    scheme = scheme if scheme in DEFAULT_PORTS else ""
+    user = _user(parts["user"], scheme or "qemu+ssh").removesuffix("@")
+    port = _port(parts["port"], scheme).removeprefix(":")
+    return Way(scheme, user, _host(parts["host"]).strip("[]"), int(port) if port else None)
 
 
 def canonical_host(text: str) -> str:
@@ -141,4 +171,4 @@ def _port(port: str | None, scheme: str) -> str:
         return ""
     if not _PORT.fullmatch(port) or int(port) > 65535:
         raise BadHostUri("URI port: write a number from 1 to 65535, or leave ':PORT' out")
-    return "" if int(port) == DEFAULT_PORTS[scheme] else f":{port}"
+    return "" if int(port) == DEFAULT_PORTS.get(scheme) else f":{port}"

@@ -71,6 +71,20 @@ def test_a_trial_names_what_cannot_be_adopted_and_a_host_that_is_known(
     assert "another installation" in guest["why_not"][0]
 
 
+def test_a_host_that_was_never_seen_is_known_by_its_uri(
+    centre: Centre, hardware: Hardware, admin: APIClient
+) -> None:
+    Host.objects.filter(pk=centre.far1.pk).update(uri="qemu+tls://n9/system", host_uuid="")
+    assert _try(admin).json()["known"] == "far1"
+
+
+@pytest.mark.parametrize("name", ["node1", "NODE1", "my host", "-n9", "n" * 101])
+def test_a_name_that_no_host_can_have_is_refused_by_the_trial(
+    name: str, centre: Centre, hardware: Hardware, admin: APIClient
+) -> None:
+    assert problem(_try(admin, name=name), 400, "name")["detail"]
+
+
 def test_a_trial_that_fails_names_the_likely_cause_and_a_command(
     centre: Centre, hardware: Hardware, admin: APIClient
 ) -> None:
@@ -85,7 +99,7 @@ def test_only_administrators_make_the_portal_connect_somewhere(
     path: str, centre: Centre, speaks: Speaks
 ) -> None:
     problem(speaks("operator").post(f"{API}/{path}", {}, format="json"), 403)
-    problem(speaks("operator").get(f"{API}/preflight/?address=n9"), 403)
+    problem(speaks("operator").get(f"{API}/preflight/?uri=n9"), 403)
     somewhere = speaks("admin", "cluster", centre.other.pk)
     problem(somewhere.post(f"{API}/{path}", {}, format="json"), 400)
 
@@ -119,11 +133,20 @@ def test_a_bmc_is_tried_with_its_identity_and_not_stored(
     assert bmc.on
 
 
-def test_the_preflight_list_is_about_the_address_given(centre: Centre, admin: APIClient) -> None:
-    found = admin.get(f"{API}/preflight/?address=n9.example").json()
-    assert any("n9.example 16514" in item["command"] for item in found)
-    problem(admin.get(f"{API}/preflight/?address=x;reboot"), 400, "address")
-    problem(admin.get(f"{API}/preflight/"), 400, "address")
+def test_the_preflight_list_is_about_the_uri_as_it_is_typed(
+    centre: Centre, admin: APIClient
+) -> None:
+    def ask(uri: str) -> Any:
+        return admin.get(f"{API}/preflight/", {"uri": uri})
+
+    commands = [item["command"] for item in ask("n9.example").json()]
+    assert any("n9.example 16514" in command for command in commands)
+    told = ask("qemu+ssh://ann@n9:2222/system").json()
+    assert {item["scheme"] for item in told} == {"qemu+ssh", ""}
+    assert {"ssh-copy-id -p 2222 ann@n9"} <= {item["command"] for item in told}
+    for wrong in ("qemu:///system", "x;reboot", "1", ""):
+        assert "host" in problem(ask(wrong), 400, "uri")["cure"]
+    problem(admin.get(f"{API}/preflight/?address=n9"), 400)
 
 
 def test_a_host_is_entered_whole(

@@ -1,4 +1,4 @@
-"""What a removal means, in words; and what to try and prepare before a host is entered."""
+"""What a removal means, in words; and why a host could not be reached."""
 
 import shlex
 from dataclasses import replace
@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from hosts.domain.causes import Cause, advice, cause_of
-from hosts.domain.preflight import needs
 from hosts.domain.removal import Hindrance, Remains, of_host, of_vm, wrong_status
 from hosts.domain.states import HostStatus
 
@@ -92,20 +91,3 @@ def test_the_likely_cause_of_an_error_is_found(error: str, cause: Cause) -> None
     assert told.text
     assert told.cure
     assert shlex.split(told.command, comments=True)
-
-
-@pytest.mark.parametrize("address", ["node1.example", "192.0.2.1", "2001:db8::1"])
-def test_every_need_has_a_reason_and_a_command(address: str) -> None:
-    found = needs(address)
-    assert {item.scheme for item in found} == {"qemu+tls", "qemu+ssh", "qemu+tcp", ""}
-    assert all(item.why and item.command for item in found)
-    whole = "\n".join(f"{item.what} {item.command}" for item in found)
-    for word in ("16514", "16509", " 22", "623/udp", "443/tcp", "libvirt", "servercert.pem"):
-        assert word in whole, word
-    assert address in whole
-
-
-def test_an_address_cannot_become_a_command() -> None:
-    for item in needs("x; rm -rf $HOME"):
-        words = shlex.split(item.command, comments=True)
-        assert "rm" not in words

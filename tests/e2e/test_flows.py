@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Dialog, Locator, Page, expect
 
 from portal.bench.rig import Rig
 from tests.e2e.browser import forgive, sign_in, signed_in, stranger
@@ -57,6 +57,25 @@ def test_the_second_of_two_admins_sees_both_versions_and_chooses(
         expect(other.locator("#toasts")).to_contain_text("Their values")
     assert policy(story.rig) == {"grace": 14}
     forgive(complaints)
+
+
+def test_only_settings_that_were_changed_hold_a_person_back(page: Page, story: Story) -> None:
+    asked: list[str] = []
+
+    def leave(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", leave)
+    form = policy_form(page, story)
+    for wish in ("", "on", ""):
+        choice = form.get_by_label("fence alone")
+        choice.select_option(wish)  # a person did something: the browser may ask from now on
+        page.get_by_role("link", name="Events").first.click()
+        page.wait_for_url("**/events/")
+        assert asked == (["beforeunload"] if wish else []), wish
+        asked.clear()
+        form = policy_form(page, story)
 
 
 def test_a_click_is_not_lost_when_the_page_is_renewed_between_press_and_release(
