@@ -9,7 +9,9 @@ from rest_framework.validators import UniqueValidator
 
 from hosts.domain.uri import BadHostUri, parse_uri
 from hosts.models import NAME_CHARS, Cluster, Host
+from hosts.permissions import clusters_in
 from portal.core.names import plain, readable
+from portal.core.related import Seen
 from portal.core.rest import Strict
 
 
@@ -75,6 +77,7 @@ class OtherGuestSerializer(serializers.Serializer[Any]):
 class HostSerializer(Strict, serializers.ModelSerializer[Host]):
     """A host: how it is reached, what was last seen of it, what is wanted of it."""
 
+    cluster = Seen(queryset=Cluster.objects.all(), rows=clusters_in)
     cpu = CpuSerializer(source="*", read_only=True)
     others = OtherGuestSerializer(many=True, read_only=True)
     policy = serializers.DictField(required=False)

@@ -11,7 +11,8 @@ from typing import Any
 
 from csp.constants import NONE, SELF
 
-from portal.lib import starting
+from portal.lib import existing, starting
+from portal.lib.logs import shorten_refusal
 from portal.lib.secrets import ensure_key_file, ensure_secret
 from portal.lib.starting import given, setting
 
@@ -20,8 +21,19 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 #: The folder for everything that the portal writes: database, keys, sockets, logs.
 VAR = setting("HOLDFAST_VAR", starting.folder, BASE_DIR / "var")
 with starting.usable("HOLDFAST_VAR", f"The data folder {VAR}"):
-    VAR.mkdir(parents=True, exist_ok=True, mode=0o700)
-    starting.read_file(VAR / "holdfast.env")
+    VAR.exists()  # a name that is too long is told as such
+starting.read_file(VAR / "holdfast.env")
+_DATABASE: dict[str, Any] = setting(
+    "DATABASE_URL",
+    starting.database,
+    {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR / "portal.sqlite3")},
+    secret=True,
+)
+#: Where a command about a portal finds none, nothing is made: it was meant for another folder.
+_MISSING = existing.is_missing(sys.argv, _DATABASE)
+if not _MISSING:
+    with starting.usable("HOLDFAST_VAR", f"The data folder {VAR}"):
+        VAR.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 #: The data centre in a box; empty in production.
 DEMO_DIR = given("HOLDFAST_DEMO")
@@ -29,11 +41,14 @@ DEMO_DIR = given("HOLDFAST_DEMO")
 DEBUG = setting("HOLDFAST_DEBUG", starting.flag, default=False)
 TESTING = "pytest" in sys.modules
 with starting.usable("HOLDFAST_VAR", f"The data folder {VAR}"):
-    SECRET_KEY = given("HOLDFAST_SECRET_KEY") or ensure_secret(VAR / "secret.key")
+    SECRET_KEY = given("HOLDFAST_SECRET_KEY") or (
+        "signs nothing" if _MISSING else ensure_secret(VAR / "secret.key")
+    )
 #: Fernet keys, one per line, newest first; outside the database on purpose.
 KEY_FILE = setting("HOLDFAST_KEY_FILE", starting.file_in_a_folder, VAR / "vault.keys")
-with starting.usable("HOLDFAST_KEY_FILE", f"The key file {KEY_FILE}"):
-    ensure_key_file(KEY_FILE)
+if not _MISSING:
+    with starting.usable("HOLDFAST_KEY_FILE", f"The key file {KEY_FILE}"):
+        ensure_key_file(KEY_FILE)
 BASE_URL = setting("HOLDFAST_BASE_URL", starting.base_url, "http://127.0.0.1:8443")
 #: Where the web server listens; not where BASE_URL says when a proxy speaks TLS for it.
 LISTEN = setting("HOLDFAST_LISTEN", starting.listen, starting.listen_by_default(BASE_URL))
@@ -116,12 +131,6 @@ TEMPLATES = [
     }
 ]
 
-_DATABASE: dict[str, Any] = setting(
-    "DATABASE_URL",
-    starting.database,
-    {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR / "portal.sqlite3")},
-    secret=True,
-)
 DATABASES = {"default": _DATABASE}
 _DATABASE.setdefault("OPTIONS", {})  # holds sslmode and the like, where the address has them
 if _DATABASE["ENGINE"].endswith("sqlite3"):
@@ -156,7 +165,7 @@ REST_FRAMEWORK = {
     # Tokens first, so that a caller without credentials is told 401, not 403.
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "knox.auth.TokenAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
+        "portal.core.browsers.BrowserSession",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["portal.core.permissions.ByRole"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -259,10 +268,12 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "filters": {"short": {"()": "django.utils.log.CallbackFilter", "callback": shorten_refusal}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "axes": {"level": "WARNING"},
+        "django.request": {"filters": ["short"]},
         "celery": {"level": "WARNING"},
         "uvicorn.access": {"level": "WARNING"},
         # It logs whole addresses, and that of a webhook may hold a token.

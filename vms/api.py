@@ -39,7 +39,7 @@ class VmViewSet(mixins.ListModelMixin, Creatable, Editable):
     queryset = with_runs()
     serializer_class = VmSerializer
     filterset_class = VmFilter
-    search_fields = ("name", "uuid")
+    search_fields = ("name", "^uuid")  # by its beginning: “db” is in many
     ordering_fields = ("name", "state", "state_since", "priority", "start_tier", "memory_mib")
     rows: ClassVar[Any] = vms_in
     live_kind = "vm"

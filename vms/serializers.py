@@ -8,9 +8,11 @@ from rest_framework import serializers
 from hosts.domain.looks import Stamp
 from hosts.hypervisor.domain_xml import BadXml, disks_of, stamped
 from hosts.models import Cluster
+from hosts.permissions import clusters_in
 from portal.core.models import Role
 from portal.core.names import plain
 from portal.core.permissions import scopes_of
+from portal.core.related import Seen
 from portal.core.rest import Strict
 from portal.lib import ids
 from vms.models import Disk, Proof, Run, Vm
@@ -50,6 +52,7 @@ class FirstField(serializers.ListField):
 class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
     """A VM: what it needs, what is wanted of it, where it runs."""
 
+    cluster = Seen(queryset=Cluster.objects.all(), rows=clusters_in)
     uuid = serializers.UUIDField(required=False)
     run = serializers.SerializerMethodField()
     disks = DiskSerializer(many=True, read_only=True)

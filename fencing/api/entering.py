@@ -53,6 +53,8 @@ class EnteringHosts(PlainHostViewSet):
 
     def examine(self, row: Host | None, changes: dict[str, Any]) -> None:
         """Look at the machine first: a host that cannot be used is not entered."""
+        if row is not None and "cluster" in changes:
+            require(self.request, Role.ADMIN, cluster=changes["cluster"].pk)
         if "uri" not in changes:
             return
         columns = {name: value for name, value in changes.items() if name not in _MORE}

@@ -23,12 +23,14 @@ from hosts.domain.looks import Look
 from hosts.domain.preflight import needs
 from hosts.domain.uri import BadHostUri, parse_uri, typed_way
 from hosts.models import NAME_CHARS, Host
+from hosts.permissions import hosts_in
 from hosts.serializers import OneName
 from portal.core.filtering import refuse_unknown
 from portal.core.models import Role
 from portal.core.names import plain
 from portal.core.permissions import scopes_of
 from portal.core.problems import Problem
+from portal.core.related import Seen
 from portal.core.rest import Door, Strict, require
 from vms.domain.adoption import unprotected, why_not
 from vms.operations import adopting, entering
@@ -86,8 +88,8 @@ class HostTrialSerializer(serializers.Serializer[Any]):
 class PowerTrialWishSerializer(PowerWishSerializer):
     """A BMC that may become a host's power controller."""
 
-    host = serializers.PrimaryKeyRelatedField(
-        queryset=Host.objects.all(), required=False, allow_null=True, default=None
+    host = Seen(
+        queryset=Host.objects.all(), rows=hosts_in, required=False, allow_null=True, default=None
     )
     host_uuid = serializers.UUIDField(required=False, allow_null=True, default=None)
 
@@ -195,7 +197,7 @@ class PowerTrial(_Trial):
     )
     def post(self, request: Request) -> Response:
         """Read a BMC's power state and whose BMC it is; nothing is stored or switched."""
-        form = PowerTrialWishSerializer(data=request.data)
+        form = PowerTrialWishSerializer(data=request.data, context={"request": request})
         form.is_valid(raise_exception=True)
         fields = dict(form.validated_data)
         host, uuid = fields.pop("host"), fields.pop("host_uuid")

@@ -10,8 +10,10 @@ from fencing.domain.policy import PolicyError, validate
 from fencing.models import Alert, HaResource, Incident, PowerController
 from fencing.selectors import shelter_of
 from hosts.models import Host
+from hosts.permissions import hosts_in
 from hosts.serializers import ClusterSerializer, HostSerializer
 from portal.core.models import Event
+from portal.core.related import Seen
 from portal.core.rest import Strict
 from vms.domain.protection import why_not
 from vms.models import Vm
@@ -201,6 +203,6 @@ class AcknowledgeSerializer(Strict):
 class StartSerializer(Strict):
     """Where to start a VM; without a host the portal chooses."""
 
-    host = serializers.PrimaryKeyRelatedField(
-        queryset=Host.objects.all(), required=False, allow_null=True, default=None
+    host = Seen(
+        queryset=Host.objects.all(), rows=hosts_in, required=False, allow_null=True, default=None
     )

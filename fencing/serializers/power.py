@@ -10,8 +10,10 @@ from fencing.domain.drivers import BadOption, checked_options, default_port, mac
 from fencing.models import PowerController
 from hosts.domain.uri import BadHostUri, canonical_host
 from hosts.models import Host
+from hosts.permissions import hosts_in
 from portal.core.models import Role
 from portal.core.permissions import Scopes, scopes_of
+from portal.core.related import Seen
 from portal.core.rest import Strict
 
 
@@ -22,6 +24,7 @@ class ControllerSerializer(Strict, serializers.ModelSerializer[PowerController])
     give a hash of the password to whoever knows the name.
     """
 
+    host = Seen(queryset=Host.objects.all(), rows=hosts_in)
     driver = serializers.ChoiceField(choices=[], required=False)
     password = serializers.CharField(write_only=True, trim_whitespace=False, max_length=200)
     port = serializers.IntegerField(

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.deprecation import MiddlewareMixin
 
 from portal.accounts.sessions import must_first
@@ -48,4 +49,6 @@ class Gate(MiddlewareMixin):
             return JsonResponse(told, status=403, content_type=problems.MEDIA_TYPE)
         if request.headers.get("X-Part"):
             return HttpResponse(status=403)  # a part of a page cannot lead anywhere
-        return redirect(waits)
+        asked_for = request.get_full_path() if request.method == "GET" else "/"
+        more = {"next": asked_for} if asked_for != "/" else None
+        return redirect(reverse(waits, query=more))

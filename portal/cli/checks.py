@@ -125,6 +125,14 @@ def database() -> None:
         raise trouble(error) from None
 
 
+def portal() -> None:
+    """Raise when there is no portal's database to work on; opening an absent file would make it."""
+    path = Path(connection.settings_dict["NAME"])
+    if connection.vendor == "sqlite" and not path.exists():
+        raise CannotStart(f"There is no database {path}: {_ELSEWHERE}.")
+    database()
+
+
 def trouble(error: Exception) -> CannotStart:
     """Return the sentence about what a database said."""
     said = _first_line(error)

@@ -157,6 +157,8 @@ class Supervisor:
         give_up = time.monotonic() + 2.0
         while time.monotonic() < give_up and any(item.poll() is None for item in running[1:]):
             time.sleep(0.05)
+        for process in running[1:]:
+            process.kill()  # whoever has not gone by now; one after the other would take too long
         for process in reversed(running):
             stop(process, patience=0.5)
 

@@ -64,14 +64,9 @@ class Moment(filters.IsoDateTimeFilter):  # type: ignore[misc]  # as above
 
 
 _DEFAULTS = deepcopy(filters.FilterSet.FILTER_DEFAULTS)
-#: History can be asked about what was removed since.
-_FOREIGN = filters.FilterSet.FILTER_DEFAULTS[models.ForeignKey]
-_DEFAULTS[models.ForeignKey] = _FOREIGN | {
-    "extra": lambda field: (
-        _FOREIGN["extra"](field) | {"queryset": field.related_model._base_manager.all()}
-    )
-}
 _DEFAULTS |= {
+    # By number alone: of what was removed since, or is hidden, nobody learns that it is there.
+    models.ForeignKey: {"filter_class": WholeNumber},
     models.BooleanField: {"filter_class": YesOrNo},
     models.DateTimeField: {"filter_class": Moment},
 } | {kind: {"filter_class": WholeNumber} for kind in (models.IntegerField, models.BigIntegerField)}

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from drf_spectacular.authentication import SessionScheme
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
@@ -29,6 +30,12 @@ _PATCH = {
     428: "The If-Match header is missing.",
 }
 _ABSENT = {404: "There is no such object or page, or the role does not cover it."}
+
+
+class BrowserScheme(SessionScheme):  # type: ignore[no-untyped-call]  # registers itself
+    """Describes the session as Django's own would be."""
+
+    target_class = "portal.core.browsers.BrowserSession"
 
 
 class FieldErrorSerializer(serializers.Serializer[Any]):

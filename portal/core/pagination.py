@@ -16,24 +16,25 @@ from portal.core.models import Operation
 from portal.core.problems import Problem
 
 MOST = 200
-#: The parameters that choose a page.
-PAGING = frozenset({"page", "page_size", "cursor"})
 
 
 def _size(request: Request, name: str, usual: int) -> int:
-    """Return how many rows a page is to have; more than there may be is cut down."""
+    """Return how many rows a page is to have."""
     given = request.query_params.get(name, "")
     if not given:
         return usual
-    if not (given.isascii() and given.isdigit() and given.strip("0")):
-        text, cure = f"{name}: {given[:40]!r} is no number above 0", f"Write 1 to {MOST}."
+    if not (given.isascii() and given.isdigit() and 0 < int(given[:20]) <= MOST):
+        text = f"{name}: {given[:40]!r} is no number from 1 to {MOST}"
+        cure = f"Write 1 to {MOST}, and follow “next” for more."
         raise Problem(400, "invalid", text, cure=cure, field=name)
-    return min(int(given[:20]), MOST)
+    return int(given[:20])
 
 
 class Pages(PageNumberPagination):
     """Numbered pages; ``?page_size=`` up to 200."""
 
+    #: What chooses a page of such a list.
+    parameters = frozenset({"page", "page_size"})
     page_size = 50
     page_size_query_param = "page_size"
     max_page_size = MOST
@@ -58,6 +59,8 @@ class Pages(PageNumberPagination):
 class NewestFirst(CursorPagination):
     """A cursor through rows that are only appended: no page shifts while one reads."""
 
+    #: What chooses a page of such a list.
+    parameters = frozenset({"cursor", "page_size"})
     page_size = 50
     page_size_query_param = "page_size"
     max_page_size = MOST

@@ -146,7 +146,8 @@ def _of(error: exceptions.APIException) -> dict[str, Any]:
         text = "; ".join(f"{item['field']}: {item['text']}" for item in errors)
         return body(400, "invalid", text, field=first["field"], errors=errors)
     code = error.get_codes()
-    return body(error.status_code, code if isinstance(code, str) else "error", str(error.detail))
+    code, cure = code if isinstance(code, str) else "error", getattr(error, "cure", "")
+    return body(error.status_code, code, str(error.detail), cure=cure)
 
 
 def _flat(detail: Any, path: str = "") -> Any:

@@ -21,7 +21,6 @@ from portal.core.edits import Stale, edit
 from portal.core.filtering import Ordering, Search, refuse_unknown
 from portal.core.idempotency import once
 from portal.core.models import ApiToken, Operation, Role, User
-from portal.core.pagination import PAGING
 from portal.core.parsing import Json
 from portal.core.permissions import Scopes, scopes_of
 from portal.core.problems import Problem
@@ -132,7 +131,7 @@ class Resource(Door, viewsets.GenericViewSet[Any]):
 
     def more_parameters(self) -> frozenset[str]:
         """Return the names, besides filters, that a list takes."""
-        return PAGING
+        return getattr(self.pagination_class, "parameters", frozenset())
 
     def examine(self, row: Any, changes: dict[str, Any]) -> None:
         """Try what is to be entered (``row`` None) or changed; raise a :class:`Problem`.
@@ -285,7 +284,7 @@ def verb(
         @functools.wraps(method)
         def act(self: Any, request: Request, pk: str = "") -> Response:
             target = self.get_object()
-            fields = takes(data=request.data)
+            fields = takes(data=request.data, context={"request": request})
             fields.is_valid(raise_exception=True)
             mine = (target, fields.validated_data, request)
             first = functools.partial(getattr(self, before), *mine) if before else _nothing

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from django.db.models import Q
+from django.db.models import Count, Q
 
 from fencing.domain.facts import Identity
 from fencing.models import ClusterCapacity, FenceOperation, HaResource, PowerController
@@ -112,17 +112,20 @@ def bmcs(now: datetime) -> Check:
     """Whether each host that shall run VMs has a BMC that proves what it says."""
     wrong: list[str] = []
     ways = PowerController.objects.defer("password").filter(host__wanted=Wanted.ACTIVE)
-    for host_name, trusted, identity in ways.values_list("host__name", "trusted", "identity"):
+    columns = ("host__name", "trusted", "identity", "problem")
+    for host_name, trusted, identity, problem in ways.values_list(*columns):
         if not trusted:
             wrong.append(f"{host_name} (distrusted)")
-        elif identity != Identity.PROVEN:
-            wrong.append(f"{host_name} ({identity})")
+        elif problem or identity != Identity.PROVEN:
+            wrong.append(f"{host_name} ({(problem or identity).replace('_', ' ')})")
     without = Host.objects.filter(wanted=Wanted.ACTIVE, controllers__isnull=True)
     wrong += [f"{name} (none)" for name in without.values_list("name", flat=True)]
     if wrong:
         text = f"no BMC to rely on: {some(wrong)}; if one dies, a person is asked"
         return warn("bmcs", text, "Add or correct its BMC, and test it while the host answers.")
-    return ok("bmcs", "every host has a BMC of proven identity")
+    if not Host.objects.filter(wanted=Wanted.ACTIVE).exists():
+        return ok("bmcs", "no host yet that shall run VMs")
+    return ok("bmcs", "every host has a BMC that answers and is proven to be its own")
 
 
 def ha_vms(now: datetime) -> Check:
@@ -140,13 +143,18 @@ def ha_vms(now: datetime) -> Check:
 
 
 def observing(now: datetime) -> Check:
-    """Whether HA acts everywhere."""
-    rows = Cluster.objects.filter(mode=ClusterMode.OBSERVE, hosts__isnull=False).distinct()
-    names = list(rows.values_list("name", flat=True))
+    """Whether HA acts everywhere; in a cluster without hosts it will be forgotten."""
+    hosts = Count("hosts", filter=Q(hosts__removed_at__isnull=True))
+    rows = Cluster.objects.annotate(count=hosts).values_list("name", "mode", "count")
+    names = [
+        name if count else f"{name} (no hosts yet)"
+        for name, mode, count in rows
+        if mode == ClusterMode.OBSERVE
+    ]
     if names:
         text = f"HA only observes in {some(names)}"
         return warn("observing", text, "Arm it when what it says makes sense to you.")
-    return ok("observing", "HA acts in every cluster")
+    return ok("observing", "HA acts in every cluster" if rows else "no cluster yet")
 
 
 def passwords(now: datetime) -> Check:

@@ -36,6 +36,16 @@ def covers(scopes: Scopes, *, cluster: int = 0, host: int = 0, vm: int = 0) -> b
     )
 
 
+def is_narrow(scopes: Scopes) -> bool:
+    """Whether ``scopes`` cover single hosts and VMs only: what is missing there may exist."""
+    return not (scopes.everything or scopes.clusters)
+
+
+def may_add_hosts(user: Any) -> bool:
+    """Whether a person administrates a cluster to enter a host in."""
+    return not is_narrow(scopes_of(user, Role.ADMIN))
+
+
 def around(scopes: Scopes) -> QuerySet[Cluster]:
     """Return the clusters that ``scopes`` cover, or have a host or a VM in."""
     if scopes.everything:

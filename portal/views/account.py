@@ -4,7 +4,7 @@ django-allauth does the steps; here are the pages and their addresses.  What it 
 them (sign-up, e-mail, passkeys) has no address, so it is not there.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from allauth.account import views as accounts
 from allauth.decorators import rate_limit
@@ -17,12 +17,14 @@ from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LogoutView, PasswordChangeView
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, reverse_lazy
 from django.utils.decorators import method_decorator
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 from django.views.generic import RedirectView
 
@@ -42,6 +44,19 @@ class SignIn(accounts.LoginView):  # type: ignore[misc]  # allauth ships no type
         """Add the other way in, if there is one."""
         found: dict[str, Any] = super().get_context_data(**kwargs)
         return found | {"oidc": settings.HOLDFAST_OIDC.get("name", "")}
+
+
+@method_decorator(login_not_required, name="dispatch")
+class SignOut(LogoutView):
+    """The way out, also for whoever has shown a password and not yet a code."""
+
+    http_method_names = ["get", "post", "options"]
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Ask: no link of a stranger's shall sign anybody out."""
+        if not request.user.is_authenticated:
+            return redirect("sign-in")
+        return render(request, "sign_out.html")
 
 
 class SetUp(totp.ActivateTOTPView):  # type: ignore[misc]  # as above
@@ -127,7 +142,7 @@ class NewPassword(PasswordChangeView):
         """Take the duty away, end what is open elsewhere, and tell it."""
         user = _person(self.request)
         if user.must_change_password:
-            self.success_url = reverse_lazy("overview")
+            self.success_url = cast("Any", self._asked_for() or reverse_lazy("overview"))
         else:
             messages.success(self.request, "The password is changed; other sessions are over.")
         user.must_change_password = False  # the form saves the same object
@@ -137,6 +152,12 @@ class NewPassword(PasswordChangeView):
             UserSession.objects.create_from_request(self.request)
             record("password", user, "{user} changed the password", self.request)
         return answer
+
+    def _asked_for(self) -> str:
+        """Return the page of this portal that the gate has led away from; "" for none."""
+        there = self.request.GET.get("next", "")
+        hosts, https = {self.request.get_host()}, self.request.is_secure()
+        return there if url_has_allowed_host_and_scheme(there, hosts, require_https=https) else ""
 
 
 def _person(request: HttpRequest) -> User:
@@ -171,7 +192,7 @@ urlpatterns = [
         _with_oidc(social.login_cancelled),
         name="socialaccount_login_cancelled",
     ),
-    path("sign-out/", LogoutView.as_view(), name="sign-out"),
+    path("sign-out/", SignOut.as_view(), name="sign-out"),
     path("password/", NewPassword.as_view(), name="password"),
     path("account/", account, name="account"),
     path("account/sessions/end/", end_sessions, name="end-sessions"),

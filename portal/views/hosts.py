@@ -13,7 +13,7 @@ from hosts.permissions import hosts_in
 from portal.core.models import Role
 from portal.core.permissions import Scopes, scopes_of
 from portal.lib.ha.states import HaState
-from portal.views.access import around, covers
+from portal.views.access import around, covers, may_add_hosts
 from portal.views.listing import Column, Facet, Listing, words_of
 from vms.models import Run
 
@@ -110,9 +110,4 @@ class HostList(Listing):
 
     def more(self, scopes: Scopes) -> dict[str, Any]:
         """Return whether the person may add hosts anywhere."""
-        return {"may_add": bool(_clusters_of(self.request.user))}
-
-
-def _clusters_of(user: Any) -> bool:
-    scopes = scopes_of(user, Role.ADMIN)
-    return scopes.everything or bool(scopes.clusters)
+        return {"may_add": may_add_hosts(self.request.user)}

@@ -17,7 +17,7 @@ from django.views import View
 
 from portal.core.filtering import SEARCH_CHARS
 from portal.core.permissions import Scopes
-from portal.views.access import may_see
+from portal.views.access import is_narrow, may_see
 from portal.views.rendering import is_part
 
 PAGE_SIZE = 50
@@ -61,6 +61,7 @@ class Listing(View):
     filters: ClassVar[Any]
     columns: ClassVar[tuple[Column, ...]]
     facets: ClassVar[tuple[Facet, ...]] = ()
+    #: Fields in which words are found; “^” before one: at its beginning only, as in the API.
     search_in: ClassVar[tuple[str, ...]] = ()
     usual_order: ClassVar[str]
     #: What the empty list says, and a template with the one action to take.
@@ -86,7 +87,7 @@ class Listing(View):
         page = Paginator(self.ordered(found), PAGE_SIZE).get_page(request.GET.get("page"))
         rows = list(page.object_list)
         self.dress(rows)
-        context = self.table(page, rows) | {"notes": notes}
+        context = self.table(page, rows) | {"notes": notes, "narrow": is_narrow(scopes)}
         if is_part(request):
             return render(request, "parts/list.html", context)
         return render(request, "list.html", context | self.frame(scopes) | self.more(scopes))
@@ -108,7 +109,8 @@ class Listing(View):
         for word in self.request.GET.get("search", "")[:SEARCH_CHARS].replace("\0", "").split():
             some = Q()
             for field in self.search_in:
-                some |= Q(**{f"{field}__icontains": word})
+                how = "istartswith" if field.startswith("^") else "icontains"
+                some |= Q(**{f"{field.removeprefix('^')}__{how}": word})
             every &= some
         return every
 

@@ -95,18 +95,22 @@ def _moves(found: Incident, lines: list[dict[str, Any]]) -> list[dict[str, Any]]
     return moves
 
 
-def _error(request: HttpRequest, status: int, code: str, text: str) -> HttpResponseBase:
+def _error(
+    request: HttpRequest, status: int, code: str, text: str, **more: Any
+) -> HttpResponseBase:
     """Return an error as a problem for programs, and as a page for people."""
     if request.path.startswith("/api/"):
         cure = cure_of(request) if status == 404 else ""
         told = problems.body(status, code, text, cure=cure)
         return JsonResponse(told, status=status, content_type=problems.MEDIA_TYPE)
-    return render(request, "error.html", {"status": status, "text": text}, status=status)
+    return render(request, "error.html", {"status": status, "text": text, **more}, status=status)
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponseBase:
-    """Answer 403."""
-    return _error(request, 403, "permission_denied", "Your role does not cover this.")
+    """Answer 403; to somebody without any role every page does."""
+    roleless = request.user.is_authenticated and not scopes_of(request.user, Role.VIEWER)
+    text = "You have no role yet." if roleless else "Your role does not cover this."
+    return _error(request, 403, "permission_denied", text, roleless=roleless)
 
 
 def missing(request: HttpRequest, exception: Exception) -> HttpResponseBase:

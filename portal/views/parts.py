@@ -21,7 +21,7 @@ from portal.lib import clock
 from portal.views import chrome, summary
 from portal.views import hosts as host_pages
 from portal.views import vms as vm_pages
-from portal.views.access import covers, may_see
+from portal.views.access import covers, is_narrow, may_add_hosts, may_see
 from portal.views.hosts import confirmable
 from vms.domain.states import VmState
 from vms.models import Vm
@@ -111,7 +111,8 @@ def hosts(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, Any]
     found = host_pages.whole_rows(scopes).order_by(unwell, "name")
     rows, count = _first(found, MOST_HOSTS)
     host_pages.dress(rows, request.user)
-    return {"hosts": {"rows": rows, "count": count, "shown": HOST_COLUMNS}}
+    context: dict[str, Any] = {"hosts": {"rows": rows, "count": count, "shown": HOST_COLUMNS}}
+    return context | _if_empty(request, scopes)
 
 
 def vms(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, Any]:
@@ -120,7 +121,13 @@ def vms(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, Any]:
     found = vm_pages.whole_rows(scopes).order_by(unwell, "name")
     rows, count = _first(found, MOST_VMS)
     vm_pages.dress(rows, request.user)
-    return {"vms": {"rows": rows, "count": count, "shown": VM_COLUMNS}}
+    context: dict[str, Any] = {"vms": {"rows": rows, "count": count, "shown": VM_COLUMNS}}
+    return context | _if_empty(request, scopes)
+
+
+def _if_empty(request: HttpRequest, scopes: Scopes) -> dict[str, Any]:
+    """Return what decides how an empty table is explained, and whether there is a way on."""
+    return {"narrow": is_narrow(scopes), "may_add": may_add_hosts(request.user)}
 
 
 def _first(found: QuerySet[Any], most: int) -> tuple[list[Any], int]:
@@ -146,7 +153,7 @@ def events(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, Any
 
 def health(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, Any]:
     """Return how each cluster is."""
-    return summary.clusters(scopes)
+    return summary.clusters(scopes) | {"narrow": is_narrow(scopes)}
 
 
 def chart(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, Any]:

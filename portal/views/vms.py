@@ -66,7 +66,7 @@ class VmList(Listing):
         Facet("ha", "HA", yes_or_no("on", "off")),
         Facet("wanted_up", "Wanted", yes_or_no("up", "down")),
     )
-    search_in = ("name", "uuid")
+    search_in = ("name", "^uuid")
     usual_order = "name"
     nothing = "No VMs yet. Those that run on a host are taken over when the host is added."
     bulk = True

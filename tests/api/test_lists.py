@@ -4,16 +4,18 @@ import re
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from fencing.models import FenceOperation
 from hosts.models import HostOperation
-from portal.core.models import Operation
+from portal.core.models import Operation, Role
 from portal.lib import clock
-from tests.api.conftest import API, Centre
-from vms.models import VmOperation
+from tests.api.conftest import API, Centre, add_person
+from vms.models import Vm, VmOperation
 
 
 def _work(table: type[Operation], minutes_ago: int, **target: Any) -> Operation:
@@ -69,3 +71,20 @@ def test_equal_rows_are_in_the_order_of_their_numbers_so_that_pages_do_not_overl
     with CaptureQueriesContext(connection) as seen:
         admin.get("/api/v1/hosts/?ordering=-status")
     assert re.search(r'ORDER BY "\w+"\."status" DESC, "\w+"\."id" ASC', str(seen.captured_queries))
+
+
+@pytest.mark.parametrize("path", ["/api/v1/vms/", "/vms/"])
+def test_a_uuid_is_searched_from_its_beginning_only(path: str, centre: Centre) -> None:
+    Vm.objects.filter(pk=centre.web1.pk).update(uuid="1234567a-0db1-4000-8000-00000000db10")
+    Vm.objects.filter(pk=centre.idle1.pk).update(uuid="99999999-0db1-4000-8000-000000000000")
+    client = Client()
+    backend = "django.contrib.auth.backends.ModelBackend"
+    client.force_login(add_person("vera", Role.VIEWER), backend)
+
+    def found(words: str) -> list[str]:
+        text = client.get(path, {"search": words}).content.decode()
+        return [row.name for row in Vm.objects.all() if re.search(f'[">]{row.name}["<]', text)]
+
+    assert found("db1") == ["db1"]
+    assert found("1234567A") == ["web1"]
+    assert found("1234567a-0db1-4000-8000-00000000db10") == ["web1"]

@@ -8,7 +8,7 @@ from django.conf import settings
 from rest_framework.test import APIClient
 
 from hosts.models import Cluster
-from portal.core.models import ApiToken, IdempotencyKey
+from portal.core.models import ApiToken, IdempotencyKey, Role
 from portal.lib import clock
 from tests.api.conftest import API, Centre, add_person, problem
 
@@ -83,6 +83,17 @@ def test_a_token_that_is_no_text_is_401(centre: Centre) -> None:
         assert "Bearer" in told["cure"]
 
 
+def test_a_browser_that_forgot_its_csrf_token_is_told_which_header_is_missing(
+    centre: Centre,
+) -> None:
+    browser = APIClient(enforce_csrf_checks=True)
+    browser.force_login(add_person("ada", Role.ADMIN), settings.AUTHENTICATION_BACKENDS[1])
+    told = problem(browser.post(f"{API}/clusters/", {"name": "new"}, format="json"), 403)
+    assert told["code"] == "csrf"
+    assert "X-CSRFToken" in told["cure"]
+    assert "role" not in told["cure"]
+
+
 def test_the_last_use_of_a_token_is_known_to_the_minute(centre: Centre) -> None:
     _, secret = ApiToken.objects.create(user=add_person("bob"), name="b", scope="viewer")
     client = APIClient(headers={"Authorization": f"Bearer {secret}"})
@@ -103,6 +114,11 @@ def test_the_last_use_of_a_token_is_known_to_the_minute(centre: Centre) -> None:
         ("hosts/?page_size=many", 400, "page_size"),
         ("hosts/?page_size=0", 400, "page_size"),
         ("events/?page_size=-1", 400, "page_size"),
+        ("hosts/?page_size=201", 400, "page_size"),
+        ("events/?page_size=100000", 400, "page_size"),
+        ("operations/?page_size=100000", 400, "page_size"),
+        ("vms/?cursor=xx", 400, "cursor"),
+        ("events/?page=2", 400, "page"),
         ("hosts/?ordering=colour", 400, "ordering"),
         ("events/?ordering=evidence", 400, "ordering"),
         ("hosts/?search=" + "a+" * 200, 400, "search"),

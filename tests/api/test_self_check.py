@@ -112,6 +112,10 @@ def _unproven(centre: Centre) -> None:
     PowerController.objects.filter(host=centre.node2).update(identity=Identity.UNPROVEN)
 
 
+def _silent_bmc(centre: Centre) -> None:
+    PowerController.objects.filter(host=centre.node2).update(problem="unreachable")
+
+
 def _no_bmc(centre: Centre) -> None:
     PowerController.objects.filter(host=centre.node1).delete()
 
@@ -127,6 +131,10 @@ def _observes(centre: Centre) -> None:
 def _other_guest(centre: Centre) -> None:
     guest = {"uuid": "00000000-0000-4000-8000-0000000000f9", "name": "git1", "state": "running"}
     Host.objects.filter(pk=centre.node1.pk).update(others=[guest])
+
+
+def _empty_observes(centre: Centre) -> None:
+    Cluster.objects.create(name="new")
 
 
 def _one_time(centre: Centre) -> None:
@@ -148,8 +156,10 @@ def _one_time(centre: Centre) -> None:
         (_distrusted, "bmcs", "warn"),
         (_unproven, "bmcs", "warn"),
         (_no_bmc, "bmcs", "warn"),
+        (_silent_bmc, "bmcs", "warn"),
         (_unprotected, "ha_vms", "warn"),
         (_observes, "observing", "warn"),
+        (_empty_observes, "observing", "warn"),
         (_one_time, "passwords", "warn"),
         (_other_guest, "others", "warn"),
     ],
@@ -159,6 +169,12 @@ def test_each_fault_of_the_rows_is_seen_and_no_other(
 ) -> None:
     spoil(healthy)
     assert {key: value for key, value in states().items() if value != "ok"} == {name: state}
+
+
+def test_a_portal_without_clusters_and_hosts_claims_nothing_of_them(db: None) -> None:
+    said = {item.name: item.text for item in checks(clock.now(), "testserver")}
+    assert said["observing"] == "no cluster yet"
+    assert said["bmcs"] == "no host yet that shall run VMs"
 
 
 def test_a_silent_engine_beside_one_that_works_is_only_worth_a_word(healthy: Centre) -> None:

@@ -102,9 +102,21 @@ def test_a_data_folder_that_is_read_only(
     refusal(call(tmp_path, *args, wrap=read_only), "HOLDFAST_VAR")
 
 
-@pytest.mark.parametrize("args", COMMANDS[3:], ids=[args[0] for args in COMMANDS[3:]])
-def test_a_command_before_the_first_start(tmp_path: Path, args: tuple[str, ...]) -> None:
-    refusal(call(tmp_path, *args), "HOLDFAST_VAR", "no tables", "HOLDFAST_VAR=demo")
+@pytest.mark.parametrize(
+    "args", [("confirm-rebooted", "node1"), ("reset-access", "admin"), ("verify-events",)]
+)
+def test_a_command_about_a_portal_that_is_not_there_makes_nothing(
+    tmp_path: Path, args: tuple[str, ...]
+) -> None:
+    refusal(call(tmp_path, *args), "HOLDFAST_VAR", "no database", "HOLDFAST_VAR=demo")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_on_a_database_without_tables(tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "portal.sqlite3").touch()
+    said = call(tmp_path, "reset-access", "admin")
+    refusal(said, "HOLDFAST_VAR", "no tables", "HOLDFAST_VAR=demo")
 
 
 def _script(tmp_path: Path, text: str) -> Said:

@@ -76,6 +76,7 @@ GET    /sign-in/disabled/                     public     any   200
 GET    /sign-in/oidc/                         public     any   404
 GET    /sign-in/oidc/callback/                public     any   404
 GET    /sign-in/oidc/cancelled/               public     any   404
+GET    /sign-out/                             public     any   302,200
 POST   /sign-out/                             public     any   302
 
 GET    /livez                                 public     any   200

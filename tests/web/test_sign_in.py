@@ -42,7 +42,7 @@ def choose(client: Client, new: str, old: str = PASSWORD) -> Any:
     "path", ["/", "/parts/hosts/", "/incidents/1/", "/account/", "/account/two-factor/on/"]
 )
 def test_a_one_time_password_opens_the_password_page_only(path: str, forced: Client) -> None:
-    assert forced.get(path)["Location"] == "/password/"
+    assert forced.get(path)["Location"].startswith("/password/")
     page = forced.get("/password/")
     assert page.status_code == 200
     assert "one-time password" in page.content.decode()
@@ -79,6 +79,26 @@ def test_a_one_time_password_ends_with_the_choice_of_another(forced: Client) -> 
     assert sign_in(other, "ann").status_code == 200
     assert sign_in(other, "ann", "mine and nobody else's").status_code == 302
     assert told("password") == ["ann changed the password"]
+
+
+def test_who_must_choose_a_password_first_then_gets_the_page_asked_for(
+    ann: User, client: Client
+) -> None:
+    User.objects.filter(pk=ann.pk).update(must_change_password=True)
+    form = {"login": "ann", "password": PASSWORD, "next": "/hosts/?status=up"}
+    there = client.post("/sign-in/", form, follow=True).redirect_chain[-1][0]
+    assert there == "/password/?next=%2Fhosts%2F%3Fstatus%3Dup"
+    new = "mine and nobody else's"
+    form = {"old_password": PASSWORD, "new_password1": new, "new_password2": new}
+    assert client.post(there, form)["Location"] == "/hosts/?status=up"
+
+
+@pytest.mark.parametrize("elsewhere", ["https://example.org/", "//example.org/", "javascript:x"])
+def test_the_password_page_leads_nowhere_else(elsewhere: str, forced: Client) -> None:
+    new = "mine and nobody else's"
+    form = {"old_password": PASSWORD, "new_password1": new, "new_password2": new}
+    answer = forced.post("/password/", form, query_params={"next": elsewhere})
+    assert answer["Location"] == "/"
 
 
 def test_the_password_cannot_be_guessed_at_an_open_browser(client: Client, ann: User) -> None:

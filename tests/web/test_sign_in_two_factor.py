@@ -50,6 +50,18 @@ def test_a_code_is_asked_for_and_works_once(browser: Client) -> None:
     assert last.evidence["shown"] == ["password", "totp"]
 
 
+def test_the_page_that_asks_for_a_code_can_be_left_for_somebody_else(browser: Client) -> None:
+    set_up_totp(browser)
+    client = Client()
+    sign_in(client, "ann")
+    assert 'action="/sign-out/"' in client.get("/sign-in/code/").content.decode()
+    assert client.post("/sign-out/")["Location"] == "/sign-in/"
+    assert client.get("/sign-in/").status_code == 200
+    assert client.get("/sign-in/code/")["Location"] == "/sign-in/"  # the password is forgotten
+    add_person("ben", Role.VIEWER)
+    assert sign_in(client, "ben")["Location"] == "/"
+
+
 def test_codes_cannot_be_guessed(browser: Client) -> None:
     secret = set_up_totp(browser)
     client = Client()

@@ -48,7 +48,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Refuse with one sentence, or leave an operation and carry it out if nobody else does."""
-        checks.database()
+        checks.portal()
         host = Host.objects.select_related("cluster").filter(name=options["host"]).first()
         if host is None:
             known = ", ".join(Host.objects.values_list("name", flat=True)) or "none"

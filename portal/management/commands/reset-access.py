@@ -29,7 +29,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the password once; it is kept nowhere."""
-        checks.database()
+        checks.portal()
         user = User.objects.filter(username=options["user"]).first()
         if user is None:
             known = ", ".join(User.objects.values_list("username", flat=True)) or "none"
