@@ -70,8 +70,7 @@ def mark_running(book: Book, run: OpenRun) -> None:
     there = current(book, run)
     if there is None or there.state is not RunState.STARTING:
         return
-    now = book.now()
-    book.set_run(there, state=RunState.RUNNING, outstanding=False, running_at=now)
+    book.set_run(there, state=RunState.RUNNING, outstanding=False, running_at=book.now())
     book.set_vm(run.vm, tries=0, refused_at=None, refused_by=None, waiting_since=None)
     book.set_state(run.vm, VmState.UP, "")
     book.emit("vm.running", run.host, run.vm)

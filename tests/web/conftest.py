@@ -9,27 +9,26 @@ from tests.api.conftest import Centre, Speaks, add_person, centre, hardware, spe
 __all__ = ["Centre", "Speaks", "centre", "hardware", "speaks"]
 
 
+def _browser(name: str, role: Role) -> Client:
+    """Return the browser of a person who has a role over everything, signed in."""
+    client = Client()
+    client.force_login(add_person(name, role), "django.contrib.auth.backends.ModelBackend")
+    return client
+
+
 @pytest.fixture
 def viewer(centre: Centre) -> Client:
     """Return the browser of somebody who may look at everything."""
-    client = Client()
-    client.force_login(add_person("vera", Role.VIEWER), "django.contrib.auth.backends.ModelBackend")
-    return client
+    return _browser("vera", Role.VIEWER)
 
 
 @pytest.fixture
 def operator(centre: Centre) -> Client:
     """Return the browser of an operator of everything."""
-    client = Client()
-    user = add_person("otto", Role.OPERATOR)
-    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
-    return client
+    return _browser("otto", Role.OPERATOR)
 
 
 @pytest.fixture
 def admin_page(centre: Centre) -> Client:
     """Return the browser of an administrator of everything."""
-    client = Client()
-    user = add_person("ada", Role.ADMIN)
-    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
-    return client
+    return _browser("ada", Role.ADMIN)
