@@ -14,13 +14,13 @@ from fencing.domain.facts import (
 from fencing.domain.intentions import (
     AskBmc,
     BootOverdue,
-    Clear,
     Evacuated,
     Intention,
     MoveHa,
     PowerOn,
     Raise,
     Release,
+    over,
 )
 from fencing.domain.policy import Policy
 from fencing.domain.power import PowerProblem, PowerState
@@ -43,13 +43,11 @@ def calm(
     """A host that answers, or whose silence is expected."""
     if host.status is HostStatus.CONNECTING:
         return
-    for kind in _QUIET:
-        yield Clear(kind, host.pk, 0)
+    yield from over(cluster.alerts, host.pk, 0, *_QUIET)
     yield from ask_if_stale(host, now, _patience(host))
     overdue = now - host.status_since >= timedelta(seconds=policy.boot_wait)
     if host.status in ANSWERING:
-        yield Clear(AlertKind.BOOT_OVERDUE, host.pk, 0)
-        yield Clear(AlertKind.STAYS_OFF, host.pk, 0)
+        yield from over(cluster.alerts, host.pk, 0, AlertKind.BOOT_OVERDUE, AlertKind.STAYS_OFF)
         yield from _being_fenced(host) if host.ha is HaState.FENCING else _answers(host)
         if host.status is HostStatus.PREPARING and not _may_run_there(cluster, host):
             yield Evacuated(host.pk, "no VM is left on it")
@@ -146,9 +144,9 @@ def controllers(cluster: ClusterFacts, host: HostFacts) -> Iterator[Intention]:
         if kind in wrong:
             yield Raise(kind, host.pk, 0, wrong[kind])
         else:
-            yield Clear(kind, host.pk, 0)
+            yield from over(cluster.alerts, host.pk, 0, kind)
     if all(item.trusted for item in host.controllers):
-        yield Clear(AlertKind.CONTRADICTION, host.pk, 0)
+        yield from over(cluster.alerts, host.pk, 0, AlertKind.CONTRADICTION)
 
 
 #: Many BMCs lock an account after a few wrong passwords.

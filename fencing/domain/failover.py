@@ -12,7 +12,7 @@ Three rules outrank availability:
 3. Guards withhold power commands, never the use of a proof.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from fencing.domain.alerts import AlertKind
@@ -29,6 +29,7 @@ from fencing.domain.intentions import (
     MoveHa,
     Raise,
     UseProof,
+    over,
 )
 from fencing.domain.kdump import dumping
 from fencing.domain.policy import Policy
@@ -51,21 +52,14 @@ def plan(cluster: ClusterFacts, now: datetime) -> tuple[Intention, ...]:
         wishes.extend(_about(cluster, host, now))
     wishes.extend(restarts(cluster, now))
     wishes.extend(tied(cluster))
-    return tuple(_without_noise(cluster, _one_fence_at_a_time(cluster, wishes)))
-
-
-def _without_noise(cluster: ClusterFacts, wishes: Iterable[Intention]) -> Iterator[Intention]:
-    """Drop what would clear an alert that is not open."""
-    for wish in wishes:
-        if not isinstance(wish, Clear) or (wish.kind, wish.host, wish.vm) in cluster.alerts:
-            yield wish
+    return tuple(_one_fence_at_a_time(cluster, wishes))
 
 
 def _about(cluster: ClusterFacts, host: HostFacts, now: datetime) -> Iterator[Intention]:
     policy = cluster.policies[host.pk]
     decision = decide(host, policy, now)
     yield from controllers(cluster, host)
-    yield from _lies(host, decision)
+    yield from _lies(cluster, host, decision)
     yield from ask_storage(host, policy, now)
     distrusted = decision.verdict is Verdict.DISTRUST
     if decision.verdict is Verdict.NOTHING or (distrusted and host.status in ANSWERING):
@@ -80,14 +74,14 @@ def _about(cluster: ClusterFacts, host: HostFacts, now: datetime) -> Iterator[In
         yield from _silent(cluster, host, policy, decision, now)
 
 
-def _lies(host: HostFacts, decision: Decision) -> Iterator[Intention]:
+def _lies(cluster: ClusterFacts, host: HostFacts, decision: Decision) -> Iterator[Intention]:
     """Row 1, and its twin after the fact: a host that was never off after all."""
     liar = contradiction(host)
     if decision.verdict is Verdict.DISTRUST and liar is not None:
         yield Distrust(host.pk, liar.pk, decision.why)
         yield Raise(AlertKind.CONTRADICTION, host.pk, 0, decision.why)
     if not host.disproved:
-        yield Clear(AlertKind.PROOF_DISPROVED, host.pk, 0)
+        yield from over(cluster.alerts, host.pk, 0, AlertKind.PROOF_DISPROVED)
         return
     text = "it answers with the boot marker from before its proof: it was never off"
     yield Raise(AlertKind.PROOF_DISPROVED, host.pk, 0, text)
@@ -117,18 +111,19 @@ def _silent(
     orphaned = host.ha is HaState.FENCING and not host.fence_open
     fenceable = orphaned or host.ha not in NOT_TO_BE_FENCED
     if decision.verdict is Verdict.LEAVE_ALONE:
-        yield from _leave_alone(host, policy, decision, now)
+        yield from _leave_alone(cluster, host, policy, decision, now)
     else:
-        yield Clear(AlertKind.HOST_DEGRADED, host.pk, 0)
+        yield from over(cluster.alerts, host.pk, 0, AlertKind.HOST_DEGRADED)
     if decision.verdict is Verdict.FENCE and fenceable:
-        yield Clear(AlertKind.CONFIRM_REBOOT, host.pk, 0)  # the BMC can be asked after all
+        # The BMC can be asked after all.
+        yield from over(cluster.alerts, host.pk, 0, AlertKind.CONFIRM_REBOOT)
         yield from _fence(cluster, host, policy, decision, now)
     if decision.verdict is Verdict.ASK:
         yield Raise(AlertKind.CONFIRM_REBOOT, host.pk, 0, decision.why)
 
 
 def _leave_alone(
-    host: HostFacts, policy: Policy, decision: Decision, now: datetime
+    cluster: ClusterFacts, host: HostFacts, policy: Policy, decision: Decision, now: datetime
 ) -> Iterator[Intention]:
     text = decision.why
     if host.ha is HaState.DEGRADED and host.ha_since is not None:
@@ -137,7 +132,7 @@ def _leave_alone(
     elif host.ha in (HaState.AVAILABLE, HaState.SUSPECT, HaState.CHECKING, HaState.RECOVERED):
         yield MoveHa(host.pk, HaEvent.ALIVE, decision.row, decision.why)
     yield Raise(AlertKind.HOST_DEGRADED, host.pk, 0, text)
-    yield Clear(AlertKind.CONFIRM_REBOOT, host.pk, 0)
+    yield from over(cluster.alerts, host.pk, 0, AlertKind.CONFIRM_REBOOT)
 
 
 def _fence(
@@ -151,7 +146,7 @@ def _fence(
         yield MoveHa(host.pk, HaEvent.RECHECK, decision.row, decision.why)
     yield MoveHa(host.pk, HaEvent.FENCE, decision.row, decision.why)
     yield Fence(host.pk, decision.row, decision.why)
-    yield Clear(AlertKind.FENCE_HELD, host.pk, 0)
+    yield from over(cluster.alerts, host.pk, 0, AlertKind.FENCE_HELD)
 
 
 def _one_fence_at_a_time(cluster: ClusterFacts, wishes: list[Intention]) -> Iterator[Intention]:

@@ -1,5 +1,6 @@
 """What a plan wants done: plain data, carried out by services and operations."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from fencing.domain.alerts import AlertKind
@@ -161,3 +162,12 @@ Intention = (
     | Raise
     | Clear
 )
+
+
+def over(
+    open_now: AbstractSet[tuple[str, int, int]], host: int, vm: int, *kinds: AlertKind
+) -> list[Clear]:
+    """Return what closes the alerts of these kinds that are open; nothing for the others."""
+    if not open_now:
+        return []
+    return [Clear(kind, host, vm) for kind in kinds if (kind, host, vm) in open_now]

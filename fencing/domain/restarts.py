@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ClusterFacts
 from fencing.domain.homes import floor, need
-from fencing.domain.intentions import AskBmc, Clear, Hold, Intention, Raise, Start
+from fencing.domain.intentions import AskBmc, Hold, Intention, Raise, Start, over
 from vms.domain.restart import (
     PROOF_MAX_AGE,
     VmFacts,
@@ -46,7 +46,7 @@ def restarts(cluster: ClusterFacts, now: datetime) -> Iterator[Intention]:
             blocked = blocked or vm
             continue
         free.take(choice.host, need(vm))
-        yield Clear(AlertKind.NO_ROOM, 0, vm.pk)
+        yield from over(cluster.alerts, 0, vm.pk, AlertKind.NO_ROOM)
         yield Start(vm.pk, choice.host, _reason(vm))
 
 
@@ -152,7 +152,7 @@ def _standing_alerts(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> Itera
         text = "it is down and would be started, but its cluster only observes"
         yield Raise(AlertKind.ONLY_OBSERVING, 0, vm.pk, text)
     else:
-        yield Clear(AlertKind.ONLY_OBSERVING, 0, vm.pk)
+        yield from over(cluster.alerts, 0, vm.pk, AlertKind.ONLY_OBSERVING)
     yield from _out_of_sight(cluster, vm, now)
     yield from _failed_start(cluster, vm)
     yield from _paused(cluster, vm)
@@ -168,9 +168,9 @@ def _standing_alerts(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> Itera
     if destroyed:
         yield Raise(AlertKind.VM_DESTROYED, 0, vm.pk, "somebody destroyed it on its host")
     else:
-        yield Clear(AlertKind.VM_DESTROYED, 0, vm.pk)
+        yield from over(cluster.alerts, 0, vm.pk, AlertKind.VM_DESTROYED)
     if vm.run is not None:
-        yield Clear(AlertKind.NO_ROOM, 0, vm.pk)
+        yield from over(cluster.alerts, 0, vm.pk, AlertKind.NO_ROOM)
 
 
 #: A settlement needs one look at each host; one that takes longer waits for somebody.
@@ -180,7 +180,7 @@ _SETTLES_WITHIN = timedelta(seconds=30)
 def _out_of_sight(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> Iterator[Intention]:
     since = vm.settling_since
     if since is None or now - since < _SETTLES_WITHIN:
-        yield Clear(AlertKind.VM_OUT_OF_SIGHT, 0, vm.pk)
+        yield from over(cluster.alerts, 0, vm.pk, AlertKind.VM_OUT_OF_SIGHT)
         return
     silent = ", ".join(host.name for host in cluster.hosts if host.silent) or "a host"
     text = f"its host has lost sight of it, and {silent} does not answer: it may run there"
@@ -189,7 +189,7 @@ def _out_of_sight(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> Iterator
 
 def _failed_start(cluster: ClusterFacts, vm: VmFacts) -> Iterator[Intention]:
     if vm.tries < REFUSALS_TOLD or not (vm.ha and vm.wanted_up) or vm.quarantined:
-        yield Clear(AlertKind.START_FAILED, 0, vm.pk)
+        yield from over(cluster.alerts, 0, vm.pk, AlertKind.START_FAILED)
         return
     host = cluster.host(vm.refused_by) if vm.refused_by else None
     by = f", last by {host.name}" if host else ""
@@ -200,6 +200,6 @@ def _paused(cluster: ClusterFacts, vm: VmFacts) -> Iterator[Intention]:
     """A guest that its host has stopped: on a storage error, or kept after a crash."""
     host = cluster.host(vm.run.host) if vm.run else None
     if host is None or vm.state is not VmState.PAUSED:
-        yield Clear(AlertKind.VM_PAUSED, 0, vm.pk)
+        yield from over(cluster.alerts, 0, vm.pk, AlertKind.VM_PAUSED)
         return
     yield Raise(AlertKind.VM_PAUSED, 0, vm.pk, f"paused on {host.name}, and not by a person")

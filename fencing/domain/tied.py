@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ClusterFacts
 from fencing.domain.homes import floor, machines, need
-from fencing.domain.intentions import Clear, Intention, Raise
+from fencing.domain.intentions import Intention, Raise, over
 from vms.domain.affinity import Rule, RuleKind
 from vms.domain.floor import RuleBook
 from vms.domain.placement import Need, Room, incapable
@@ -25,7 +25,7 @@ def tied(cluster: ClusterFacts) -> Iterator[Intention]:
 
 def _bound_to_one(cluster: ClusterFacts) -> Iterator[Intention]:
     kind, book, known = AlertKind.ONE_HOST_ONLY, RuleBook(cluster.rules), dict[object, str]()
-    able = machines(cluster) if len(cluster.hosts) >= _FEW else []
+    able: list[Room] | None = None
     open_now = {vm for its, _, vm in cluster.alerts if its == kind}
     for vm in cluster.vms:
         named = _named(book.of(vm.pk)) if vm.pk in book else None
@@ -33,12 +33,13 @@ def _bound_to_one(cluster: ClusterFacts) -> Iterator[Intention]:
         why = ""
         if asks:
             key = (vm.cpu, vm.networks, vm.storage, named)
+            able = machines(cluster) if able is None else able
             why = known[key] if key in known else _few(able, need(vm), named)
             known[key] = why
         if why and vm.pk not in open_now:  # told once: there may be as many as there are VMs
             yield Raise(kind, 0, vm.pk, why)
         elif vm.pk in open_now and not why:
-            yield Clear(kind, 0, vm.pk)
+            yield from over(cluster.alerts, 0, vm.pk, kind)
 
 
 def _named(rules: list[Rule]) -> frozenset[int] | None:
@@ -55,7 +56,7 @@ def _few(offered: list[Room], its: Need, named: frozenset[int] | None) -> str:
         for room in offered
     }
     able = sorted(name for name, why in lacking.items() if not why)
-    if not offered or len(able) >= _FEW:
+    if len(offered) < _FEW or len(able) >= _FEW:
         return ""
     others = "; ".join(f"{name}: {why}" for name, why in sorted(lacking.items()) if why)
     one = able[0] if able else "no host"
@@ -75,7 +76,7 @@ def _away(cluster: ClusterFacts) -> Iterator[Intention]:
             away.add(vm.pk)
             yield Raise(kind, 0, vm.pk, why)
     for pk in sorted(open_now - away):
-        yield Clear(kind, 0, pk)
+        yield from over(cluster.alerts, 0, pk, kind)
 
 
 def _home(fits: list[Room], vm: VmFacts, book: RuleBook) -> str:

@@ -65,6 +65,8 @@ class PowerJudge:
 
     def _beats(self, ms: int) -> None:
         """Note since when which neighbour could see each host's heartbeat move."""
+        if not self.scene.world.storage.slots:
+            return
         for host in self.scene.world.hosts:
             for reader in self.scene.world.hosts:
                 if self.scene.world.storage.is_seen(host, reader):

@@ -51,6 +51,7 @@ class Book:
         self.log: list[Happened] = []
         self.changes = 0  # raised by every write that a plan could notice
         self._pks = 0
+        self._told: dict[int, tuple[VmRow, OpenRun | None, datetime | None, VmFacts]] = {}
 
     def now(self) -> datetime:
         """Return the virtual time."""
@@ -193,12 +194,23 @@ class Book:
         )
 
     def _vm_facts(self, row: VmRow) -> VmFacts:
+        """Facts are frozen: those of a VM about which nothing was written are told again."""
         settling = [op for op in self.ops.values() if op.kind == "settle" and op.vm == row.pk]
+        since = min((op.requested_at for op in settling), default=None)
+        run, told = self.runs.get(row.pk), self._told.get(row.pk)
+        if told is not None and told[0] is row and told[1] is run and told[2] == since:
+            return told[3]
+        facts = self._vm_facts_afresh(row, run, since)
+        self._told[row.pk] = (row, run, since, facts)
+        return facts
+
+    @staticmethod
+    def _vm_facts_afresh(row: VmRow, run: OpenRun | None, since: datetime | None) -> VmFacts:
         return VmFacts(
             pk=row.pk,
             name=row.name,
             state=row.state,
-            settling_since=min((op.requested_at for op in settling), default=None),
+            settling_since=since,
             ha=row.ha,
             wanted_up=row.wanted_up,
             memory_mib=row.memory_mib,
@@ -212,7 +224,7 @@ class Book:
             refused_at=row.refused_at,
             waiting_since=row.waiting_since,
             refused_by=row.refused_by,
-            run=self.runs.get(row.pk),
+            run=run,
             last=row.last,
             **row.asks.told,
         )
