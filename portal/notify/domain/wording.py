@@ -30,6 +30,8 @@ _ALERTS: dict[AlertKind, str] = {
     AlertKind.FORGETFUL_DATABASE: "It starts nothing in that cluster.",
     AlertKind.PROOF_DISPROVED: "It suspended the old copies on that host.",
     AlertKind.NO_ROOM: "It could not place the VM; it starts it as soon as there is room.",
+    AlertKind.ONE_HOST_ONLY: "It goes on protecting the VM, but has no second host to start it on.",
+    AlertKind.AWAY_FROM_HOME: "It left the VM running where it is.",
     AlertKind.START_FAILED: "It tried each host that it may use; the VM is down.",
     AlertKind.ONLY_OBSERVING: "It started nothing: HA is not armed in that cluster.",
     AlertKind.VM_DESTROYED: "It left the VM off: somebody's own stop is not undone.",
