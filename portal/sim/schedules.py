@@ -162,7 +162,7 @@ _ON_STORAGE = frozenset({"storage.lose", "storage.stall", "storage.stale_read"})
 
 
 def _has_storage(random: Random, words: dict[str, int]) -> bool:
-    """Half of the clusters have a heartbeat, where it can be lost; all that are meant to lose it."""
+    """Half of the clusters have a heartbeat where it can be lost; all where it is meant to be."""
     meant = bool(_ON_STORAGE & words.keys())
     return meant and (words is not EVERYTHING or random.random() < 0.5)
 

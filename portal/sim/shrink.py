@@ -32,9 +32,12 @@ def shrink(scenario: Scenario, fails: Callable[[Scenario], bool]) -> Scenario:
 def _fewer(scenario: Scenario) -> list[Scenario]:
     """Return every scenario that lacks one event or one VM."""
     candidates = [without(scenario, index) for index in range(len(scenario.events))]
-    for vm in scenario.vms if len(scenario.vms) > 1 else ():
-        if all(event.args.get("vm") != vm.name for event in scenario.events):
-            candidates.append(_lacking(scenario, vm.name))
+    spare = scenario.vms if len(scenario.vms) > 1 else ()
+    candidates.extend(
+        _lacking(scenario, vm.name)
+        for vm in spare
+        if all(event.args.get("vm") != vm.name for event in scenario.events)
+    )
     return candidates
 
 
