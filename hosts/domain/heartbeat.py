@@ -266,8 +266,20 @@ def _of_one(
         return HeartbeatEvidence(
             Beat.ADVANCES, f"its storage heartbeat advances in {track.name}", max(still_s, 0.0)
         )
+    if last_seen is not None and last_seen - track.still_since > _at_most(track):
+        why = f"its storage heartbeat in {track.name} stood still while the host answered"
+        return HeartbeatEvidence(Beat.UNKNOWN, why)
     why = f"its storage heartbeat in {track.name} has stood still for {still_s:.0f} s"
     return HeartbeatEvidence(Beat.STILL, why, max(still_s, 0.0), enough=still_s >= needed)
+
+
+def _at_most(track: Track) -> timedelta:
+    """How long a timestamp stands while sanlock renews; where it stood longer, the host lived on.
+
+    Such a sanlock has lost its storage or itself: what it does not write says nothing
+    about the host, whose libvirt answered meanwhile.
+    """
+    return timedelta(seconds=track.renewal_s) + LATE
 
 
 def lost_by_all(track: Track) -> bool:

@@ -18,6 +18,7 @@ from fencing.services.rounds import run_round
 from fencing.services.witness import record_seen
 from hosts import hypervisor, storage
 from hosts.domain.liveness import Pace
+from hosts.domain.states import Wanted
 from hosts.models import Cluster, Host, HostStorage
 from hosts.services import engines, work
 from portal import tasks
@@ -166,6 +167,7 @@ class FullPortal:
                 for run in Run.objects.select_related("proof").order_by("pk")
             ),
             statuses={host.name: (host.status, host.ha.state) for host in hosts},
+            off_by_wish={host.name for host in hosts if host.wanted != Wanted.ACTIVE},
             seen={host.name: ms(host.last_seen) for host in hosts},
             alerts={
                 (item.kind, names[item.host], vm_names[item.vm], self.line.ms_of(item.opened_at))

@@ -31,6 +31,7 @@ class View:
 
     runs: tuple[RunView, ...]
     statuses: Mapping[str, tuple[str, str]]  # host: (status, HA state)
+    off_by_wish: Set[str]  # hosts that nobody wants up
     seen: Mapping[str, int | None]  # host: when its last good look was asked
     alerts: Set[tuple[str, str, str, int]]  # (kind, host, vm, since)
     vms: Mapping[str, tuple[str, bool, bool]]  # vm: (state, wanted up, quarantined)

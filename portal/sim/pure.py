@@ -12,7 +12,7 @@ from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ControllerFacts
 from fencing.domain.policy import layered
 from fencing.domain.power import PowerState
-from hosts.domain.states import HostEvent, HostStatus
+from hosts.domain.states import HostEvent, HostStatus, Wanted
 from portal.lib.ha.states import HaEvent, HaState
 from portal.sim import (
     pure_admin,
@@ -206,6 +206,7 @@ class PurePortal:
         return View(
             runs=tuple(ended + opened),
             statuses={host.name: (host.status, host.ha) for host in book.hosts.values()},
+            off_by_wish={h.name for h in book.hosts.values() if h.wanted is not Wanted.ACTIVE},
             seen={
                 host.name: began(host.last_seen) if host.last_seen else None
                 for host in book.hosts.values()

@@ -56,6 +56,15 @@ def test_it_is_still_for_long_enough_after_two_renewal_periods_and_not_before() 
     assert _says(still(60), silence=60) == (Beat.STILL, True)
 
 
+def test_a_heartbeat_that_stood_still_while_the_host_answered_says_nothing_of_its_death() -> None:
+    """Its sanlock had stalled; seconds of silence are no death, however old the heartbeat is."""
+    seen_late = heartbeat([still(60)], 20, ago(34), NOW)
+    assert (seen_late.beat, seen_late.enough, seen_late.settled) == (Beat.UNKNOWN, False, True)
+    assert "while the host answered" in seen_late.why
+    in_time = heartbeat([still(60)], 20, ago(35), NOW)
+    assert (in_time.beat, in_time.enough) == (Beat.STILL, True)
+
+
 def test_a_heartbeat_that_moved_and_stopped_is_still_in_the_end() -> None:
     stopped = track(read(60, 100, 1), read(45, 120, 2), read(20, 120, 3), read(0, 120, 4))
     assert _says(stopped) == (Beat.STILL, True)
