@@ -127,13 +127,15 @@ def schedule(
     vms: int = 0,
     weights: dict[str, int] | None = None,
     policy: dict[str, Any] | None = None,
-    everything: bool = False,
 ) -> Scenario:
-    """Return the schedule of ``seed``; 0 hosts or VMs: as many as it draws."""
+    """Return the schedule of ``seed``; 0 hosts or VMs: as many as it draws.
+
+    Without ``weights`` everything is drawn: all words, policies, orders and rules.
+    """
     random = Random(seed)  # noqa: S311 - repeatable luck, no secret
     names = [f"node{number}" for number in range(1, (hosts or random.randint(2, 4)) + 1)]
     guests = [f"vm{number}" for number in range(1, (vms or random.randint(1, 5)) + 1)]
-    words = weights or (EVERYTHING if everything else WEIGHTS)
+    everything, words = weights is None, weights or EVERYTHING
     stored = _has_storage(random, words)
     if not stored:
         words = {word: weight for word, weight in words.items() if word not in _ON_STORAGE}
