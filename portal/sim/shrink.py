@@ -1,7 +1,11 @@
 """From a schedule that breaks an invariant to the smallest one that still does."""
 
+import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
+from typing import Any
+
+import yaml
 
 from portal.sim.scenario import Scenario
 from portal.sim.simulation import without
@@ -62,11 +66,35 @@ def _shorter(scenario: Scenario, still: Callable[[Scenario], bool]) -> Scenario:
 
 
 def as_yaml(scenario: Scenario) -> str:
-    """Return the schedule as a scenario.yaml without expectations."""
-    hosts = "".join(f"  - {{name: {host.name}}}\n" for host in scenario.hosts)
-    vms = "".join(
-        f"  - {{name: {vm.name}, host: {vm.host}, memory_mib: {vm.memory_mib}}}\n"
-        for vm in scenario.vms
-    )
+    """Return the schedule as a scenario.yaml without expectations, which reads as the same."""
+    parts = {
+        "cluster": [scenario.cluster],
+        "hosts": scenario.hosts,
+        "vms": scenario.vms,
+        "affinity": scenario.affinity,
+    }
+    text = ""
+    for name, items in parts.items():
+        lines = [_line(_not_default(item)) for item in items]
+        if name == "cluster":
+            text += f"cluster: {lines[0]}\n" if lines[0] != "{}" else ""
+        elif lines:
+            text += f"{name}:\n" + "".join(f"  - {line}\n" for line in lines)
     events = "".join(f"  - {event}\n" for event in scenario.events)
-    return f"hosts:\n{hosts}vms:\n{vms}events:\n{events}until: {scenario.until:g}\n"
+    return f"{text}events:\n{events}until: {scenario.until:g}\n"
+
+
+def _not_default(item: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass that differ from what a scenario would have anyhow."""
+    told: dict[str, Any] = {}
+    for one in fields(item):
+        value = getattr(item, one.name)
+        usual = one.default_factory() if one.default_factory is not MISSING else one.default
+        if value != usual:
+            told[one.name] = list(value) if isinstance(value, tuple) else value
+    return told
+
+
+def _line(said: dict[str, Any]) -> str:
+    text = yaml.safe_dump(said, default_flow_style=True, sort_keys=False, width=math.inf)
+    return text.strip()
