@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.db.models import Case, Max, Prefetch, QuerySet, When
 
 from fencing.domain.evidence import is_fresh
@@ -33,6 +32,7 @@ from hosts.models import (
 )
 from hosts.selectors import activity_of, track_of
 from portal.core.models import OPEN_STATES, OperationState, Setting
+from portal.lib import node
 from portal.lib.ha.states import HaState
 from vms.domain.protection import Shelter
 from vms.domain.states import HOST_PROOFS
@@ -75,7 +75,7 @@ def ended_drills() -> QuerySet[FenceOperation]:
 
 def witness_seen_at(cluster_id: int) -> datetime | None:
     """Return when this engine sent the question that a witness of the cluster answered last."""
-    row = Setting.objects.filter(name=witness_name(settings.ENGINE_NAME, cluster_id)).first()
+    row = Setting.objects.filter(name=witness_name(node.this().name, cluster_id)).first()
     return datetime.fromisoformat(str(row.value)) if row else None
 
 
@@ -120,7 +120,7 @@ def cluster_facts(cluster_id: int, now: datetime) -> ClusterFacts:
     top = global_policy()
     policy = layered(top, cluster.policy)
     rows = list(Host.objects.filter(cluster_id=cluster_id).order_by("name"))
-    engine = Engine.objects.filter(name=settings.ENGINE_NAME).first()
+    engine = Engine.objects.filter(name=node.this().name).first()
     since = engine.started_at if engine else now
     forgetful = Setting.objects.filter(name=f"forgetful.{cluster_id}").first()
     states = _states(cluster_id, now)

@@ -8,13 +8,11 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-from django.conf import settings
-
 from fencing.selectors import cluster_policy, witness_seen_at
 from fencing.services.witness import record_seen
 from hosts.domain.states import HostStatus
 from hosts.models import Host
-from portal.lib import clock
+from portal.lib import clock, node
 
 #: Seconds for each witness; all are asked side by side.
 DEADLINE = 1.0
@@ -36,7 +34,7 @@ def ask_witnesses(cluster_id: int) -> None:
         return
     with ThreadPoolExecutor(max_workers=len(addresses)) as pool:
         if any(pool.map(_answers, addresses)):
-            record_seen(settings.ENGINE_NAME, cluster_id, asked_at)
+            record_seen(node.this().name, cluster_id, asked_at)
 
 
 def _answers(address: str) -> bool:

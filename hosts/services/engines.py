@@ -1,14 +1,13 @@
 """Which engine this process belongs to, and whether it may still act."""
 
-import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
 from hosts.models import Engine, EngineLease
+from portal.lib import node
 
 #: How silent an engine may be before it counts as dead.
 SILENT = timedelta(seconds=10)
@@ -42,11 +41,11 @@ def beat(tag: Tag, now: datetime) -> bool:
 
 def me() -> Tag:
     """Return this process's engine: the epoch that ``manage.py up`` handed down."""
-    given = os.environ.get("HOLDFAST_EPOCH", "")
-    if given:
-        return Tag(settings.ENGINE_NAME, int(given))
-    row = Engine.objects.filter(name=settings.ENGINE_NAME).first()
-    return Tag(settings.ENGINE_NAME, row.epoch if row else 0)
+    this = node.this()
+    if this.epoch is not None:
+        return Tag(this.name, this.epoch)
+    row = Engine.objects.filter(name=this.name).first()
+    return Tag(this.name, row.epoch if row else 0)
 
 
 def holder(name: str, process: int, machine: str) -> str:

@@ -1,6 +1,8 @@
-"""One portal node in virtual time: its queue, its beat, its life and death."""
+"""Portal nodes in virtual time: their shared queue, their beat, their lives and deaths."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from random import Random
 
@@ -10,21 +12,57 @@ from portal.sim.timeline import Timeline, to_ms
 DELAY_S = 0.2
 LOST = 0.02
 DOUBLED = 0.02
+#: In random schedules: the odds that a second engine sweeps in the same second.
+SWEPT_TWICE = 0.1
 
 Run = Callable[[str, tuple[int, ...]], None]
 
 
-class Engine:
-    """The queue of one engine; ``run`` starts a task of the portal by its name."""
+@dataclass
+class Node:
+    """One engine: alive or dead, and in which life."""
 
-    def __init__(self, line: Timeline, run: Run, random: Random | None = None) -> None:
+    name: str
+    alive: bool = True
+    life: int = 0  # raised by each crash: whatever it had begun belongs to an older one
+
+
+class Engines:
+    """All engines and the queue they share; ``run`` starts a task of the portal by its name.
+
+    Whoever is free takes a message, so any engine may carry on what another began.
+    The queue outlives an engine as long as another one lives.
+    """
+
+    def __init__(
+        self, line: Timeline, run: Run, names: Sequence[str], random: Random | None = None
+    ) -> None:
         self.line = line
-        self.alive = True
-        self.life = 0  # raised by each crash: whatever was on its way belongs to an older one
+        self.nodes = [Node(name) for name in names]
+        self.now = self.nodes[0]  # whose code runs at this moment
         self.extra_delay_s = 0.0
         self.double_next = 0
         self._run = run
         self._random = random
+        self._queue = 0  # raised when the last engine dies, and its queue with it
+
+    @property
+    def alive(self) -> bool:
+        """Whether any engine lives."""
+        return any(node.alive for node in self.nodes)
+
+    def node(self, name: str) -> Node:
+        """Return the engine called ``name``."""
+        return next(node for node in self.nodes if node.name == name)
+
+    @contextmanager
+    def being(self, node: Node) -> Iterator[None]:
+        """Let ``node`` be the one whose code runs."""
+        before, self.now = self.now, node
+        try:
+            yield
+        finally:
+            self.now = before
 
     def send(self, task: str, args: tuple[int, ...], at: datetime | None) -> None:
         """Take a wake-up; it may come late, twice or never."""
@@ -47,21 +85,47 @@ class Engine:
         return 0 if luck < LOST else 2 if luck < LOST + DOUBLED else 1
 
     def _deliver(self, task: str, args: tuple[int, ...], ms: int) -> None:
-        life = self.life
+        queue = self._queue
 
         def arrive() -> None:
-            if self.alive and self.life == life:
-                self._run(task, args)
+            if self._queue == queue:
+                self._do(self._whoever(), task, args)
 
         self.line.at(ms, arrive)
 
+    def _whoever(self) -> Node:
+        """Return an engine that lives: by luck, or without any the next one after the last."""
+        living = [node for node in self.nodes if node.alive]
+        if len(living) == 1:
+            return living[0]
+        if self._random is not None:
+            return self._random.choice(living)
+        last = self.nodes.index(self.now)
+        return next(
+            node for node in (*self.nodes[last + 1 :], *self.nodes[: last + 1]) if node.alive
+        )
+
+    def _do(self, node: Node, task: str, args: tuple[int, ...]) -> None:
+        self.now = node
+        self._run(task, args)
+
     def beat(self) -> None:
-        """Sweep now, and again every second for as long as the world turns."""
-        if self.alive:
-            self._run("portal.sweep", ())
+        """Sweep now, and again every second for as long as the world turns.
+
+        One engine holds the lease of the sweep; a second one may sweep by accident.
+        """
+        living = [node for node in self.nodes if node.alive]
+        twice = len(living) > 1 and self._random is not None and self._random.random() < SWEPT_TWICE
+        for node in living[: 2 if twice else 1]:
+            if node.alive:
+                self._do(node, "portal.sweep", ())
         self.line.after(1.0, self.beat)
 
-    def crash(self) -> None:
-        """Die at once: messages and half-done tasks are gone."""
-        self.alive = False
-        self.life += 1
+    def crash(self) -> Node:
+        """Let the engine whose code runs die at once: all that it had begun is gone."""
+        node = self.now
+        node.alive = False
+        node.life += 1
+        if not self.alive:
+            self._queue += 1
+        return node

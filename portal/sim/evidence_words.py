@@ -49,7 +49,7 @@ def _kdump(scene: Scene, host: str, spoofed: bool = False) -> None:
     """A crash kernel's packet; only a crashed machine sends one from its own address."""
     machine = scene.world.hosts[host]
     crashed = machine.powered and not machine.kernel
-    if scene.portal.engine.alive and not scene.world.engine_cut_off and (crashed or spoofed):
+    if scene.portal.engines.alive and not scene.world.engine_cut_off and (crashed or spoofed):
         scene.portal.admin("kdump", {"host": host, "own_address": not spoofed})
 
 

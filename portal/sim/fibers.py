@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from django.db import connections
 
+from portal.sim.engine import Engines, Node
 from portal.sim.portal import Crash
-from portal.sim.timeline import Timeline
 
 T = TypeVar("T")
 
@@ -21,8 +21,8 @@ T = TypeVar("T")
 class _Fiber:
     """One task: a thread that waits for its turn."""
 
-    def __init__(self, work: Callable[[], object]) -> None:
-        self.work = work
+    def __init__(self, work: Callable[[], object], node: Node) -> None:
+        self.work, self.node = work, node
         self.turn = threading.Semaphore(0)
         self.killed = False
 
@@ -30,8 +30,8 @@ class _Fiber:
 class Fibers:
     """All tasks of one simulation; they share the connection of the thread that made this."""
 
-    def __init__(self, line: Timeline) -> None:
-        self.line = line
+    def __init__(self, engines: Engines) -> None:
+        self.line, self._engines = engines.line, engines
         self.errors: list[BaseException] = []
         self._back = threading.Semaphore(0)
         self._now: _Fiber | None = None
@@ -40,19 +40,21 @@ class Fibers:
         self._connection: Any = connections["default"]
 
     def spawn(self, work: Callable[[], object]) -> None:
-        """Run ``work`` until it ends or waits for the first time."""
+        """Run ``work`` on the engine that acts now, until it ends or waits for the first time."""
+        node = self._engines.now
         if self._idle:
             fiber = self._idle.pop()
-            fiber.work = work
+            fiber.work, fiber.node = work, node
         else:
-            fiber = _Fiber(work)
+            fiber = _Fiber(work, node)
             threading.Thread(target=self._live, args=(fiber,), daemon=True).start()
         self._hand_to(fiber)
 
     def _hand_to(self, fiber: _Fiber) -> None:
         before, self._now = self._now, fiber
-        fiber.turn.release()
-        self._back.acquire()
+        with self._engines.being(fiber.node):
+            fiber.turn.release()
+            self._back.acquire()
         self._now = before
 
     def _live(self, fiber: _Fiber) -> None:
@@ -99,16 +101,18 @@ class Fibers:
         if fiber.killed:
             raise Crash
 
-    def kill_waiting(self) -> None:
-        """Kill every task that waits for hardware: it never sees its answer."""
-        killed, self._waiting = self._waiting, {}
-        for fiber in killed.values():
-            fiber.killed = True
-            self._hand_to(fiber)
+    def kill_waiting(self, node: Node) -> None:
+        """Kill every task of an engine that waits for hardware: it never sees its answer."""
+        for wait, fiber in list(self._waiting.items()):
+            if fiber.node is node:
+                del self._waiting[wait]
+                fiber.killed = True
+                self._hand_to(fiber)
 
     def close(self) -> None:
         """End all threads."""
-        self.kill_waiting()
+        for node in self._engines.nodes:
+            self.kill_waiting(node)
         for fiber in self._idle:
             fiber.killed = True
             self._hand_to(fiber)

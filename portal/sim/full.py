@@ -7,7 +7,6 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from django.conf import settings
 from django.db.models import F, Q
 
 from fencing import operations as power_operations
@@ -23,10 +22,10 @@ from hosts.models import Cluster, Host, HostStorage
 from hosts.services import engines, work
 from portal import tasks
 from portal.core.models import OPEN_STATES, Event
-from portal.lib import clock, ids, live, queue
+from portal.lib import clock, ids, live, node, queue
 from portal.sim import full_admin, full_rows
 from portal.sim.database import CrashingWrapper, in_memory
-from portal.sim.engine import Engine
+from portal.sim.engine import Engines
 from portal.sim.fibers import Fibers
 from portal.sim.full_ports import SimHypervisor, SimPower, SimStorage
 from portal.sim.log import Happened, detail_of, is_domain
@@ -63,8 +62,8 @@ class FullPortal:
         self, wire: Wire, start: Start, random: Random | None, connection: CrashingWrapper
     ) -> None:
         self.wire, self.line = wire, wire.world.line
-        self.engine = Engine(self.line, self.run, random)
-        self.fibers = Fibers(self.line)
+        self.engines = Engines(self.line, self.run, start.engines, random)
+        self.fibers = Fibers(self.engines)
         self.crash_in: int | None = None  # commits and hardware calls until the engine dies
         self._last_event = 0
         self._calm = (-1, -1)  # (last event, ms) of the last round that wished for nothing
@@ -81,7 +80,8 @@ class FullPortal:
 
     def _install(self) -> None:
         clock.install(self.line)
-        queue.install(self.engine)
+        queue.install(self.engines)
+        node.install(lambda: node.Node(self.engines.now.name, None))
         live.install(_NobodyWatches())
         ids.install(CountedIds())
         hypervisor.install(partial(SimHypervisor, self))
@@ -93,6 +93,7 @@ class FullPortal:
         self.fibers.close()
         clock.install(None)
         queue.install(None)
+        node.install(None)
         live.install(None)
         ids.install(None)
         hypervisor.install(None)
@@ -125,27 +126,28 @@ class FullPortal:
     def _ask_witness(self, cluster: int) -> None:
         """A witness answers for as long as the engine has a network."""
         if not self.wire.world.engine_cut_off and cluster_policy(cluster).witness:
-            record_seen(settings.ENGINE_NAME, cluster, clock.now())
+            record_seen(self.engines.now.name, cluster, clock.now())
 
     def may_die(self) -> None:
         """Die here if the schedule says so: every commit and hardware call counts."""
-        if self.crash_in is None or not self.engine.alive:
+        if self.crash_in is None or not self.engines.now.alive:
             return
         self.crash_in -= 1
         if self.crash_in < 0:
             self.crash_in = None
-            self.engine.crash()
-            self.line.at(self.line.ms, self.fibers.kill_waiting)
+            dead = self.engines.crash()
+            self.line.at(self.line.ms, lambda: self.fibers.kill_waiting(dead))
             raise Crash
 
-    def start_engine(self) -> None:
-        """Let the engine live again, in a new epoch."""
-        self.fibers.kill_waiting()
+    def start_engines(self) -> None:
+        """Let every dead engine live again, in a new epoch."""
         now = self.line.now()
-        tag = engines.join(settings.ENGINE_NAME, now)
-        for model in (VmOperation, FenceOperation):
-            work.release_claims(model, tag, now)
-        self.engine.alive = True
+        for dead in [item for item in self.engines.nodes if not item.alive]:
+            self.fibers.kill_waiting(dead)
+            tag = engines.join(dead.name, now)
+            for model in (VmOperation, FenceOperation):
+                work.release_claims(model, tag, now)
+            dead.alive = True
 
     def admin(self, word: str, args: Mapping[str, Any]) -> None:
         """Do what a person does through the portal."""

@@ -3,8 +3,6 @@
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
-
 from fencing.models import HaResource, PowerController
 from hosts.domain.states import HostStatus
 from hosts.models import Cluster, ClusterMode, Host, HostStorage, StorageDomain
@@ -20,7 +18,8 @@ from vms.models import AffinityRule, Disk, Run, Vm
 def fill(world: World, start: Start, now: datetime) -> None:
     """Write down what the portal knows when the world begins."""
     Setting.objects.create(name="installation", value=INSTALLATION)
-    engines.join(settings.ENGINE_NAME, now)
+    for name in start.engines:
+        engines.join(name, now)
     User.objects.create(username="alice")
     mode = ClusterMode.ARMED if start.armed else ClusterMode.OBSERVE
     cluster = Cluster.objects.create(name="cluster", mode=mode, policy=dict(start.policy))

@@ -14,6 +14,7 @@ from fencing.domain.facts import ClusterFacts, ControllerFacts, HostFacts
 from fencing.domain.policy import Policy
 from hosts.domain.states import HostEvent, next_status
 from portal.lib.ha.states import HaEvent, next_state
+from portal.sim.engine import Engines
 from portal.sim.log import Happened
 from portal.sim.rows import ClosedRun, HostRow, Op, VmRow
 from portal.sim.storage_rows import StorageRows
@@ -29,8 +30,10 @@ OPEN = ("requested", "acting", "waiting")
 class Book:
     """All rows of one cluster, its log, and the way to wake a task."""
 
-    def __init__(self, line: Timeline, policy: Policy, wake: Callable[..., None]) -> None:
-        self.line, self.policy, self.wake = line, policy, wake
+    def __init__(
+        self, line: Timeline, policy: Policy, wake: Callable[..., None], engines: Engines
+    ) -> None:
+        self.line, self.policy, self.wake, self._engines = line, policy, wake, engines
         self.hosts: dict[int, HostRow] = {}
         self.controllers: dict[int, ControllerFacts] = {}
         self.turns: dict[int, tuple[datetime, int]] = {}  # host: next look due, version
@@ -47,7 +50,7 @@ class Book:
         self.armed = True
         self.distrust = ""
         self.storage = StorageRows()
-        self.engine_since = line.now()
+        self.engines_since = {item.name: line.now() for item in engines.nodes}
         self.log: list[Happened] = []
         self.changes = 0  # raised by every write that a plan could notice
         self._pks = 0
@@ -56,6 +59,16 @@ class Book:
     def now(self) -> datetime:
         """Return the virtual time."""
         return self.line.now()
+
+    @property
+    def engine(self) -> str:
+        """The engine that acts at this moment."""
+        return self._engines.now.name
+
+    @property
+    def engine_since(self) -> datetime:
+        """When that engine began its life."""
+        return self.engines_since[self.engine]
 
     def pk(self) -> int:
         """Return a fresh row id."""

@@ -185,7 +185,7 @@ class Oracle:
         _, wanted, quarantined = view.vms[vm]
         run = next((item for item in view.runs if item.vm == vm and item.proof is None), None)
         able = (
-            self._portal.engine.alive
+            self._portal.engines.alive
             and view.armed
             and wanted
             and not quarantined
@@ -241,7 +241,7 @@ class Oracle:
         for copy in self.scene.world.copies():
             run = opened.get(copy.vm)
             machine = self.scene.world.hosts[copy.host]
-            hidden = machine.isolated or machine.hung or not self._portal.engine.alive
+            hidden = machine.isolated or machine.hung or not self._portal.engines.alive
             hidden = hidden or self.scene.world.is_forgotten(copy)
             if (run is not None and run.host == copy.host) or hidden or not copy.writes:
                 continue

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from portal.sim.engine import Engine
+from portal.sim.engine import Engines
 from portal.sim.log import Happened
 from vms.domain.affinity import Rule
 
@@ -49,6 +49,7 @@ class Start:
     homes: Mapping[str, str]  # vm: the host it runs on
     down: frozenset[str] = field(default_factory=frozenset)  # VMs that nobody wants up
     rules: tuple[Rule, ...] = ()  # affinity
+    engines: tuple[str, ...] = ("engine1",)
 
     def wanted_up(self, vm: str) -> bool:
         """Whether ``vm`` should run."""
@@ -58,7 +59,7 @@ class Start:
 class Portal(Protocol):
     """One depth of the portal over a wire."""
 
-    engine: Engine
+    engines: Engines
     crash_in: int | None
 
     def run(self, task: str, args: tuple[int, ...]) -> None:
@@ -67,8 +68,8 @@ class Portal(Protocol):
     def admin(self, word: str, args: Mapping[str, Any]) -> None:
         """Do what a person does through the portal."""
 
-    def start_engine(self) -> None:
-        """Let the engine live again, in a new epoch."""
+    def start_engines(self) -> None:
+        """Let every dead engine live again, in a new epoch."""
 
     def view(self) -> View:
         """Return what the portal believes."""

@@ -12,7 +12,7 @@ from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ControllerFacts
 from fencing.domain.policy import layered
 from fencing.domain.power import PowerState
-from hosts.domain.states import HostEvent, HostStatus, Wanted
+from hosts.domain.states import HostEvent, HostStatus
 from portal.lib.ha.states import HaEvent, HaState
 from portal.sim import (
     pure_admin,
@@ -24,9 +24,10 @@ from portal.sim import (
     pure_storage,
 )
 from portal.sim.abilities import able_of, asks_of
-from portal.sim.engine import Engine
+from portal.sim.engine import Engines
 from portal.sim.ledger import Book
-from portal.sim.portal import Crash, RunView, Start, View
+from portal.sim.portal import Crash, Start, View
+from portal.sim.pure_view import view_of
 from portal.sim.pure_work import ADVANCE, LOOK, ROUND, ask, cancel_unclaimed
 from portal.sim.rows import HostRow, VmRow
 from portal.sim.wire import Wire
@@ -41,8 +42,8 @@ class PurePortal:
 
     def __init__(self, wire: Wire, start: Start, random: Random | None) -> None:
         self.wire, self.line = wire, wire.world.line
-        self.engine = Engine(self.line, self.run, random)
-        self.book = Book(self.line, layered(start.policy), self._wake)
+        self.engines = Engines(self.line, self.run, start.engines, random)
+        self.book = Book(self.line, layered(start.policy), self._wake, self.engines)
         self.book.armed, self.book.rules = start.armed, start.rules
         self.crash_in: int | None = None  # intentions (here) until the engine dies
         self._quiet_at = -1  # the book's changes at the last round that wished for nothing
@@ -77,7 +78,7 @@ class PurePortal:
     # Tasks
 
     def _wake(self, task: str, *args: int, at: Any = None) -> None:
-        self.engine.send(task, args, at)
+        self.engines.send(task, args, at)
 
     def run(self, task: str, args: tuple[int, ...]) -> None:
         """Start a task by its name."""
@@ -94,16 +95,14 @@ class PurePortal:
             self._spawn(pure_power.advance(self.book, self.wire, *args))
 
     def _spawn(self, task: Task) -> None:
-        life, engine, line = self.engine.life, self.engine, self.line
+        engines, line, node = self.engines, self.line, self.engines.now
+        life = node.life
 
         def step() -> None:
-            if engine.life != life:
+            if node.life != life:
                 return  # killed between two lines
-            try:
-                pause = next(task)
-            except StopIteration:
-                return
-            line.after(pause, step)
+            with suppress(StopIteration), engines.being(node):
+                line.after(next(task), step)
 
         step()
 
@@ -142,7 +141,7 @@ class PurePortal:
             self.crash_in -= 1
             if self.crash_in < 0:
                 self.crash_in = None
-                self.engine.crash()
+                self.engines.crash()
                 raise Crash
 
     def _nothing_ripens(self) -> bool:
@@ -177,52 +176,23 @@ class PurePortal:
         """Do what a person does through the portal."""
         pure_admin.WORDS[word](self.book, **args)
 
-    def start_engine(self) -> None:
-        """Let the engine live again: claims of its dead life are due at once."""
-        self.engine.alive = True
+    def start_engines(self) -> None:
+        """Let every dead engine live again: what its dead life had claimed is due at once."""
         book, now = self.book, self.line.now()
-        book.engine_since, self._quiet_at = now, -1
+        dead = {node.name for node in self.engines.nodes if not node.alive}
+        for node in self.engines.nodes:
+            node.alive = True
+        self._quiet_at = -1
+        book.engines_since |= dict.fromkeys(dead, now)
         for op in list(book.ops.values()):
-            if op.state == "acting":
+            if op.state == "acting" and op.owner in dead:
                 book.ops[op.pk] = replace(op, due_at=now, version=op.version + 1)
 
     # What the oracle may know
 
     def view(self) -> View:
         """Return what the portal believes."""
-        book = self.book
-        names = {host.pk: host.name for host in book.hosts.values()}
-        vm_names = {vm.pk: vm.name for vm in book.vms.values()}
-        began = self.line.ms_of
-        ended = [
-            RunView(vm_names[item.run.vm], names[item.run.host], item.run.generation,
-                    began(item.run.started_at), began(item.ended_at), item.kind)
-            for item in book.closed
-        ]  # fmt: skip
-        opened = [
-            RunView(vm_names[run.vm], names[run.host], run.generation, began(run.started_at))
-            for run in (*book.runs.values(), *book.doubled)
-        ]
-        return View(
-            runs=tuple(ended + opened),
-            statuses={host.name: (host.status, host.ha) for host in book.hosts.values()},
-            off_by_wish={h.name for h in book.hosts.values() if h.wanted is not Wanted.ACTIVE},
-            seen={
-                host.name: began(host.last_seen) if host.last_seen else None
-                for host in book.hosts.values()
-            },
-            alerts={
-                (kind, names.get(host, ""), vm_names.get(vm, ""), began(at))
-                for (kind, host, vm), at in book.alerts.items()
-            },
-            vms={vm.name: (vm.state, vm.wanted_up, vm.quarantined) for vm in book.vms.values()},
-            open_ops=tuple(f"{op.kind} {names[op.host]}" for op in book.ops.values()),
-            fences=tuple(
-                (names[op.host], began(op.requested_at), op.outcome or op.state)
-                for op in (*book.fences, *(op for op in book.ops.values() if op.kind == "fence"))
-            ),
-            armed=book.armed,
-        )
+        return view_of(self.book)
 
     def take_log(self) -> list[Any]:
         """Return what happened since the last call."""

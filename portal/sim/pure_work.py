@@ -37,7 +37,9 @@ def claim(book: Book, pk: int, lease_s: float) -> Op | None:
         return None
     due = book.now() + timedelta(seconds=lease_s) + SLACK
     book.changes += 1
-    book.ops[pk] = op = replace(op, state="acting", version=op.version + 1, due_at=due)
+    book.ops[pk] = op = replace(
+        op, state="acting", version=op.version + 1, due_at=due, owner=book.engine
+    )
     return op
 
 

@@ -22,9 +22,8 @@ def repair(scene: Scene) -> None:
     world.storage.mend()
     world.version += 1
     portal.crash_in = None
-    portal.engine.extra_delay_s = 0.0
-    if not portal.engine.alive:
-        portal.start_engine()
+    portal.engines.extra_delay_s = 0.0
+    portal.start_engines()
     portal.admin("arm", {})
     scene.armed = True
     for name in world.hosts:

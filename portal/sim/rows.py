@@ -88,6 +88,7 @@ class Op:
     version: int = 0
     outcome: str = ""
     by: str = "portal"
+    owner: str = ""  # the engine whose claim it is
 
 
 @dataclass(frozen=True, slots=True)

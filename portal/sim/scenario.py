@@ -14,6 +14,7 @@ from vms.domain.affinity import RuleKind
 from vms.domain.turns import circle
 
 T = TypeVar("T")
+ONE_ENGINE = ("engine1",)
 
 
 class BadScenario(ValueError):
@@ -114,6 +115,7 @@ class Scenario:
     cluster: Cluster = Cluster()
     expect: Expect | None = None
     affinity: tuple[AffinitySpec, ...] = ()
+    engines: tuple[str, ...] = ONE_ENGINE
 
 
 _PARTS = ("cluster", "engines", "hosts", "vms", "affinity", "events", "until", "expect")
@@ -133,8 +135,6 @@ def parse(name: str, raw: object) -> Scenario:
     """Return the scenario that ``raw``, as read from YAML, describes."""
     top = _mapping(raw, "the scenario")
     _only(top, _PARTS, "the scenario")
-    if len(top.get("engines", ["engine1"])) != 1:
-        raise BadScenario("engines: only one engine is simulated yet")
     hosts = tuple(_build(HostSpec, item, "a host") for item in top.get("hosts", ()))
     vms = tuple(_build(VmSpec, item, "a vm") for item in top.get("vms", ()))
     scenario = Scenario(
@@ -149,9 +149,18 @@ def parse(name: str, raw: object) -> Scenario:
             _build(AffinitySpec, {"name": f"rule{number}", **_mapping(item, "a rule")}, "a rule")
             for number, item in enumerate(top.get("affinity", ()), 1)
         ),
+        engines=_engines(top.get("engines", list(ONE_ENGINE))),
     )
     _check_names(scenario)
     return scenario
+
+
+def _engines(raw: object) -> tuple[str, ...]:
+    if not isinstance(raw, list) or not raw or not all(isinstance(name, str) for name in raw):
+        raise BadScenario(f"engines: must be a list of names such as [engine1], not {raw!r}")
+    if len(set(raw)) != len(raw):
+        raise BadScenario(f"engines: a name stands twice in {raw!r}")
+    return tuple(raw)
 
 
 def _mapping(raw: object, what: str) -> Mapping[str, Any]:

@@ -67,6 +67,7 @@ EVERYTHING: dict[str, int] = WEIGHTS | {
     "site.power_cut": 1,
 }
 _RULES = [("separate", True), ("separate", False), ("together", False), ("hosts", False)]
+_MANY = [1, 1, 2, 3]
 UNTIL_S = 120.0
 MEMORY_MIB = 16384
 #: The storage domain of those schedules that have one.
@@ -127,10 +128,13 @@ def schedule(
     vms: int = 0,
     weights: dict[str, int] | None = None,
     policy: dict[str, Any] | None = None,
+    engines: int = 0,
+    crashes: bool = False,
 ) -> Scenario:
-    """Return the schedule of ``seed``; 0 hosts or VMs: as many as it draws.
+    """Return the schedule of ``seed``; 0 hosts, VMs or engines: as many as it draws.
 
     Without ``weights`` everything is drawn: all words, policies, orders and rules.
+    With ``crashes`` one to three engines die near what happens, and come back.
     """
     random = Random(seed)  # noqa: S311 - repeatable luck, no secret
     names = [f"node{number}" for number in range(1, (hosts or random.randint(2, 4)) + 1)]
@@ -139,15 +143,9 @@ def schedule(
     stored = _has_storage(random, words)
     if not stored:
         words = {word: weight for word, weight in words.items() if word not in _ON_STORAGE}
-    events: list[EventSpec] = []
-    draw = _Draw(random, names, guests)
-    for _ in range(random.randint(1, 6)):
-        word = random.choices(list(words), list(words.values()))[0]
-        at = round(random.uniform(3, UNTIL_S - 30), 1)
-        args = draw.args(word)
-        events.append(EventSpec(at, word, args))
-        events.extend(_undone(random, at, word, args))
+    events = list(_events(random, words, _Draw(random, names, guests)))
     homes = list(_homes(random, names, guests))
+    events.extend(_crashes(seed, events) if crashes else ())
     return Scenario(
         name=f"seed {seed}",
         hosts=tuple(HostSpec(name, storage=(DOMAIN,) if stored else ()) for name in names),
@@ -156,7 +154,33 @@ def schedule(
         until=UNTIL_S,
         cluster=Cluster(policy=policy or (_policy(random) if everything else {})),
         affinity=tuple(_rules(seed, names, guests) if everything else ()),
+        engines=_engines(seed, engines or (0 if everything else 1)),
     )
+
+
+def _engines(seed: int, count: int) -> tuple[str, ...]:
+    random = Random(f"engines {seed}")  # noqa: S311 - repeatable luck of its own, no secret
+    return tuple(f"engine{number}" for number in range(1, (count or random.choice(_MANY)) + 1))
+
+
+def _crashes(seed: int, events: Sequence[EventSpec]) -> Iterator[EventSpec]:
+    """Crash points at drawn steps within seconds of what happens, and the ends of them."""
+    random = Random(f"crashes {seed}")  # noqa: S311 - repeatable luck of its own, no secret
+    times = [event.at for event in events]
+    for _ in range(random.randint(1, 3)):
+        at = random.choice(times) + random.uniform(0, 15)
+        yield EventSpec(round(at, 1), "engine.crash", {"after": random.randint(0, 30)})
+        yield EventSpec(round(at + random.uniform(0.1, 20), 1), "engine.start")
+
+
+def _events(random: Random, words: dict[str, int], draw: _Draw) -> Iterator[EventSpec]:
+    """Draw one to six faults, and the ends of most of them."""
+    for _ in range(random.randint(1, 6)):
+        word = random.choices(list(words), list(words.values()))[0]
+        at = round(random.uniform(3, UNTIL_S - 30), 1)
+        args = draw.args(word)
+        yield EventSpec(at, word, args)
+        yield from _undone(random, at, word, args)
 
 
 #: Words that need a storage domain.

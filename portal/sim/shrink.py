@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from portal.sim.scenario import Scenario
+from portal.sim.scenario import ONE_ENGINE, Scenario
 from portal.sim.simulation import without
 
 #: Simulations that shrinking may cost.
@@ -80,6 +80,8 @@ def as_yaml(scenario: Scenario) -> str:
             text += f"cluster: {lines[0]}\n" if lines[0] != "{}" else ""
         elif lines:
             text += f"{name}:\n" + "".join(f"  - {line}\n" for line in lines)
+    if scenario.engines != ONE_ENGINE:
+        text = f"engines: [{', '.join(scenario.engines)}]\n{text}"
     events = "".join(f"  - {event}\n" for event in scenario.events)
     return f"{text}events:\n{events}until: {scenario.until:g}\n"
 

@@ -59,8 +59,8 @@ class Simulation:
         """Let everything happen; with ``converge``, repair all faults at the end and wait."""
         self.line.after_each = self._watch
         for pk in self.world.host_pks.values():
-            self.portal.engine.send(LOOK, (pk,), None)
-        self.line.after(0.5, self.portal.engine.beat)
+            self.portal.engines.send(LOOK, (pk,), None)
+        self.line.after(0.5, self.portal.engines.beat)
         self.line.after(1.0, self._tick)
         for event in self.scenario.events:
             self.line.at(round(event.at * 1000), lambda event=event: self._fault(event))  # type: ignore[misc]  # binds the loop's event
@@ -201,6 +201,7 @@ def simulate(
         homes={vm.name: vm.host for vm in scenario.vms if vm.host},
         down=frozenset(vm.name for vm in scenario.vms if vm.state == "down" and not vm.ha),
         rules=_rules(scenario, world),
+        engines=scenario.engines,
     )
     random = None if seed is None else Random(seed)  # noqa: S311 - repeatable luck, no secret
     wire = Wire(world, random)

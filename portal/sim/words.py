@@ -160,16 +160,15 @@ def _crash_engine(scene: Scene, after: int = 0) -> None:
 
 def _start_engine(scene: Scene) -> None:
     scene.portal.crash_in = None
-    if not scene.portal.engine.alive:
-        scene.portal.start_engine()
+    scene.portal.start_engines()
 
 
 def _delay(scene: Scene, s: float) -> None:
-    scene.portal.engine.extra_delay_s = float(s)
+    scene.portal.engines.extra_delay_s = float(s)
 
 
 def _duplicate(scene: Scene, times: int = 10) -> None:
-    scene.portal.engine.double_next = int(times)
+    scene.portal.engines.double_next = int(times)
 
 
 def _on_host(method: str) -> Word:

@@ -66,7 +66,10 @@ def test_an_unmet_expectation_ends_with_status_1(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("args", "words"),
-    [([], "name a scenario folder"), (["--random", "--engines", "2"], "only one engine")],
+    [
+        ([], "name a scenario folder"),
+        (["--random", "--engines", "4"], "no whole number from 1 to 3"),
+    ],
 )
 def test_a_call_that_makes_no_sense_says_so(args: list[str], words: str) -> None:
     with pytest.raises(CommandError, match=words):

@@ -44,7 +44,9 @@ def test_events_are_played_in_the_order_of_time() -> None:
         ({"events": [{"at": 1, "do": "engine.start", "s": 3}]}, "'s' is unknown"),
         ({"cluster": {"policy": {"gracious": 1}}}, "gracious: no such setting"),
         ({"expect": {"vm": {}}}, "'vm' is unknown; known are.*vms"),
-        ({"engines": ["a", "b"]}, "only one engine"),
+        ({"engines": ["a", "a"]}, "engines: a name stands twice"),
+        ({"engines": []}, "engines: must be a list of names"),
+        ({"engines": "engine1"}, "engines: must be a list of names"),
     ],
 )
 def test_a_mistake_is_refused_with_its_name(changes: dict[str, Any], words: str) -> None:

@@ -53,12 +53,15 @@ class Command(BaseCommand):
         parser.add_argument(
             "--vms", type=whole(1, 500), default=0, help="VMs of each (default: drawn)"
         )
-        parser.add_argument("--engines", type=int, default=1, help="only 1 is simulated yet")
+        parser.add_argument(
+            "--engines", type=whole(1, 3), default=0, help="engines of each (default: drawn)"
+        )
+        parser.add_argument(
+            "--crashes", action="store_true", help="one to three engines die in each schedule"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run; exit status 1 means a broken invariant or an unmet expectation."""
-        if options["engines"] != 1:
-            raise CommandError("--engines: only one engine is simulated yet")
         if options["random"] and options["folder"] is not None:
             raise CommandError("name a scenario folder, or use --random: not both")
         if options["random"]:
@@ -85,7 +88,13 @@ class Command(BaseCommand):
         tally = fuzz(
             range(seed, seed + options["count"]),
             options["depth"],
-            lambda number: schedule(number, hosts=options["hosts"], vms=options["vms"]),
+            lambda number: schedule(
+                number,
+                hosts=options["hosts"],
+                vms=options["vms"],
+                engines=options["engines"],
+                crashes=options["crashes"],
+            ),
         )
         if tally.found is not None:
             self._show(tally.found)
