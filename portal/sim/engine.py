@@ -44,6 +44,8 @@ class Engines:
         self.double_next = 0
         self._run = run
         self._random = random
+        self.on_death: Callable[[], None] | None = None
+        self.deaths: list[int] = []  # in ms
         self._queue = 0  # raised when the last engine dies, and its queue with it
 
     @property
@@ -126,6 +128,9 @@ class Engines:
         node = self.now
         node.alive = False
         node.life += 1
+        self.deaths.append(self.line.ms)
+        if self.on_death is not None:
+            self.on_death()
         if not self.alive:
             self._queue += 1
         return node

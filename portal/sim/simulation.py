@@ -38,6 +38,7 @@ class Outcome:
     where: dict[str, list[str]]  # vm: hosts on which it executes at the end
     power: dict[str, str]
     gaps: dict[str, float]  # vm: seconds in which no copy executed
+    deaths: tuple[int, ...]  # when engines died, in ms
 
 
 class Simulation:
@@ -81,6 +82,7 @@ class Simulation:
                 name: "on" if host.powered else "off" for name, host in self.world.hosts.items()
             },
             gaps=self.gaps,
+            deaths=tuple(self.portal.engines.deaths),
         )
 
     def _fault(self, event: EventSpec) -> None:

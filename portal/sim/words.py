@@ -153,9 +153,15 @@ def _mode(word: str, *, armed: bool) -> Callable[..., None]:
     return act
 
 
-def _crash_engine(scene: Scene, after: int = 0) -> None:
-    """Die at the ``after``-th step from now: commits and hardware calls, or intentions."""
+def _crash_engine(scene: Scene, after: int = 0, s: float = 0) -> None:
+    """Die at the ``after``-th step from now: commits and hardware calls, or intentions.
+
+    With ``s`` it is back so many seconds after its death, else with ``engine.start``.
+    """
     scene.portal.crash_in = int(after)
+    if s:
+        engines = scene.portal.engines
+        engines.on_death = lambda: scene.world.line.after(float(s), scene.portal.start_engines)
 
 
 def _start_engine(scene: Scene) -> None:
@@ -208,7 +214,7 @@ WORDS: Mapping[str, Word] = {
     "admin.observe": Word(_mode("observe", armed=False)),
     "admin.arm": Word(_mode("arm", armed=True)),
     "admin.set_policy": Word(_admin("set_policy"), ("policy",)),
-    "engine.crash": Word(_crash_engine, (), ("after",)),
+    "engine.crash": Word(_crash_engine, (), ("after", "s")),
     "engine.start": Word(_start_engine),
     "task.delay": Word(_delay, ("s",)),
     "task.duplicate": Word(_duplicate, (), ("times",)),

@@ -69,6 +69,7 @@ def test_an_unmet_expectation_ends_with_status_1(tmp_path: Path) -> None:
     [
         ([], "name a scenario folder"),
         (["--random", "--engines", "4"], "no whole number from 1 to 3"),
+        (["--random", "--sweep"], "--sweep needs a scenario folder"),
     ],
 )
 def test_a_call_that_makes_no_sense_says_so(args: list[str], words: str) -> None:

@@ -15,6 +15,7 @@ from portal.sim.scenario import BadScenario, Scenario, load
 from portal.sim.schedules import schedule
 from portal.sim.shrink import as_yaml
 from portal.sim.simulation import simulate
+from portal.sim.sweep import sweep
 
 
 def _load(folder: Path) -> Scenario:
@@ -40,6 +41,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
         parser.add_argument("folder", nargs="?", type=Path, help="a scenario folder")
+        parser.add_argument(
+            "--sweep", action="store_true", help="let the engine die at each step of the scenario"
+        )
         parser.add_argument("--json", action="store_true", help="print the report, not the log")
         parser.add_argument("--depth", choices=("pure", "full"), default="full")
         parser.add_argument("--random", action="store_true", help="random fault schedules")
@@ -64,10 +68,14 @@ class Command(BaseCommand):
         """Run; exit status 1 means a broken invariant or an unmet expectation."""
         if options["random"] and options["folder"] is not None:
             raise CommandError("name a scenario folder, or use --random: not both")
+        if options["random"] and options["sweep"]:
+            raise CommandError("--sweep needs a scenario folder; with --random use --crashes")
         if options["random"]:
             self._random(options)
         elif options["folder"] is None:
             raise CommandError("name a scenario folder, or use --random")
+        elif options["sweep"]:
+            self._sweep(_load(options["folder"]), options["depth"])
         else:
             self._scenario(options)
 
@@ -80,6 +88,15 @@ class Command(BaseCommand):
         wrong = [*outcome.violations, *unmet(outcome)]
         if wrong:
             raise SystemExit("\n".join(["", *wrong]))
+
+    def _sweep(self, scenario: Scenario, depth: str) -> None:
+        points = 0
+        for point in sweep(scenario, depth):
+            points += 1
+            if point.outcome.violations:
+                told = "\n".join([*point.outcome.log, *point.outcome.violations])
+                raise SystemExit(f"{scenario.name}: dead at step {point.step}:\n{told}")
+        self.stdout.write(f"{scenario.name} ({depth}): {points} crash points, no invariant broken")
 
     def _random(self, options: dict[str, Any]) -> None:
         seed = options["seed"]
