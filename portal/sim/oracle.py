@@ -39,7 +39,8 @@ class Oracle:
     violations: list[str] = field(default_factory=list)
     _closed: dict[tuple[str, int], RunView] = field(default_factory=dict)
     _told: set[object] = field(default_factory=set)
-    _waits: dict[str, int] = field(default_factory=dict)
+    # By VM: seconds for which it could run, and for which it waited for others.
+    _waits: dict[str, tuple[int, int]] = field(default_factory=dict)
     _strays: dict[tuple[str, str], int] = field(default_factory=dict)
     _lost: dict[str, int] = field(default_factory=dict)
     _excused: set[tuple[str, int | None]] = field(default_factory=set)
@@ -196,16 +197,21 @@ class Oracle:
         if not able or self._alerted(vm, run, view):
             self._waits.pop(vm, None)
             return
-        self._waits[vm] = waited = self._waits.get(vm, 0) + 1
+        waited, held = self._waits.get(vm, (0, 0))
+        if self._is_held(vm, view):
+            held += 1
+        else:
+            waited += 1
+        self._waits[vm] = waited, held
         still_s = STILL_S if self.scene.world.storage.slots else 0
-        if waited > RESTART_BOUND_S + SLACK_S + still_s + self._patience(vm, view):
+        bound_s = RESTART_BOUND_S + SLACK_S + still_s
+        if waited > bound_s or held > bound_s + self.policy.blocked_wait:
             self._say(("lost", vm), f"I3: {vm} could run, does not, and no alert says why")
 
-    def _patience(self, vm: str, view: View) -> float:
-        """How long a VM may wait for those that start before it, as they are not up either."""
+    def _is_held(self, vm: str, view: View) -> bool:
+        """Whether one that starts before it is not up either, for which it may wait a while."""
         first = self.before.get(vm, frozenset()) & self.ha
-        down = [name for name in first if view.vms[name][1] and not self.scene.world.where(name)]
-        return self.policy.blocked_wait if down else 0
+        return any(view.vms[name][1] and not self.scene.world.where(name) for name in first)
 
     def _can_be_settled(self, host: str) -> bool:
         """Whether a working controller, or the host itself, would tell the run's fate."""
