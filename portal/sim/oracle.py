@@ -3,26 +3,19 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from fencing.domain.alerts import AlertKind
 from fencing.domain.policy import Policy
 from portal.sim.judges import PowerJudge
 from portal.sim.log import Happened
 from portal.sim.portal import Portal, RunView, View
+from portal.sim.restart_judge import RestartJudge
 from portal.sim.scene import Scene
 from portal.sim.wire import Wire
 from portal.sim.world import Copy
 from vms.domain.restart import HOST_SHUTDOWN_WINDOW
 from vms.domain.states import HOST_PROOFS, ProofKind
 
-#: An HA VM that could run must run, or an alert must say why not, within this many seconds.
-RESTART_BOUND_S = 60
-#: What the worst paused worker, lost wake-ups and a boot may add to it in random schedules.
-SLACK_S = 30
-#: Where there are heartbeats, one must stand still before a fence, perhaps through two readers.
-STILL_S = 70
 #: A host in maintenance or down is looked at every 10 s; then a copy must be found.
 FOUND_WITHIN_MS = 25_000
-_SAYS_NOTHING = (AlertKind.HOST_NOT_RESPONDING,)
 
 
 @dataclass
@@ -39,15 +32,16 @@ class Oracle:
     violations: list[str] = field(default_factory=list)
     _closed: dict[tuple[str, int], RunView] = field(default_factory=dict)
     _told: set[object] = field(default_factory=set)
-    # By VM: seconds for which it could run, and for which it waited for others.
-    _waits: dict[str, tuple[int, int]] = field(default_factory=dict)
     _strays: dict[tuple[str, str], int] = field(default_factory=dict)
     _lost: dict[str, int] = field(default_factory=dict)
     _excused: set[tuple[str, int | None]] = field(default_factory=set)
+    _lies_at: dict[str, int] = field(default_factory=dict)  # host that lives: read off then
     _power: PowerJudge = field(init=False)
+    _restarts: RestartJudge = field(init=False)
 
     def __post_init__(self) -> None:
         self._power = PowerJudge(self.scene, self.wire, self.policy, self.ha, self._say)
+        self._restarts = RestartJudge(self.scene, self.policy, self.ha, self.before, self._say)
 
     @property
     def _ms(self) -> int:
@@ -74,14 +68,27 @@ class Oracle:
                 if event.detail in HOST_PROOFS:
                     self._lost[event.host] = event.ms
                 self._learn_runs()
+            elif event.kind == "bmc.reading":
+                self._heard(event)
             elif event.kind in ("vm.adopted", "vm.starting"):
                 self._opened(event)
             elif event.kind == "vm.start_failed":
-                self._waits.pop(event.vm, None)
+                self._restarts.forget(event.vm)
+
+    def _heard(self, event: Happened) -> None:
+        if event.detail == "off" and self.scene.world.hosts[event.host].powered:
+            self._lies_at.setdefault(event.host, event.ms)
+        else:
+            self._lies_at.pop(event.host, None)
+
+    def _is_caught(self, host: str, view: View) -> bool:
+        """Whether its BMC's lie was read, and the host answered afterwards (row 1)."""
+        lie, seen = self._lies_at.get(host), view.seen[host]
+        return lie is not None and seen is not None and seen > lie
 
     def _opened(self, event: Happened) -> None:
         self._learn_runs()
-        self._waits.pop(event.vm, None)
+        self._restarts.forget(event.vm)
         if event.kind == "vm.starting":
             self._started_against_a_wish(event)
         self.scene.on_purpose.pop(event.vm, None)  # it lives anew
@@ -102,7 +109,8 @@ class Oracle:
 
     def _learn_proof(self, run: RunView, view: View) -> None:
         """A lie excuses a false proof, but only where the portal had not heard better."""
-        if self.scene.world.lied_about(run.host, run.proof or ""):
+        caught = run.proof == ProofKind.POWER_OFF and self._is_caught(run.host, view)
+        if self.scene.world.lied_about(run.host, run.proof or "") and not caught:
             self._excused.add((run.vm, run.generation))
         seen, ended = view.seen[run.host], run.ended_ms
         if run.proof != ProofKind.POWER_OFF or seen is None or ended is None or seen < ended:
@@ -177,68 +185,10 @@ class Oracle:
         if silent or strays:
             view = self._portal.view()
             for vm in silent:
-                self._restarted_in_time(vm, view)
+                self._restarts.silent(vm, view)
             self._noticed(view)
         for vm in self.ha - set(silent):
-            self._waits.pop(vm, None)
-
-    def _restarted_in_time(self, vm: str, view: View) -> None:
-        _, wanted, quarantined = view.vms[vm]
-        run = next((item for item in view.runs if item.vm == vm and item.proof is None), None)
-        able = (
-            self._portal.engines.alive
-            and view.armed
-            and wanted
-            and not quarantined
-            and vm not in self.scene.on_purpose
-            and (run is None or self._can_be_settled(run.host))
-            and any(self._fit(host, vm, view) for host in self.scene.world.hosts)
-        )
-        if not able or self._alerted(vm, run, view):
-            self._waits.pop(vm, None)
-            return
-        waited, held = self._waits.get(vm, (0, 0))
-        if self._is_held(vm, view):
-            held += 1
-        else:
-            waited += 1
-        self._waits[vm] = waited, held
-        still_s = STILL_S if self.scene.world.storage.slots else 0
-        bound_s = RESTART_BOUND_S + SLACK_S + still_s
-        if waited > bound_s or held > bound_s + self.policy.blocked_wait:
-            self._say(("lost", vm), f"I3: {vm} could run, does not, and no alert says why")
-
-    def _is_held(self, vm: str, view: View) -> bool:
-        """Whether one that starts before it is not up either, for which it may wait a while."""
-        first = self.before.get(vm, frozenset()) & self.ha
-        return any(view.vms[name][1] and not self.scene.world.where(name) for name in first)
-
-    def _can_be_settled(self, host: str) -> bool:
-        """Whether a working controller, or the host itself, would tell the run's fate."""
-        world = self.scene.world
-        machine, bmc = world.hosts[host], world.bmcs.get(host)
-        answers = machine.alive and not machine.isolated and not machine.hung
-        works = bmc is not None and bmc.reachable and not bmc.refuses and bmc.lie is None
-        return answers or (works and not machine.hung)
-
-    def _fit(self, host: str, vm: str, view: View) -> bool:
-        world = self.scene.world
-        machine = world.hosts[host]
-        used = sum(world.vms[copy.vm].memory_mib for copy in world.copies() if copy.host == host)
-        return (
-            machine.alive
-            and not machine.isolated
-            and not machine.hung
-            and view.statuses[host][0] == "up"
-            and machine.memory_mib - used >= world.vms[vm].memory_mib
-        )
-
-    def _alerted(self, vm: str, run: RunView | None, view: View) -> bool:
-        host = run.host if run is not None else ""
-        return any(
-            kind not in _SAYS_NOTHING and (of_vm == vm or (host and of_host == host))
-            for kind, of_host, of_vm, _ in view.alerts
-        ) or any(kind == AlertKind.FORGETFUL_DATABASE for kind, *_ in view.alerts)
+            self._restarts.forget(vm)
 
     def _noticed(self, view: View) -> None:
         """A copy beside the open run must be suspended or alarmed once its host is seen."""
