@@ -16,6 +16,8 @@ IDENTITY_MS = 11_000
 TOLERANCE_MS = 3000
 #: A sign of life, or the wish to observe, this old must have stopped it.
 LIFE_MS = 15_000
+#: Two renewals of a heartbeat, of which one and its delay may lie before the last good look.
+STILL_MS = 15_000
 _SILENT = ("non_responsive", "kdumping")
 _STATUSES = frozenset(HostStatus)
 
@@ -106,7 +108,10 @@ class PowerJudge:
             found.append("although its kernel answers on the network")
         if self._storage_shows_life(ms, host) and self.policy.degraded_action != "fence":
             found.append("although its storage heartbeat advances")
-        if seen is not None and TOLERANCE_MS < ms - seen < self.policy.grace * 1000:
+        grace_ms = self.policy.grace * 1000
+        if self.scene.world.storage.knows(host):
+            grace_ms = min(grace_ms, STILL_MS)  # row 5: a heartbeat that stands still is enough
+        if seen is not None and TOLERANCE_MS < ms - seen < grace_ms:
             found.append("within its grace")
         recent = {
             run.vm

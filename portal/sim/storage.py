@@ -78,12 +78,15 @@ class StorageWorld:
             if name == host
         )
 
+    def knows(self, host: str) -> bool:
+        """Whether the host has a heartbeat anywhere."""
+        return any(name == host for name, _ in self.slots)
+
     def _renews(self, host: str) -> bool:
         """Whether its sanlock runs, and has for long enough that its sector is known."""
         up_ms = self.world.line.ms - self.world.booted_ms[host]
         runs = self.world.hosts[host].alive and host not in self.stopped
-        has_one = any(name == host for name, _ in self.slots)
-        return runs and has_one and up_ms > KNOWN_MS
+        return runs and self.knows(host) and up_ms > KNOWN_MS
 
     def _unusable(self, host: str, domain: str) -> bool:
         there = self.memory.domains[domain]
