@@ -36,6 +36,7 @@ class PowerJudge:
     _status: dict[str, str] = field(default_factory=dict)
     _alive_since: dict[str, int] = field(default_factory=dict)
     _beating_since: dict[tuple[str, str], int] = field(default_factory=dict)  # (host, reader)
+    _writing_since: dict[str, int] = field(default_factory=dict)
     _observing_since: int | None = None
 
     def moved(self, event: Happened) -> None:
@@ -60,10 +61,24 @@ class PowerJudge:
             else:
                 self._alive_since.pop(name, None)
         self._beats(ms)
+        self._disks(ms)
         if self.scene.armed:
             self._observing_since = None
         elif self._observing_since is None:
             self._observing_since = ms
+
+    def _disks(self, ms: int) -> None:
+        """Note since when each host's VMs have written where a neighbour could see it."""
+        world = self.scene.world
+        if self.policy.activity_check != "on":
+            return
+        write = {copy.host for copy in world.copies() if copy.writes}
+        seeing = {name for name in world.hosts if world.storage.reads(name)}
+        for host in world.hosts:
+            if host in write and seeing - {host}:
+                self._writing_since.setdefault(host, ms)
+            else:
+                self._writing_since.pop(host, None)
 
     def _beats(self, ms: int) -> None:
         """Note since when which neighbour could see each host's heartbeat move."""
@@ -79,6 +94,10 @@ class PowerJudge:
     def _storage_shows_life(self, ms: int, host: str) -> bool:
         since = [at for (name, _), at in self._beating_since.items() if name == host]
         return any(ms - at > LIFE_MS for at in since)
+
+    def _watched_ms(self) -> float:
+        """How long disks must have been seen written: all samples, and one look that was missed."""
+        return 1000 * self.policy.activity_interval * (self.policy.activity_samples + 1) + LIFE_MS
 
     def new_cuts(self) -> None:
         """Judge the power commands since the last call."""
@@ -104,10 +123,13 @@ class PowerJudge:
     def _of_the_host(self, ms: int, host: str, view: View) -> list[str]:
         found = []
         alive_since, seen = self._alive_since.get(host, ms), view.seen[host]
-        if ms - alive_since > LIFE_MS and self.policy.degraded_action != "fence":
+        never_by_degradation = self.policy.degraded_action != "fence"
+        if ms - alive_since > LIFE_MS and never_by_degradation:
             found.append("although its kernel answers on the network")
-        if self._storage_shows_life(ms, host) and self.policy.degraded_action != "fence":
+        if self._storage_shows_life(ms, host) and never_by_degradation:
             found.append("although its storage heartbeat advances")
+        if ms - self._writing_since.get(host, ms) > self._watched_ms() and never_by_degradation:
+            found.append("although its VMs' disks are written")
         grace_ms = self.policy.grace * 1000
         if self.scene.world.storage.knows(host):
             grace_ms = min(grace_ms, STILL_MS)  # row 5: a heartbeat that stands still is enough

@@ -69,8 +69,7 @@ class StorageWorld:
         """Whether ``reader`` could tell the engine that ``host`` renews its heartbeat."""
         if host == reader or not self._renews(host) or not self._renews(reader):
             return False
-        neighbour = self.world.hosts[reader]
-        if neighbour.isolated or neighbour.hung or reader in self.memory.frozen:
+        if not self.reads(reader):
             return False
         return all(
             not self._unusable(host, domain) and not self._unusable(reader, domain)
@@ -81,6 +80,12 @@ class StorageWorld:
     def knows(self, host: str) -> bool:
         """Whether the host has a heartbeat anywhere."""
         return any(name == host for name, _ in self.slots)
+
+    def reads(self, reader: str) -> bool:
+        """Whether what ``reader`` sees of shared storage reaches the engine, and is fresh."""
+        neighbour = self.world.hosts[reader]
+        hidden = neighbour.isolated or neighbour.hung or reader in self.memory.frozen
+        return neighbour.alive and not hidden
 
     def _renews(self, host: str) -> bool:
         """Whether its sanlock runs, and has for long enough that its sector is known."""

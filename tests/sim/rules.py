@@ -29,11 +29,11 @@ class Rule:
     breaks: str  # how the first violation begins
 
 
-def _always(value: Any) -> Callable[..., Any]:
+def always(value: Any) -> Callable[..., Any]:
     return lambda *_, **__: value
 
 
-def _patch(*targets: tuple[Any, str, Any]) -> Callable[[pytest.MonkeyPatch], None]:
+def patched(*targets: tuple[Any, str, Any]) -> Callable[[pytest.MonkeyPatch], None]:
     def off(patch: pytest.MonkeyPatch) -> None:
         for module, name, value in targets:
             patch.setattr(module, name, value)
@@ -50,12 +50,12 @@ def _without_guard(guard: guards.Guard) -> Callable[[pytest.MonkeyPatch], None]:
     return off
 
 
-def _weighted(**weights: int) -> Make:
+def weighted(**weights: int) -> Make:
     words = {name.replace("__", "."): weight for name, weight in weights.items()}
     return lambda seed: schedule(seed, weights=words)
 
 
-def _three(seed: int, events: list[EventSpec], *, until: float = 90) -> Scenario:
+def three(seed: int, events: list[EventSpec], *, until: float = 90) -> Scenario:
     return Scenario(
         name=f"seed {seed}",
         hosts=(HostSpec("node1"), HostSpec("node2"), HostSpec("node3")),
@@ -71,7 +71,7 @@ def _heard_since(seed: int) -> Scenario:
     start = 30 + random.random()
     back = round(start + random.uniform(8.2, 10), 1)
     lie = round(start + random.uniform(7.5, 9.5), 1)
-    return _three(
+    return three(
         seed,
         [
             EventSpec(round(start, 1), "host.isolate", {"host": "node1"}),
@@ -87,7 +87,7 @@ def _stranger_meets_restart(seed: int) -> Scenario:
     random = Random(seed)  # noqa: S311 - repeatable luck, no secret
     at = round(40 + random.random() * 4, 1)
     asked = round(at + random.uniform(0.2, 3), 1)
-    return _three(
+    return three(
         seed,
         [
             EventSpec(10, "admin.observe"),
@@ -104,7 +104,7 @@ def _swapped_while_dead(seed: int) -> Scenario:
     start = round(30 + random.random(), 1)
     dead = round(start + random.uniform(7.5, 11.5), 1)
     swapped = round(dead + 20 + random.random(), 1)
-    return _three(
+    return three(
         seed,
         [
             EventSpec(start, "host.panic", {"host": "node1"}),
@@ -124,7 +124,7 @@ def _one_cached_reader(seed: int) -> Scenario:
     """The neighbour that is asked first reads from its cache; the other sees a host that lives."""
     random = Random(seed)  # noqa: S311 - repeatable luck, no secret
     start = round(30 + random.random() * 20, 1)
-    scenario = _three(
+    scenario = three(
         seed,
         [
             EventSpec(start, "storage.stale_read", {"reader": "node2"}),
@@ -139,105 +139,103 @@ def _one_cached_reader(seed: int) -> Scenario:
 RULES = (
     Rule(
         "a BMC's identity must be proven",
-        _patch((proofs, "identity_is_proven", _always(True))),
-        _weighted(bmc__swap=3, host__panic=2, host__isolate=2),
+        patched((proofs, "identity_is_proven", always(True))),
+        weighted(bmc__swap=3, host__panic=2, host__isolate=2),
         "I7",
     ),
     Rule(
         "off must be read often enough",
-        _patch(
+        patched(
             (proofs, "enough_off_reads", lambda count, wanted: count >= 1),
-            (proofs, "off_reads_are_apart", _always(True)),
+            (proofs, "off_reads_are_apart", always(True)),
         ),
-        _weighted(bmc__slow_off=3, host__isolate=3),
+        weighted(bmc__slow_off=3, host__isolate=3),
         "I2",
     ),
     Rule(
         "libvirt must have been silent since the first off",
-        _patch((proofs, "is_silent_since", _always(True))),
+        patched((proofs, "is_silent_since", always(True))),
         _heard_since,
         "I2",
     ),
     Rule(
         "nobody else may hold the VM when a copy is adopted",
-        _patch((proofs, "has_no_other_holder", _always(True))),
-        _weighted(libvirt__external_start=3, vm__crash=1),
+        patched((proofs, "has_no_other_holder", always(True))),
+        weighted(libvirt__external_start=3, vm__crash=1),
         "I2",
     ),
     Rule(
         "the ledger refuses a second open run",
-        _patch((pure_runs, "refuse_second", _always(None))),
+        patched((pure_runs, "refuse_second", always(None))),
         _stranger_meets_restart,
         "I2",
     ),
     Rule(
         "too many silent hosts are the engine's own trouble",
         _without_guard(guards.too_many_are_silent),
-        _weighted(host__isolate=5, host__panic=2),
+        weighted(host__isolate=5, host__panic=2),
         "I7",
     ),
     Rule(
         "only observing",
         _without_guard(guards.only_observing),
-        _weighted(admin__observe=2, host__isolate=3, host__panic=3),
+        weighted(admin__observe=2, host__isolate=3, host__panic=3),
         "I7",
     ),
     Rule(
         "a fence must gain something",
         _without_guard(guards.nobody_gains),
-        _weighted(host__isolate=3, vm__guest_shutdown=1),
+        weighted(host__isolate=3, vm__guest_shutdown=1),
         "I7",
     ),
     Rule(
         "row 4: a living kernel is left alone",
-        _patch(
-            (decision, "kernel_lives", _always(False)), (guards, "kernel_lives", _always(False))
-        ),
-        _weighted(host__hang=3),
+        patched((decision, "kernel_lives", always(False)), (guards, "kernel_lives", always(False))),
+        weighted(host__hang=3),
         "I7",
     ),
     Rule(
         "row 3: a heartbeat that advances is left alone",
-        _patch(
+        patched(
             (decision, "heartbeat_evidence", _unknown),
-            (guards, "heartbeat_advances", _always(False)),
+            (guards, "heartbeat_advances", always(False)),
         ),
-        _weighted(host__isolate=3, storage__lose=1),
+        weighted(host__isolate=3, storage__lose=1),
         "I7",
     ),
     Rule(
         "the reader's own heartbeat must move in the same reads",
-        _patch(
+        patched(
             (heartbeats, "_reader_moved_at", lambda track, sample: sample.asked_at),
-            (guards, "heartbeat_advances", _always(False)),
+            (guards, "heartbeat_advances", always(False)),
         ),
         _one_cached_reader,
         "I7",
     ),
     Rule(
         "the grace",
-        _patch((decision, "grace_is_over", _always(True))),
-        _weighted(host__isolate=3),
+        patched((decision, "grace_is_over", always(True))),
+        weighted(host__isolate=3),
         "I7",
     ),
     Rule(
         "a VM that was shut down on purpose stays down",
-        _patch(
-            (restart, "went_down_on_purpose", _always("")),
-            (restarts, "went_down_on_purpose", _always("")),
+        patched(
+            (restart, "went_down_on_purpose", always("")),
+            (restarts, "went_down_on_purpose", always("")),
         ),
-        _weighted(vm__guest_shutdown=3),
+        weighted(vm__guest_shutdown=3),
         "I4",
     ),
     Rule(
         "only an ending that libvirt has seen itself ends a run",
-        _patch((proofs, "reason_proves_end", _always(True))),
-        _weighted(host__libvirtd_restart=3, vm__crash=1),
+        patched((proofs, "reason_proves_end", always(True))),
+        weighted(host__libvirtd_restart=3, vm__crash=1),
         "I2",
     ),
     Rule(
         "an old answer of a BMC is no answer",
-        _patch((evidence, "is_fresh", lambda asked_at, now: asked_at is not None)),
+        patched((evidence, "is_fresh", lambda asked_at, now: asked_at is not None)),
         _swapped_while_dead,
         "I7",
     ),
@@ -252,4 +250,4 @@ def switched_off(rule: Rule) -> Iterator[None]:
         yield
 
 
-__all__ = ["RULES", "Rule", "switched_off"]
+__all__ = ["RULES", "Rule", "always", "patched", "switched_off", "three", "weighted"]
