@@ -18,6 +18,10 @@ class CrashingWrapper(DatabaseWrapper):
 
     at_commit: Callable[[], None] | None = None
 
+    def changes(self) -> int:
+        """Return how many rows were ever written over this connection."""
+        return int(self.connection.total_changes)
+
     def _commit(self) -> None:
         self._maybe_die(undo=True)
         super()._commit()  # type: ignore[misc]  # django-stubs do not declare it

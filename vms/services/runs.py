@@ -114,12 +114,12 @@ def mark_calling(run_id: int) -> bool:
 @transaction.atomic
 def mark_running(run_id: int, *, why: str, now: datetime) -> bool:
     """The host reported the run's own copy executing; False when nothing changed."""
-    run = Run.objects.select_related("vm", "host").get(pk=run_id)
     won = Run.objects.filter(pk=run_id, ended_at__isnull=True, state=RunState.STARTING).update(
         state=RunState.RUNNING, running_at=now, outstanding=False
     )
     if not won:
         return False
+    run = Run.objects.select_related("vm", "host").get(pk=run_id)
     Vm.objects.filter(pk=run.vm_id).update(
         restart_tries=0, refused_at=None, refused_by=None, waiting_since=None, waiting_for=""
     )

@@ -14,7 +14,7 @@ from portal.core.services import installation_id, record_event
 from vms import selectors
 from vms.domain.proofs import OpenRun, end_reason
 from vms.domain.sightings import Asked, Finding, KnownVm, Sighting, judge
-from vms.domain.states import EndReason, ProofKind, VmState
+from vms.domain.states import EndReason, ProofKind, RunState, VmState
 from vms.models import Run, Vm, VmOperation
 from vms.services import requests, runs
 from vms.services.runs import AlreadyOpen, Evidence
@@ -95,7 +95,8 @@ _STATES = {
 def _running(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
     if finding.run is None or finding.guest is None:
         return
-    runs.mark_running(finding.run.pk, why="its host lists it", now=now)
+    if finding.run.state is RunState.STARTING:
+        runs.mark_running(finding.run.pk, why="its host lists it", now=now)
     still_open = Run.objects.filter(pk=finding.run.pk, ended_at__isnull=True).exists()
     if still_open:
         state = _STATES.get(finding.guest.state, VmState.UNKNOWN)
