@@ -25,6 +25,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 #: Threads per worker; each queue has a process of its own, so none can starve another.
 WORKERS = {"poll": 32, "ha": 12, "fence": 16, "default": 4}
 
+#: Bytes of a message from a page; those that the live channel answers itself are shorter.
+LONGEST_MESSAGE = 65536
+
 #: A child that lived this long has earned a quick restart.
 STEADY_S = 10.0
 FIRST_PAUSE_S = 0.2
@@ -174,7 +177,7 @@ def web_argv(address: Address) -> list[str]:
     host, port = address
     return [sys.executable, "-m", "uvicorn", "portal.asgi:application",
             "--host", host, "--port", str(port), "--lifespan", "off",
-            "--ws", "websockets-sansio", "--no-access-log",
+            "--ws", "websockets-sansio", "--ws-max-size", str(LONGEST_MESSAGE), "--no-access-log",
             "--timeout-graceful-shutdown", "2", "--log-level", "warning"]  # fmt: skip
 
 
