@@ -96,6 +96,22 @@ def _stranger_meets_restart(seed: int) -> Scenario:
     )
 
 
+def _swapped_with_one_that_is_off(seed: int) -> Scenario:
+    """Two cables are swapped; one host is off, the other cut off: whose "off" is it?"""
+    random = Random(seed)  # noqa: S311 - repeatable luck, no secret
+    off = round(30 + random.random(), 1)
+    return _three(
+        seed,
+        [
+            EventSpec(
+                round(20 + random.random() * 5, 1), "bmc.swap", {"host": "node1", "with": "node2"}
+            ),
+            EventSpec(off, "host.power_off", {"host": "node2"}),
+            EventSpec(round(off + random.uniform(0, 4), 1), "host.isolate", {"host": "node1"}),
+        ],
+    )
+
+
 def _swapped_while_dead(seed: int) -> Scenario:
     """The engine dies inside a fence; cables are swapped before it lives again."""
     random = Random(seed)  # noqa: S311 - repeatable luck, no secret
@@ -118,8 +134,8 @@ RULES = (
     Rule(
         "a BMC's identity must be proven",
         _patch((proofs, "identity_is_proven", _always(True))),
-        _weighted(bmc__swap=3, host__panic=2, host__isolate=2),
-        "I7",
+        _swapped_with_one_that_is_off,
+        "I2",
     ),
     Rule(
         "off must be read often enough",
