@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 #: Threads per worker; each queue has a process of its own, so none can starve another.
 WORKERS = {"poll": 32, "ha": 12, "fence": 16, "default": 4}
 
-#: Bytes of a message from a page; those that the live channel answers itself are shorter.
+#: Bytes of a message or header from a page; messages that the live channel takes are shorter.
 LONGEST_MESSAGE = 65536
 
 #: A child that lived this long has earned a quick restart.
@@ -60,6 +60,9 @@ class Supervisor:
             "HOLDFAST_EPOCH": str(epoch),
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": str(ROOT),
+            # A browser sends the cookies of every program on this address; its line would
+            # neither open nor be refused beyond 8 KiB.
+            "WEBSOCKETS_MAX_LINE_LENGTH": str(LONGEST_MESSAGE),
         }
         self.children: dict[str, Child] = {}
         self._stopping = False

@@ -107,6 +107,13 @@ def hear(raw: socket.socket, *kinds: int) -> bytes:
             return data
 
 
+def test_the_cookies_of_other_programs_do_not_shut_the_live_channel(rig: Rig, cookie: str) -> None:
+    others = "; ".join(f"other{number}={'x' * 4000}" for number in range(5))
+    with line(rig, f"{others}; {cookie}") as open_line:
+        open_line.sendall(frame(TEXT, b'{"type": "ping"}'))
+        assert hear(open_line, TEXT) == b'{"type": "pong"}'
+
+
 @pytest.mark.parametrize("name", NONSENSE)
 def test_a_malformed_frame_closes_its_own_line_with_a_code(
     name: str, rig: Rig, cookie: str
