@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from fencing.domain import decision, evidence, guards, restarts
-from portal.sim import pure_runs
+from portal.sim import pure_guests, pure_looks, pure_runs
 from portal.sim.scenario import EventSpec, HostSpec, Scenario, VmSpec
 from portal.sim.schedules import schedule
 from vms.domain import proofs, restart
+from vms.domain.sightings import Sighting
+from vms.domain.states import EndReason
 
 Make = Callable[[int], Scenario]
 
@@ -46,6 +48,14 @@ def _without_guard(guard: guards.Guard) -> Callable[[pytest.MonkeyPatch], None]:
             patch.setattr(guards, name, kept)
 
     return off
+
+
+def _believe_absence(book: Any, _wire: Any, op: Any, _deadline: float) -> Iterator[None]:
+    """Settle a run by the list that lacks it: no destroy, no look at the others."""
+    run = pure_runs.by_pk(book, op.run)
+    if run is not None:
+        pure_runs.stopped(book, op, run, EndReason.CRASHED)
+    yield from ()
 
 
 def _weighted(**weights: int) -> Make:
@@ -209,6 +219,18 @@ RULES = (
         "only an ending that libvirt has seen itself ends a run",
         _patch((proofs, "reason_proves_end", _always(True))),
         _weighted(host__libvirtd_restart=3, vm__crash=1),
+        "I2",
+    ),
+    Rule(
+        "a copy that is absent is destroyed, and looked for everywhere",
+        _patch((pure_guests, "_KINDS", {**pure_guests._KINDS, "settle": _believe_absence})),
+        _weighted(host__libvirtd_restart=6),
+        "I2",
+    ),
+    Rule(
+        "a copy of a closed generation is suspended and told",
+        _patch((pure_looks, "_HANDLERS", {**pure_looks._HANDLERS, Sighting.STALE: _always(None)})),
+        _weighted(libvirt__external_start=4, host__isolate=3),
         "I2",
     ),
     Rule(
