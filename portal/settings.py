@@ -12,7 +12,7 @@ from typing import Any
 from csp.constants import NONE, SELF
 
 from portal.lib import existing, starting
-from portal.lib.logs import shorten_refusal
+from portal.lib.logs import LOGGERS, shorten_refusal
 from portal.lib.secrets import ensure_key_file, ensure_secret
 from portal.lib.starting import given, setting
 
@@ -279,7 +279,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "axes": {"level": "WARNING"},
-        "django.request": {"filters": ["short"]},
+        **{name: {"filters": ["short"]} for name in LOGGERS},
         "celery": {"level": "WARNING"},
         "uvicorn.access": {"level": "WARNING"},
         # It logs whole addresses, and that of a webhook may hold a token.

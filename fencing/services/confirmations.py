@@ -49,7 +49,7 @@ def wrong_with(host: Host, *, typed_name: str, reason: str) -> Wrong | None:
         return Wrong("host", "this portal runs on that host: it cannot have been off")
     if typed_name.strip() != host.name:
         return Wrong("host_name", f"type the host's name, {host.name}, exactly")
-    if not reason.strip():
+    if not any(map(str.isalnum, reason)):  # spaces that do not show are no reason either
         return Wrong("reason", "say how you know that the host is off or was rebooted")
     return None
 

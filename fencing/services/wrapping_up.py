@@ -66,11 +66,15 @@ def _close_host_incident(incident: Incident, host: Host, waiting: set[int], now:
         close_incident(incident, "recovered", text, now)
 
 
+#: Ends that nobody wished for: one that is seen when its host answers again belongs to its silence.
+_UNWANTED = (EndReason.HOST_LOST, EndReason.CRASHED)
+
+
 def _touched(incident: Incident, host: Host) -> set[int]:
-    """Return the VMs that a host's incident is about: it ended their runs."""
+    """Return the VMs that a host's incident is about: their runs ended meanwhile."""
     named = Event.objects.filter(incident=incident.pk).exclude(vm=0).values_list("vm", flat=True)
     lost = Run.objects.filter(
-        host=host, ended_at__gte=incident.opened_at, proof__reason=EndReason.HOST_LOST
+        host=host, ended_at__gte=incident.opened_at, proof__reason__in=_UNWANTED
     )
     return set(named) | set(lost.values_list("vm_id", flat=True))
 

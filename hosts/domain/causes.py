@@ -54,26 +54,26 @@ def advice(error: str, uri: str) -> Advice:
     """Return what is likely wrong with the way to ``uri`` (canonical), and what to try."""
     cause = cause_of(error)
     place = endpoint(uri)
-    ssh = uri.startswith("qemu+ssh:")
-    text, cure, command = _ADVICE[cause](place, ssh)
+    via = uri.partition(":")[0].partition("+")[2]
+    text, cure, command = _ADVICE[cause](place, via)
     return Advice(cause, text, cure, command)
 
 
 _Words = tuple[str, str, str]
 
 
-def _name(place: Endpoint, ssh: bool) -> _Words:
+def _name(place: Endpoint, via: str) -> _Words:
     cure = "Correct the name, or add it to the DNS or to /etc/hosts of the portal's machine."
     return "its name has no address", cure, f"getent hosts {shlex.quote(place.host)}"
 
 
-def _refused(place: Endpoint, ssh: bool) -> _Words:
-    unit = "ssh" if ssh else "libvirtd-tls.socket"
+def _refused(place: Endpoint, via: str) -> _Words:
+    unit = "ssh" if via == "ssh" else f"libvirtd-{via}.socket"
     cure = f"Start it on the host, or correct the port ({place.port})."
     return "nothing listens there", cure, f"systemctl enable --now {unit}"
 
 
-def _certificate(place: Endpoint, ssh: bool) -> _Words:
+def _certificate(place: Endpoint, via: str) -> _Words:
     at = shlex.quote(f"{place.host}:{place.port}")
     cure = (
         "One CA must have signed both sides, and the host's certificate must name the address "
@@ -83,15 +83,15 @@ def _certificate(place: Endpoint, ssh: bool) -> _Words:
     return "its TLS certificate, or the portal's own, is not accepted", cure, command
 
 
-def _host_key(place: Endpoint, ssh: bool) -> _Words:
+def _host_key(place: Endpoint, via: str) -> _Words:
     command = f"ssh-keyscan -p {place.port} {shlex.quote(place.host)} >> ~/.ssh/known_hosts"
     cure = "Compare the key with the host's own, then add it as the portal's user."
     return "its ssh host key is not known to the portal's user", cure, command
 
 
-def _account(place: Endpoint, ssh: bool) -> _Words:
+def _account(place: Endpoint, via: str) -> _Words:
     cure = "Let the account use libvirt on the host (group libvirt, or a polkit rule)."
-    if ssh:
+    if via == "ssh":
         host = shlex.quote(place.host)
         command = f"ssh -p {place.port} {host} virsh -c qemu:///system list --all"
         return "the ssh account is not let in, or may not use libvirt", cure, command
@@ -99,17 +99,17 @@ def _account(place: Endpoint, ssh: bool) -> _Words:
     return "libvirt does not let the portal in", cure, command
 
 
-def _time_out(place: Endpoint, ssh: bool) -> _Words:
+def _time_out(place: Endpoint, via: str) -> _Words:
     cure = "Check the address, that libvirtd listens there, and the firewall between."
     return "it gives no answer", cure, f"nc -vz -w 3 {shlex.quote(place.host)} {place.port}"
 
 
-def _unknown(place: Endpoint, ssh: bool) -> _Words:
+def _unknown(place: Endpoint, via: str) -> _Words:
     cure = "Check the address, that libvirtd listens there, and the firewall between."
     return "libvirt says why", cure, "journalctl -u libvirtd -u virtqemud -n 50"
 
 
-_ADVICE: dict[Cause, Callable[[Endpoint, bool], _Words]] = {
+_ADVICE: dict[Cause, Callable[[Endpoint, str], _Words]] = {
     Cause.NAME: _name,
     Cause.REFUSED: _refused,
     Cause.CERTIFICATE: _certificate,

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -145,6 +146,8 @@ class Rig:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(number)
             self.process.wait(20)
+        with suppress(OSError):  # whoever was killed could not tidy up
+            shutil.rmtree(self.box.run_dir, ignore_errors=True)
 
     @property
     def api(self) -> Api:

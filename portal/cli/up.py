@@ -25,6 +25,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 #: Threads per worker; each queue has a process of its own, so none can starve another.
 WORKERS = {"poll": 32, "ha": 12, "fence": 16, "resources": 2, "default": 4}
 
+#: Bytes of a message or header from a page; messages that the live channel takes are shorter.
+LONGEST_MESSAGE = 65536
+
 #: A child that lived this long has earned a quick restart.
 STEADY_S = 10.0
 FIRST_PAUSE_S = 0.2
@@ -57,6 +60,9 @@ class Supervisor:
             "HOLDFAST_EPOCH": str(epoch),
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": str(ROOT),
+            # A browser sends the cookies of every program on this address; its line would
+            # neither open nor be refused beyond 8 KiB.
+            "WEBSOCKETS_MAX_LINE_LENGTH": str(LONGEST_MESSAGE),
         }
         self.children: dict[str, Child] = {}
         self._stopping = False
@@ -174,7 +180,7 @@ def web_argv(address: Address) -> list[str]:
     host, port = address
     return [sys.executable, "-m", "uvicorn", "portal.asgi:application",
             "--host", host, "--port", str(port), "--lifespan", "off",
-            "--ws", "websockets-sansio", "--no-access-log",
+            "--ws", "websockets-sansio", "--ws-max-size", str(LONGEST_MESSAGE), "--no-access-log",
             "--timeout-graceful-shutdown", "2", "--log-level", "warning"]  # fmt: skip
 
 

@@ -18,7 +18,10 @@ _ALWAYS = {
     403: "The role, or the token's scope, does not cover this.",
     406: "Only JSON is to be had.",
 }
-_CHANGES = {409: "It does not fit the present state: “cure” says what to do."}
+_CHANGES = {
+    409: "It does not fit the present state: “cure” says what to do.",
+    503: "Others wrote at the same moment, and nothing was changed: send it again.",
+}
 _WITH_BODY = {
     411: "The body comes without its length.",
     413: "The body is too long.",

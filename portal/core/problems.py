@@ -13,7 +13,7 @@ from django.core.exceptions import (
     RequestDataTooBig,
     SuspiciousOperation,
 )
-from django.db import IntegrityError
+from django.db import IntegrityError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -53,6 +53,7 @@ class Problem(exceptions.APIException):
         self.cure = cure
         self.field = field
         self.more = more
+        self.wait: int | None = None  # seconds, told as Retry-After
 
     def told(self) -> dict[str, Any]:
         """Return its JSON."""
@@ -89,6 +90,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         error = suspicious(error)
     elif isinstance(error, IntegrityError):
         error = _conflict(error)
+    elif isinstance(error, OperationalError) and _gave_way(error):
+        error = _busy(error)
     if not isinstance(error, exceptions.APIException):
         return None
     error = guessing.instead(error, context["request"], context["view"])
@@ -123,6 +126,25 @@ def _conflict(error: IntegrityError) -> Problem:
     return Problem(409, "conflict", text, cure=f"Choose another {field}.", field=field)
 
 
+#: What PostgreSQL calls a deadlock, a serialisation failure and a lock that did not come.
+_GIVEN_UP = ("40P01", "40001", "55P03")
+_SOON_S = 1
+
+
+def _gave_way(error: OperationalError) -> bool:
+    """Whether the database undid a transaction only because others were at the same rows."""
+    state = getattr(error.__cause__, "sqlstate", None)
+    return state in _GIVEN_UP or "database is locked" in str(error)
+
+
+def _busy(error: OperationalError) -> Problem:
+    log.warning("a write gave way to another: %s", str(error).partition("\n")[0])
+    text = "somebody else was writing at the same moment; nothing was changed"
+    told = Problem(503, "busy", text, cure="Send the same request again.")
+    told.wait = _SOON_S
+    return told
+
+
 def _taken(text: str) -> str:
     """Return the field that a unique constraint is about, as far as the database tells it.
 
@@ -147,7 +169,8 @@ def _of(error: exceptions.APIException) -> dict[str, Any]:
         return body(400, "invalid", text, field=first["field"], errors=errors)
     code = error.get_codes()
     code, cure = code if isinstance(code, str) else "error", getattr(error, "cure", "")
-    return body(error.status_code, code, str(error.detail), cure=cure)
+    field = "Authorization" if isinstance(error, exceptions.AuthenticationFailed) else ""
+    return body(error.status_code, code, str(error.detail), cure=cure, field=field)
 
 
 def _flat(detail: Any, path: str = "") -> Any:
@@ -173,5 +196,5 @@ def _headers(error: exceptions.APIException) -> dict[str, str]:
     if getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = str(error.auth_header)  # type: ignore[attr-defined]  # DRF sets it on the instance
     if getattr(error, "wait", None):
-        headers["Retry-After"] = str(int(error.wait))  # type: ignore[attr-defined]  # only Throttled has it
+        headers["Retry-After"] = str(int(error.wait))  # type: ignore[attr-defined]  # Throttled and Problem have it
     return headers

@@ -1,6 +1,7 @@
 """The box and the portal in one supervisor: what ``make run`` starts."""
 
 import shlex
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,8 @@ def run_demo(write: Callable[[str], object]) -> None:
     supervisor.add_portal(with_redis=settings.REDIS_URL == settings.OWN_REDIS)
     _greet(write)
     supervisor.run_forever()
+    # The box does so itself, unless it was too slow and had to be killed.
+    shutil.rmtree(box.run_dir, ignore_errors=True)
     handle.close()
 
 

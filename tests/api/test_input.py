@@ -93,6 +93,7 @@ def confirm(client: APIClient, host: Host, **fields: Any) -> Any:
         ({"host_name": "NODE2", "reason": "I looked"}, "host_name"),
         ({"host_name": "node2", "reason": ""}, "reason"),
         ({"host_name": "node2", "reason": "   "}, "reason"),
+        ({"host_name": "node2", "reason": " \u200b. "}, "reason"),
     ],
 )
 def test_a_confirmation_needs_the_exact_name_and_a_reason(

@@ -78,7 +78,9 @@ def test_a_token_that_is_no_text_is_401(centre: Centre) -> None:
     client = APIClient(raise_request_exception=False)
     for word in ("\xff\xfe", "a" * 5000, "x y"):
         told = problem(
-            client.get(f"{API}/hosts/", headers={"Authorization": f"Bearer {word}"}), 401
+            client.get(f"{API}/hosts/", headers={"Authorization": f"Bearer {word}"}),
+            401,
+            "Authorization",
         )
         assert "Bearer" in told["cure"]
 

@@ -91,3 +91,16 @@ def test_the_likely_cause_of_an_error_is_found(error: str, cause: Cause) -> None
     assert told.text
     assert told.cure
     assert shlex.split(told.command, comments=True)
+
+
+@pytest.mark.parametrize(
+    ("uri", "unit"),
+    [
+        ("qemu+ssh://hv7/system", "ssh"),
+        ("qemu+tcp://hv7/system", "libvirtd-tcp.socket"),
+        ("qemu+tls://hv7/system", "libvirtd-tls.socket"),
+    ],
+)
+def test_where_nothing_listens_the_unit_of_that_very_way_is_started(uri: str, unit: str) -> None:
+    told = advice("hv7 refuses connections", uri)
+    assert told.command == f"systemctl enable --now {unit}"

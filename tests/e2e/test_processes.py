@@ -50,6 +50,16 @@ def test_ctrl_c_leaves_no_process(own: Rig) -> None:
     until(lambda: not of_this_run(own, run_dir), 5, "no process to be left after Ctrl-C")
 
 
+def test_ctrl_c_leaves_no_folder_of_a_box_that_does_not_end_by_itself(own: Rig) -> None:
+    run_dir = Path(own.box.run_dir)
+    assert run_dir.is_dir()
+    assert own.process is not None
+    os.kill(own.pids()["box"], signal.SIGSTOP)
+    own.process.send_signal(signal.SIGINT)
+    own.process.wait(20)
+    assert not run_dir.exists()
+
+
 def test_sigkill_of_the_supervisor_leaves_no_process(own: Rig) -> None:
     run_dir = own.box.run_dir
     assert own.process is not None

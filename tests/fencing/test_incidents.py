@@ -99,3 +99,20 @@ def test_a_crashed_vm_shows_the_proof_of_its_end(world: World) -> None:
     told = Incident.objects.get(vm=vm.pk)
     assert told.outcome == "restarted"
     assert "run.proof" in [event.kind for event in incidents.timeline(told)]
+
+
+def test_a_vm_that_died_in_its_hosts_silence_belongs_to_the_incident_of_the_host(
+    world: World,
+) -> None:
+    vm = world.started("web1")
+    there = world.copies(vm)[0]
+    world.hosts[there].isolated = True
+    world.until(lambda: world.host(there).status == "non_responsive", 20)
+    world.hosts[there].crash_guest(vm.uuid)
+    world.hosts[there].isolated = False
+    world.until(lambda: world.copies(vm) and _closed(world, there), 60)
+    world.run(6)
+    told = _the_incident(world, there)
+    assert told.outcome == "failed_over"
+    assert "web1 on " in told.summary
+    assert Incident.objects.count() == 1, [row.summary for row in Incident.objects.all()]

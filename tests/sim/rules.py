@@ -11,10 +11,12 @@ import pytest
 from fencing.domain import decision, evidence, guards, restarts
 from hosts.domain import heartbeat as heartbeats
 from hosts.domain.heartbeat import Beat, HeartbeatEvidence
-from portal.sim import pure_runs
+from portal.sim import pure_guests, pure_looks, pure_runs
 from portal.sim.scenario import EventSpec, HostSpec, Scenario, VmSpec
 from portal.sim.schedules import schedule
 from vms.domain import proofs, restart
+from vms.domain.sightings import Sighting
+from vms.domain.states import EndReason
 
 Make = Callable[[int], Scenario]
 
@@ -48,6 +50,14 @@ def _without_guard(guard: guards.Guard) -> Callable[[pytest.MonkeyPatch], None]:
             patch.setattr(guards, name, kept)
 
     return off
+
+
+def _believe_absence(book: Any, _wire: Any, op: Any, _deadline: float) -> Iterator[None]:
+    """Settle a run by the list that lacks it: no destroy, no look at the others."""
+    run = pure_runs.by_pk(book, op.run)
+    if run is not None:
+        pure_runs.stopped(book, op, run, EndReason.CRASHED)
+    yield from ()
 
 
 def weighted(**weights: int) -> Make:
@@ -98,6 +108,22 @@ def _stranger_meets_restart(seed: int) -> Scenario:
     )
 
 
+def _swapped_with_one_that_is_off(seed: int) -> Scenario:
+    """Two cables are swapped; one host is off, the other cut off: whose "off" is it?"""
+    random = Random(seed)  # noqa: S311 - repeatable luck, no secret
+    off = round(30 + random.random(), 1)
+    return three(
+        seed,
+        [
+            EventSpec(
+                round(20 + random.random() * 5, 1), "bmc.swap", {"host": "node1", "with": "node2"}
+            ),
+            EventSpec(off, "host.power_off", {"host": "node2"}),
+            EventSpec(round(off + random.uniform(0, 4), 1), "host.isolate", {"host": "node1"}),
+        ],
+    )
+
+
 def _swapped_while_dead(seed: int) -> Scenario:
     """The engine dies inside a fence; cables are swapped before it lives again."""
     random = Random(seed)  # noqa: S311 - repeatable luck, no secret
@@ -140,8 +166,8 @@ RULES = (
     Rule(
         "a BMC's identity must be proven",
         patched((proofs, "identity_is_proven", always(True))),
-        weighted(bmc__swap=3, host__panic=2, host__isolate=2),
-        "I7",
+        _swapped_with_one_that_is_off,
+        "I2",
     ),
     Rule(
         "off must be read often enough",
@@ -231,6 +257,18 @@ RULES = (
         "only an ending that libvirt has seen itself ends a run",
         patched((proofs, "reason_proves_end", always(True))),
         weighted(host__libvirtd_restart=3, vm__crash=1),
+        "I2",
+    ),
+    Rule(
+        "a copy that is absent is destroyed, and looked for everywhere",
+        patched((pure_guests, "_KINDS", {**pure_guests._KINDS, "settle": _believe_absence})),
+        weighted(host__libvirtd_restart=6),
+        "I2",
+    ),
+    Rule(
+        "a copy of a closed generation is suspended and told",
+        patched((pure_looks, "_HANDLERS", {**pure_looks._HANDLERS, Sighting.STALE: always(None)})),
+        weighted(libvirt__external_start=4, host__isolate=3),
         "I2",
     ),
     Rule(

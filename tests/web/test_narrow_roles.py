@@ -41,6 +41,16 @@ def test_a_page_that_no_role_covers_is_one_line_of_the_log(
     assert line.exc_info is None
 
 
+def test_a_request_for_another_portals_name_is_one_line_of_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answer = Client().get("/api/v1/hosts/", headers={"Host": "elsewhere.example"})
+    assert answer.status_code == 400
+    (line,) = [item for item in caplog.records if item.name.startswith("django.security")]
+    assert "elsewhere.example" in line.getMessage()
+    assert line.exc_info is None
+
+
 def _page(centre: Centre, path: str, role: Role, kind: str, pk: int) -> str:
     client = Client()
     user = add_person(f"{role}-{kind}-{pk}", role, kind, pk)
