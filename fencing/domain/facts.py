@@ -70,6 +70,7 @@ class HostFacts:
     check_open: bool = False  # a BMC reading is under way
     power_on_open: bool = False
     drill_open: bool = False  # a fire drill is about to cut its power, or has
+    departing: bool = False  # a person is shutting it down or rebooting it
     power_ons_last_hour: int = 0
     is_self: bool = False
     seen_by_engine: bool = True

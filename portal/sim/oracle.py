@@ -164,6 +164,8 @@ class Oracle:
     def _host_was_lost(self, last: RunView, since: int) -> bool:
         """Whether the shutdown was the host's own doing, as far as anybody can tell."""
         lost = self._lost.get(last.host)
+        if last.host in self.scene.departed:
+            return True  # its VMs were asked to shut down at the same time
         return lost is not None and lost - since <= HOST_SHUTDOWN_WINDOW.total_seconds() * 1000
 
     # Every second
@@ -190,6 +192,7 @@ class Oracle:
             and wanted
             and not quarantined
             and vm not in self.scene.on_purpose
+            and not self._waits_for_its_host(vm, view)
             and (run is None or self._can_be_settled(run.host))
             and any(self._fit(host, vm, view) for host in self.scene.world.hosts)
         )
@@ -200,6 +203,12 @@ class Oracle:
         still_s = STILL_S if self.scene.world.storage.slots else 0
         if waited > RESTART_BOUND_S + SLACK_S + still_s + self._patience(vm, view):
             self._say(("lost", vm), f"I3: {vm} could run, does not, and no alert says why")
+
+    def _waits_for_its_host(self, vm: str, view: View) -> bool:
+        """Whether it went down with a host that a person reboots or shuts down just now."""
+        ended = [run for run in view.runs if run.vm == vm and run.ended_ms is not None]
+        last = max(ended, key=lambda run: run.generation, default=None)
+        return last is not None and last.host in self.scene.departing
 
     def _patience(self, vm: str, view: View) -> float:
         """How long a VM may wait for those that start before it, as they are not up either."""

@@ -4,14 +4,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from fencing.domain.admission import started
+from fencing.domain.departing import Departure
 from fencing.domain.facts import ControllerFacts
 from fencing.domain.policy import layered
 from fencing.services.starts import _home as home_of
-from hosts.domain.states import HostEvent, Wanted
-from portal.sim import pure_runs, pure_storage
+from hosts.domain.states import Wanted
+from portal.sim import pure_depart, pure_runs, pure_storage
 from portal.sim.ledger import Book
 from portal.sim.pure_placement import admitted
-from portal.sim.pure_work import LOOK, ROUND, ask, hurry_fence
+from portal.sim.pure_work import ask, hurry_fence, want
 from vms.domain.restart import hindrance
 from vms.services.inventory import NotNow
 
@@ -24,22 +25,30 @@ def _vm(book: Book, name: str) -> int:
     return next(row.pk for row in book.vms.values() if row.name == name)
 
 
-def _want(book: Book, host: str, wanted: Wanted, event: HostEvent) -> None:
+def _want(book: Book, host: str, wanted: Wanted) -> None:
     pk = _host(book, host)
-    book.set_host(pk, wanted=wanted)
-    book.turns[pk] = (book.now(), book.turns[pk][1])
-    book.emit("host.wanted", pk)
-    book.move_host(pk, event)
-    book.wake(LOOK, pk)
-    book.wake(ROUND, 1)
+    if not book.host_facts(pk).departing:
+        want(book, pk, wanted)
 
 
 def _maintenance(book: Book, host: str) -> None:
-    _want(book, host, Wanted.MAINTENANCE, HostEvent.MAINTENANCE_ASKED)
+    _want(book, host, Wanted.MAINTENANCE)
 
 
 def _activate(book: Book, host: str) -> None:
-    _want(book, host, Wanted.ACTIVE, HostEvent.ACTIVATED)
+    _want(book, host, Wanted.ACTIVE)
+
+
+def _shutdown_host(book: Book, host: str) -> None:
+    pure_depart.ask_for(book, _host(book, host), Departure.SHUTDOWN)
+
+
+def _reboot_host(book: Book, host: str) -> None:
+    pure_depart.ask_for(book, _host(book, host), Departure.REBOOT)
+
+
+def _power_on(book: Book, host: str) -> None:
+    pure_depart.switch_on(book, _host(book, host))
 
 
 def _confirm(book: Book, host: str) -> None:
@@ -112,6 +121,9 @@ WORDS: dict[str, Callable[..., None]] = {
     "shutdown": _shutdown,
     "maintenance": _maintenance,
     "activate": _activate,
+    "shutdown_host": _shutdown_host,
+    "reboot_host": _reboot_host,
+    "power_on": _power_on,
     "observe": lambda book: _arm(book, armed=False),
     "arm": lambda book: _arm(book, armed=True),
     "set_policy": _set_policy,

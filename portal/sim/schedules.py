@@ -24,6 +24,7 @@ _UNDONE_BY = {
     "storage.lose": "storage.regain",
     "engine.isolate": "engine.rejoin",
     "site.power_cut": "site.power_restore",
+    "admin.shutdown_host": "admin.power_on",
 }
 WEIGHTS: dict[str, int] = {
     "host.power_off": 10,
@@ -65,6 +66,9 @@ EVERYTHING: dict[str, int] = WEIGHTS | {
     "host.lose_marker": 1,
     "engine.isolate": 2,
     "site.power_cut": 1,
+    "admin.shutdown_host": 2,
+    "admin.reboot_host": 3,
+    "vm.deaf": 1,
 }
 _RULES = [("separate", True), ("separate", False), ("together", False), ("hosts", False)]
 UNTIL_S = 120.0
@@ -174,6 +178,9 @@ def _policy(random: Random) -> dict[str, Any]:
         "activity_check": random.choice(["off", "off", "on"]),
         "activity_samples": 3,
         "activity_interval": 5,
+        "shutdown_policy": random.choice(["migrate", "failover", "freeze", "conditional"]),
+        "guest_stop_wait": 20,
+        "guest_stop_refused": random.choice(["give_up", "stop"]),
     }
 
 

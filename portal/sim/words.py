@@ -141,6 +141,22 @@ def _end(word: str) -> Callable[..., None]:
     return act
 
 
+def _depart(word: str) -> Callable[..., None]:
+    def act(scene: Scene, host: str) -> None:
+        scene.portal.admin(word, {"host": host})
+        if any(op == f"{word.partition('_')[0]} {host}" for op in scene.portal.view().open_ops):
+            scene.departing.add(host)  # it may be refused
+            scene.departed.add(host)
+
+    return act
+
+
+def _deaf(scene: Scene, vm: str) -> None:
+    """The guest ignores the power button."""
+    for host in scene.world.hosts.values():
+        host.deaf.add(scene.world.vms[vm].uuid)
+
+
 def _admin(word: str) -> Callable[..., None]:
     return lambda scene, **args: scene.portal.admin(word, args)
 
@@ -206,6 +222,10 @@ WORDS: Mapping[str, Word] = {
     "admin.shutdown": Word(_end("shutdown"), ("vm",)),
     "admin.maintenance": Word(_admin("maintenance"), ("host",)),
     "admin.activate": Word(_admin("activate"), ("host",)),
+    "admin.shutdown_host": Word(_depart("shutdown_host"), ("host",)),
+    "admin.reboot_host": Word(_depart("reboot_host"), ("host",)),
+    "admin.power_on": Word(_admin("power_on"), ("host",)),
+    "vm.deaf": Word(_deaf, ("vm",)),
     "admin.observe": Word(_mode("observe", armed=False)),
     "admin.arm": Word(_mode("arm", armed=True)),
     "admin.set_policy": Word(_admin("set_policy"), ("policy",)),
