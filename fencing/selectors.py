@@ -135,6 +135,7 @@ def cluster_facts(cluster_id: int, now: datetime) -> ClusterFacts:
         pk=cluster_id,
         name=cluster.name,
         armed=cluster.mode == ClusterMode.ARMED,
+        observe_until=cluster.observe_until,
         hosts=tuple(host_facts(row, states, since) for row in rows),
         vms=vm_facts(cluster_id),
         policies={row.pk: layered(top, cluster.policy, row.policy) for row in rows},

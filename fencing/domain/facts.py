@@ -123,6 +123,7 @@ class ClusterFacts:
         object.__setattr__(self, "_by_pk", {host.pk: host for host in self.hosts})
 
     domains: tuple[DomainFacts, ...] = ()
+    observe_until: datetime | None = None  # while it is not armed: then it is again
 
     def host(self, pk: int) -> HostFacts | None:
         """Return the host with ``pk``, if it is of this cluster."""

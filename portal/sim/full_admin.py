@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from fencing.domain.departing import Departure
 from fencing.models import PowerController
@@ -81,8 +81,9 @@ def _arm(now: datetime) -> None:
     set_mode(Cluster.objects.get(), ClusterMode.ARMED, actor=BY, now=now)
 
 
-def _observe(now: datetime) -> None:
-    set_mode(Cluster.objects.get(), ClusterMode.OBSERVE, actor=BY, now=now)
+def _observe(now: datetime, s: float = 0) -> None:
+    until = now + timedelta(seconds=s) if s else None
+    set_mode(Cluster.objects.get(), ClusterMode.OBSERVE, actor=BY, now=now, until=until)
 
 
 def _set_policy(now: datetime, policy: dict[str, object]) -> None:

@@ -45,6 +45,7 @@ class Book:
         self.hosts_lost: dict[int, datetime] = {}
         self.rules: tuple[Rule, ...] = ()
         self.armed = True
+        self.observe_until: datetime | None = None
         self.wanted_after: dict[int, Wanted] = {}  # host: what was wanted before its shutdown
         self.distrust = ""
         self.storage = StorageRows()
@@ -147,6 +148,7 @@ class Book:
             policy=self.policy,
             hosts_lost=self.hosts_lost,
             starts_on=starts,
+            observe_until=self.observe_until,
             engine_since=self.engine_since,
             distrust=self.distrust,
             alerts=frozenset(self.alerts),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 from fencing.domain.admission import started
 from fencing.domain.departing import Departure
@@ -12,7 +13,7 @@ from hosts.domain.states import Wanted
 from portal.sim import pure_depart, pure_runs, pure_storage
 from portal.sim.ledger import Book
 from portal.sim.pure_placement import admitted
-from portal.sim.pure_work import ask, hurry_fence, want
+from portal.sim.pure_work import ROUND, ask, hurry_fence, want
 from vms.domain.restart import hindrance
 from vms.services.inventory import NotNow
 
@@ -93,9 +94,12 @@ def _shutdown(book: Book, vm: str) -> None:
     _stop(book, vm, "shutdown")
 
 
-def _arm(book: Book, *, armed: bool) -> None:
+def arm(book: Book, *, armed: bool, s: float = 0) -> None:
+    """Arm the cluster, or let it observe, for ``s`` seconds if that is more than 0."""
     book.armed = armed
+    book.observe_until = book.now() + timedelta(seconds=s) if s and not armed else None
     book.changes += 1
+    book.wake(ROUND, 1)
 
 
 def _set_policy(book: Book, policy: dict[str, object]) -> None:
@@ -124,8 +128,8 @@ WORDS: dict[str, Callable[..., None]] = {
     "shutdown_host": _shutdown_host,
     "reboot_host": _reboot_host,
     "power_on": _power_on,
-    "observe": lambda book: _arm(book, armed=False),
-    "arm": lambda book: _arm(book, armed=True),
+    "observe": lambda book, s=0: arm(book, armed=False, s=s),
+    "arm": lambda book: arm(book, armed=True),
     "set_policy": _set_policy,
     "trust": _trust,
     "kdump": pure_storage.heard,

@@ -15,6 +15,7 @@ class Scene:
     portal: Portal
     on_purpose: dict[str, int]  # VMs that somebody shut down, and when (ms)
     armed: bool = True
+    observed: int = 0  # how often somebody has changed that
     departing: set[str] = field(default_factory=set)  # hosts that a person is sending off
     departed: set[str] = field(default_factory=set)  # ... or has ever
 

@@ -98,7 +98,7 @@ class _Draw:
             "engine.crash": lambda: {"after": random.randint(0, 30)},
             "task.delay": lambda: {"s": random.choice([0.5, 2, 8])},
             "task.duplicate": lambda: {"times": random.randint(1, 50)},
-            "admin.observe": dict,
+            "admin.observe": lambda: random.choice([{}, {}, {"s": 10}, {"s": 30}]),
             "engine.isolate": dict,
             "site.power_cut": dict,
             "storage.lose": lambda: {"host": host, "domain": DOMAIN},
