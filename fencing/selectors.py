@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Case, Max, Prefetch, QuerySet, When
 
+from fencing.domain.departing import Departure
 from fencing.domain.evidence import is_fresh
 from fencing.domain.facts import (
     ClusterFacts,
@@ -64,6 +65,12 @@ def cluster_policy(cluster_id: int) -> Policy:
 def drill_is_open(host_id: int) -> bool:
     """Whether a fire drill of the host is under way: its power is cut, or about to be."""
     mine = FenceOperation.objects.filter(host_id=host_id, kind="drill")
+    return mine.filter(state__in=OPEN_STATES).exists()
+
+
+def departure_is_open(host_id: int) -> bool:
+    """Whether a person is shutting the host down or rebooting it."""
+    mine = FenceOperation.objects.filter(host_id=host_id, kind__in=list(Departure))
     return mine.filter(state__in=OPEN_STATES).exists()
 
 
@@ -128,6 +135,7 @@ def cluster_facts(cluster_id: int, now: datetime) -> ClusterFacts:
         pk=cluster_id,
         name=cluster.name,
         armed=cluster.mode == ClusterMode.ARMED,
+        observe_until=cluster.observe_until,
         hosts=tuple(host_facts(row, states, since) for row in rows),
         vms=vm_facts(cluster_id),
         policies={row.pk: layered(top, cluster.policy, row.policy) for row in rows},
@@ -244,6 +252,7 @@ def host_facts(row: Host, states: States, engine_since: datetime) -> HostFacts:
         check_open=(row.pk, "check") in states.open,
         power_on_open=(row.pk, "power_on") in states.open,
         drill_open=(row.pk, "drill") in states.open,
+        departing=any((row.pk, kind) in states.open for kind in Departure),
         power_ons_last_hour=states.power_ons.get(row.pk, 0),
         is_self=row.is_self,
         seen_by_engine=row.last_seen is not None and row.last_seen >= engine_since,

@@ -13,7 +13,7 @@ from hosts.domain.states import Wanted
 from hosts.filters import ClusterFilter, HostFilter
 from hosts.models import Cluster, ClusterMode, Host
 from hosts.permissions import clusters_in, hosts_in
-from hosts.serializers import ClusterSerializer, HostSerializer
+from hosts.serializers import ClusterSerializer, HostSerializer, ObserveSerializer
 from hosts.services import inventory
 from portal.core.models import Role
 from portal.core.problems import Problem
@@ -69,8 +69,15 @@ class ClusterViewSet(Kept):
         actor, now = str(caller(self.request)), clock.now()
         serializer.instance = inventory.add_cluster(serializer.validated_data, actor=actor, now=now)
 
-    def _set(self, cluster: Cluster, mode: ClusterMode, request: Request) -> Response:
-        inventory.set_mode(cluster, mode, actor=str(caller(request)), now=clock.now())
+    def _set(
+        self,
+        cluster: Cluster,
+        mode: ClusterMode,
+        request: Request,
+        until: datetime | None = None,
+    ) -> Response:
+        actor = str(caller(request))
+        inventory.set_mode(cluster, mode, actor=actor, now=clock.now(), until=until)
         cluster.refresh_from_db()
         return Response(self.get_serializer(cluster).data, headers={"ETag": etag_of(cluster)})
 
@@ -79,10 +86,10 @@ class ClusterViewSet(Kept):
         """Let HA act in this cluster: fence, restart, power on.  Over at once: answers 200."""
         return self._set(cluster, ClusterMode.ARMED, request)
 
-    @verb("observe", role=Role.ADMIN, answers_itself=True)
+    @verb("observe", takes=ObserveSerializer, role=Role.ADMIN, answers_itself=True)
     def observe(self, cluster: Cluster, fields: dict[str, Any], request: Request) -> Response:
-        """Let HA only say what it would do.  Over at once: answers 200."""
-        return self._set(cluster, ClusterMode.OBSERVE, request)
+        """Let HA only say what it would do, perhaps until a time.  Over at once: answers 200."""
+        return self._set(cluster, ClusterMode.OBSERVE, request, fields["until"])
 
 
 class HostViewSet(Kept):

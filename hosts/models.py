@@ -33,6 +33,7 @@ class Cluster(models.Model):
 
     name = models.CharField(max_length=NAME_CHARS)
     mode = models.CharField(max_length=10, choices=ClusterMode.choices, default=ClusterMode.OBSERVE)
+    observe_until = models.DateTimeField(null=True)  # then it is armed again by itself
     policy = models.JSONField(default=dict, blank=True)
     version = models.IntegerField(default=1)
     removed_at = models.DateTimeField(null=True)

@@ -1,5 +1,6 @@
 """Clusters and hosts as JSON; what is observed is read-only."""
 
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -13,6 +14,10 @@ from hosts.permissions import clusters_in
 from portal.core.names import plain, readable
 from portal.core.related import Seen
 from portal.core.rest import Strict
+from portal.lib import clock
+
+#: A cluster that is to observe for longer is not armed again by itself.
+LONGEST_OBSERVATION = timedelta(days=30)
 
 
 class OneName(UniqueValidator):
@@ -36,11 +41,25 @@ class ClusterSerializer(Strict, serializers.ModelSerializer[Cluster]):
 
     class Meta:
         model = Cluster
-        fields: ClassVar[Any] = ("id", "name", "mode", "policy", "version")
-        read_only_fields = ("mode", "version")
+        fields: ClassVar[Any] = ("id", "name", "mode", "observe_until", "policy", "version")
+        read_only_fields = ("mode", "observe_until", "version")
         extra_kwargs: ClassVar[Any] = {
             "name": {"validators": [readable, OneName(Cluster.objects.all(), "cluster")]}
         }
+
+
+class ObserveSerializer(Strict):
+    """For how long a cluster shall only observe; without an end until somebody arms it."""
+
+    until = serializers.DateTimeField(required=False, allow_null=True, default=None)
+
+    def validate_until(self, until: datetime | None) -> datetime | None:
+        """Refuse an end that is no time ahead."""
+        if until is not None and not timedelta(0) < until - clock.now() <= LONGEST_OBSERVATION:
+            days = LONGEST_OBSERVATION.days
+            text = f"must lie ahead, and within {days} days: leave it out to observe without end"
+            raise serializers.ValidationError(text)
+        return until
 
 
 class HindranceSerializer(serializers.Serializer[Any]):

@@ -52,6 +52,8 @@ class Vm(models.Model):
     waiting_since = models.DateTimeField(null=True)
     waiting_for = models.TextField(blank=True)
 
+    waits_for = models.ForeignKey(Host, models.SET_NULL, null=True, related_name="+")
+
     removed_at = models.DateTimeField(null=True)
     seen_again_on = models.ForeignKey(Host, models.SET_NULL, null=True, related_name="+")
 
@@ -166,6 +168,7 @@ class Run(models.Model):
     running_at = models.DateTimeField(null=True)
     outstanding = models.BooleanField(default=False)
     adopting = models.BooleanField(default=False)  # its copy does not carry its stamp yet
+    asked_down = models.BooleanField(default=False)  # by the portal, as its host shall go off
     migrating_to = models.ForeignKey(Host, models.PROTECT, null=True, related_name="+")
     contender = models.ForeignKey(Host, models.PROTECT, null=True, related_name="+")
     ended_at = models.DateTimeField(null=True)

@@ -25,13 +25,13 @@ _RUN_STATES = {state.value: state for state in RunState}
 #: The columns of an :class:`OpenRun`, in the order of its fields.
 RUN_COLUMNS = (
     "pk", "vm_id", "vm__uuid", "vm__name", "host_id", "generation", "state", "started_at",
-    "outstanding", "migrating_to_id", "contender_id", "adopting", "running_at",
+    "outstanding", "migrating_to_id", "contender_id", "adopting", "running_at", "asked_down",
 )  # fmt: skip
 #: The columns that :func:`vm_facts_of` takes, in its order.
 VM_COLUMNS = (
     "pk", "name", "state", "ha", "wanted_up", "memory_mib", "vcpus", "priority", "start_tier",
     "quarantined", "restart_tries", "refused_at", "waiting_since", "refused_by_id", "cpu",
-    "networks", "storage", "failback", "starts_after", "start_delay_s",
+    "networks", "storage", "failback", "starts_after", "start_delay_s", "waits_for_id",
 )  # fmt: skip
 
 
@@ -45,11 +45,11 @@ def open_run_of(row: tuple[Any, ...]) -> OpenRun:
     """Return the frozen view of ``RUN_COLUMNS``: a round has many, and models are slow."""
     (
         pk, vm, vm_uuid, vm_name, host, generation, state, started_at, outstanding,
-        migrating_to, contender, adopting, running_at,
+        migrating_to, contender, adopting, running_at, asked_down,
     ) = row  # fmt: skip
     return OpenRun(
         pk, vm, vm_uuid, vm_name, host, generation, _RUN_STATES[state], started_at,
-        outstanding, migrating_to, contender, adopting, running_at,
+        outstanding, migrating_to, contender, adopting, running_at, asked_down,
     )  # fmt: skip
 
 
@@ -189,11 +189,11 @@ def vm_facts_of(
     (
         pk, name, state, ha, wanted_up, memory_mib, vcpus, priority, start_tier, quarantined,
         tries, refused_at, waiting_since, refused_by, cpu, networks, storage, failback,
-        starts_after, start_delay_s,
+        starts_after, start_delay_s, waits_for,
     ) = row  # fmt: skip
     return VmFacts(
         pk, name, _VM_STATES[state], ha, wanted_up, memory_mib, vcpus, priority, start_tier,
         tuple(starts_after), start_delay_s, quarantined, False, tries, refused_at, waiting_since,
         refused_by, settling_since, run, last, cpu, frozenset(networks) if networks else NOWHERE,
-        frozenset(storage) if storage else NOWHERE, failback,
+        frozenset(storage) if storage else NOWHERE, failback, waits_for,
     )  # fmt: skip

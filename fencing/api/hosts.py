@@ -14,6 +14,7 @@ from fencing.api.insight import WhatIfSerializer, what_if_of
 from fencing.api.refused import allowed
 from fencing.api.shapes import WholeClusterSerializer, WholeHostSerializer
 from fencing.api.shown import ShownClusterSerializer, ShownHostSerializer
+from fencing.domain.departing import Departure
 from fencing.models import PowerController
 from fencing.selectors import ended_drills, with_shelter
 from fencing.serializers import (
@@ -27,6 +28,7 @@ from fencing.serializers.ha import ConfigureClusterHaSerializer
 from fencing.services import (
     admission,
     confirmations,
+    departures,
     drills,
     ha_switches,
     inventory,
@@ -139,6 +141,21 @@ class HostViewSet(EnteringHosts):
         with allowed():
             op = drills.ask(host, actor=str(caller(request)), now=clock.now())
         return accepted(op, request)
+
+    def _depart(self, host: Host, what: Departure, request: Request) -> Response:
+        with allowed():
+            op = departures.ask(host, what, actor=str(caller(request)), now=clock.now())
+        return accepted(op, request)
+
+    @verb("shutdown")
+    def shutdown(self, host: Host, fields: dict[str, Any], request: Request) -> Response:
+        """Shut its VMs down, then the host; what becomes of the VMs is policy (shutdown_policy)."""
+        return self._depart(host, Departure.SHUTDOWN, request)
+
+    @verb("reboot")
+    def reboot(self, host: Host, fields: dict[str, Any], request: Request) -> Response:
+        """Shut its VMs down, then the host, and switch it on again."""
+        return self._depart(host, Departure.REBOOT, request)
 
     @verb("enable-ha", role=Role.ADMIN)
     def enable_ha(self, host: Host, fields: dict[str, Any], request: Request) -> Response:

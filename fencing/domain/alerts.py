@@ -22,6 +22,7 @@ class AlertKind(StrEnum):
     ONE_HOST_ONLY = "one_host_only"  # HA is on, and no second host could run it
     AWAY_FROM_HOME = "away_from_home"  # a better host of its rule has room
     START_FAILED = "start_failed"
+    WAITS_FOR_HOST = "waits_for_host"  # shut down with its host, to start there again
     ONLY_OBSERVING = "only_observing"  # it would be started if the cluster were armed
     VM_DESTROYED = "vm_destroyed"
     VM_PAUSED = "vm_paused"
@@ -76,6 +77,9 @@ CURE: dict[AlertKind, str] = {
         "switch HA off for it."
     ),
     AlertKind.AWAY_FROM_HOME: "Move it there, or switch failback off for it.",
+    AlertKind.WAITS_FOR_HOST: (
+        "Switch its host on again, or start the VM by hand: it then goes to another host."
+    ),
     AlertKind.ONLY_OBSERVING: "Arm HA in its cluster, or start it by hand.",
     AlertKind.START_FAILED: "Read the host's own error in the operation, and repair its cause.",
     AlertKind.VM_DESTROYED: "Somebody stopped it on the host itself. Start it if that was wrong.",

@@ -119,7 +119,7 @@ def _power_on(cluster: ClusterFacts, host: HostFacts, policy: Policy) -> Iterato
         and host.wanted is Wanted.ACTIVE
         and policy.after_fence == "power_on"
         and not host.power_on_open
-        and not host.fence_open
+        and not (host.fence_open or host.departing)
         and any(item.trusted and item.problem is None for item in host.controllers)
     )
     if wanted and host.power_ons_last_hour < policy.max_power_ons_per_hour:

@@ -54,7 +54,7 @@ def obstacle(
         return Obstacle(text, "Empty the host first.")
     if cluster.starts_on.get(host.pk, 0):
         return Obstacle(f"a start is under way on {name}", _ONCE_MORE)
-    if host.fence_open or host.power_on_open:
+    if host.fence_open or host.power_on_open or host.departing:
         return Obstacle(f"the power of {name} is being switched already", _ONCE_MORE)
     return _silence(host, policy, now) or _controllers(host)
 

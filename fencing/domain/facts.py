@@ -70,6 +70,7 @@ class HostFacts:
     check_open: bool = False  # a BMC reading is under way
     power_on_open: bool = False
     drill_open: bool = False  # a fire drill is about to cut its power, or has
+    departing: bool = False  # a person is shutting it down or rebooting it
     power_ons_last_hour: int = 0
     is_self: bool = False
     seen_by_engine: bool = True
@@ -122,6 +123,7 @@ class ClusterFacts:
         object.__setattr__(self, "_by_pk", {host.pk: host for host in self.hosts})
 
     domains: tuple[DomainFacts, ...] = ()
+    observe_until: datetime | None = None  # while it is not armed: then it is again
 
     def host(self, pk: int) -> HostFacts | None:
         """Return the host with ``pk``, if it is of this cluster."""

@@ -13,6 +13,7 @@ Three rules outrank availability:
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from fencing.domain.alerts import AlertKind
@@ -22,6 +23,7 @@ from fencing.domain.evidence import contradiction
 from fencing.domain.facts import ClusterFacts, HostFacts
 from fencing.domain.guards import withheld
 from fencing.domain.intentions import (
+    ArmAgain,
     Clear,
     Distrust,
     Fence,
@@ -48,6 +50,9 @@ def plan(cluster: ClusterFacts, now: datetime) -> tuple[Intention, ...]:
     simply run again.
     """
     wishes: list[Intention] = []
+    if not cluster.armed and cluster.observe_until is not None and now >= cluster.observe_until:
+        wishes.append(ArmAgain())
+        cluster = replace(cluster, armed=True)
     for host in cluster.hosts:
         wishes.extend(_about(cluster, host, now))
     wishes.extend(restarts(cluster, now))

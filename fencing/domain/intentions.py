@@ -126,6 +126,11 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class ArmAgain:
+    """The time for which the cluster was to observe is over."""
+
+
+@dataclass(frozen=True, slots=True)
 class Raise:
     """Open an alert, or keep it open; 0 means no such subject."""
 
@@ -159,6 +164,7 @@ Intention = (
     | Evacuated
     | Start
     | Hold
+    | ArmAgain
     | Raise
     | Clear
 )

@@ -71,7 +71,15 @@ class Policy:
     after_fence: str = _choice("power_on", ("power_on", "stay_off"), "What a fence ends with.")
     max_power_ons_per_hour: int = _number(3, 0, 60, "times", "Power-ons of one host per hour.")
     shutdown_policy: str = _choice(
-        "migrate", ("migrate", "failover", "freeze", "conditional"), "Planned host shutdown."
+        "migrate",
+        ("migrate", "failover", "freeze", "conditional"),
+        "VMs of a host that is shut down or rebooted: elsewhere, or waiting for it.",
+    )
+    guest_stop_wait: float = _number(
+        120, 5, 3600, "s", "How long a guest may take to shut down when its host shall go off."
+    )
+    guest_stop_refused: str = _choice(
+        "give_up", ("give_up", "stop"), "Where a guest does not: leave the host on, or end it."
     )
     soft_recovery: str = _choice("off", _ON_OFF, "Try to restart libvirtd over SSH first.")
     kdump_wait: float = _number(
@@ -95,7 +103,7 @@ MOST_WITNESSES = 5
 #: Settings that nothing reads yet: a change of one would promise what is not done.
 NOT_YET = frozenset(
     {
-        "shutdown_policy", "soft_recovery",
+        "soft_recovery",
     }
 )  # fmt: skip
 

@@ -4,9 +4,13 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from fencing.domain.alerts import AlertKind
-from fencing.domain.facts import ClusterFacts
-from fencing.domain.homes import floor, need
+from fencing.domain.departing import kept_for
+from fencing.domain.facts import ClusterFacts, HostFacts
+from fencing.domain.homes import floor, need, unfit
 from fencing.domain.intentions import AskBmc, Hold, Intention, Raise, Start, over
+from hosts.domain.states import Wanted
+from vms.domain.floor import Floor
+from vms.domain.placement import Choice
 from vms.domain.restart import (
     PROOF_MAX_AGE,
     VmFacts,
@@ -34,12 +38,14 @@ def restarts(cluster: ClusterFacts, now: datetime) -> Iterator[Intention]:
     blocked: VmFacts | None = None
     turns = turns_of(cluster, now)
     for vm in in_order(waiting):
-        why = held or _not_yet(cluster, vm, blocked, now) or _others_first(turns, vm)
+        home = kept_for(cluster, vm)
+        why = held or _its_host_first(home) or _not_yet(cluster, vm, blocked, now)
+        why = why or _others_first(turns, vm)
         if why:
             yield Hold(vm.pk, why)
             yield from _look_again(cluster, vm, now)
             continue
-        choice = free.choose(need(vm))
+        choice = _choice(free, vm, home)
         if choice.host is None:
             yield Hold(vm.pk, choice.explained)
             yield Raise(AlertKind.NO_ROOM, 0, vm.pk, "no host has room for it")
@@ -51,9 +57,27 @@ def restarts(cluster: ClusterFacts, now: datetime) -> Iterator[Intention]:
 
 
 def turns_of(cluster: ClusterFacts, now: datetime) -> Turns:
-    """Return who waits for whom at ``now``."""
+    """Return who waits for whom at ``now``; nobody waits for a VM whose host is off on purpose."""
     patience = timedelta(seconds=cluster.policy.blocked_wait)
-    return Turns(cluster.vms, cluster.hosts_lost, patience, now)
+    vms = [vm for vm in cluster.vms if vm.waits_for is None or not _is_kept(cluster, vm)]
+    return Turns(vms, cluster.hosts_lost, patience, now)
+
+
+def _is_kept(cluster: ClusterFacts, vm: VmFacts) -> bool:
+    return bool(_its_host_first(kept_for(cluster, vm)))
+
+
+def _its_host_first(home: HostFacts | None) -> str:
+    why = unfit(home) if home is not None else ""
+    return f"it starts on {home.name} again: {why}" if home is not None and why else ""
+
+
+def _choice(free: Floor, vm: VmFacts, home: HostFacts | None) -> Choice:
+    """Choose the host that the VM has waited for; if that has no room, any other."""
+    room = free.room(home.pk) if home is not None else None
+    if room is not None and not free.refusal(room, need(vm)):
+        return Choice(room.host, {})
+    return free.choose(need(vm))
 
 
 def _others_first(turns: Turns, vm: VmFacts) -> str:
@@ -153,6 +177,7 @@ def _standing_alerts(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> Itera
         yield Raise(AlertKind.ONLY_OBSERVING, 0, vm.pk, text)
     else:
         yield from over(cluster.alerts, 0, vm.pk, AlertKind.ONLY_OBSERVING)
+    yield from _waits_for_host(cluster, vm)
     yield from _out_of_sight(cluster, vm, now)
     yield from _failed_start(cluster, vm)
     yield from _paused(cluster, vm)
@@ -171,6 +196,16 @@ def _standing_alerts(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> Itera
         yield from over(cluster.alerts, 0, vm.pk, AlertKind.VM_DESTROYED)
     if vm.run is not None:
         yield from over(cluster.alerts, 0, vm.pk, AlertKind.NO_ROOM)
+
+
+def _waits_for_host(cluster: ClusterFacts, vm: VmFacts) -> Iterator[Intention]:
+    """A VM that stays down for as long as its host does, which only a person ends."""
+    home = kept_for(cluster, vm) if wants_start(vm, cluster.hosts_lost) else None
+    if home is None or home.departing or home.wanted is not Wanted.DOWN:
+        yield from over(cluster.alerts, 0, vm.pk, AlertKind.WAITS_FOR_HOST)
+        return
+    text = f"it waits for {home.name}, which was shut down (shutdown_policy)"
+    yield Raise(AlertKind.WAITS_FOR_HOST, 0, vm.pk, text)
 
 
 #: A settlement needs one look at each host; one that takes longer waits for somebody.

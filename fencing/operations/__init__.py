@@ -10,6 +10,7 @@ from collections.abc import Callable
 from fencing.models import FenceOperation
 from fencing.operations.checking import advance_check
 from fencing.operations.confirming import advance_confirm
+from fencing.operations.departing import advance_departure
 from fencing.operations.drill import advance_drill
 from fencing.operations.fence import advance_fence
 from fencing.operations.storage import advance_storage
@@ -27,6 +28,8 @@ _KINDS: dict[str, Callable[[FenceOperation], None]] = {
     "storage": advance_storage,
     "fence": advance_fence,
     "drill": advance_drill,
+    "shutdown": advance_departure,
+    "reboot": advance_departure,
     "power_on": advance_power_on,
     "confirm": advance_confirm,
 }

@@ -102,12 +102,14 @@ def turn_off(
     policy: Policy,
     *,
     wanted: Callable[[datetime], bool],
+    soft: bool = False,
 ) -> Next | None:
     """Send the command to every controller of the level; None when the claim was lost.
 
-    ``wanted`` is asked right before each command whether it is still right.
+    ``wanted`` is asked right before each command whether it is still right.  ``soft``:
+    the first controller asks the machine to shut down; nobody's power is cut.
     """
-    for controller in members:
+    for controller in members[:1] if soft else members:
         now = clock.now()
         if not wanted(now):
             text = "withdrawn before the command"
@@ -122,7 +124,8 @@ def turn_off(
             if not work.is_mine(op, now):
                 return None
             left = work.time_left(op, now, policy.bmc_deadline)
-            power_for(bmc).turn_off(bmc, deadline=left)
+            driver = power_for(bmc)
+            (driver.ask_off if soft else driver.turn_off)(bmc, deadline=left)
         except PowerError as error:
             return steps.after_problem(error.problem, str(error))
     return steps.after_off(policy)

@@ -83,6 +83,11 @@ class FenceAgent:
         """Cut the power; the agent waits a little for it, and need not see it."""
         self._switch(bmc, "off", deadline)
 
+    def ask_off(self, bmc: Bmc, *, deadline: float) -> None:
+        """Agents only cut the power: always :class:`PowerError`."""
+        text = "cannot ask the machine to shut down; a fence agent only cuts its power"
+        raise error_of(bmc, PowerProblem.BAD_SETTINGS, text)
+
     def turn_on(self, bmc: Bmc, *, deadline: float) -> None:
         """Switch the power on, as :meth:`turn_off` does off."""
         self._switch(bmc, "on", deadline)

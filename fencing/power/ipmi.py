@@ -21,7 +21,7 @@ _GUID_WAIT = 4.0  # seconds; at most half of the deadline
 _POWER_ON = 0x01  # bit of the first byte of Get Chassis Status
 _PRIVILEGE_TOO_LOW = 0xD4
 
-Ask = Literal["read", "off", "on"]
+Ask = Literal["read", "off", "soft", "on"]
 GuidOrder = Literal["auto", "smbios", "ipmi", "rfc4122"]
 
 _BAD_LOGIN = "refused the user name or password; correct them in its settings here"
@@ -76,12 +76,16 @@ class Ipmi:
         """Cut the power (Chassis Control: power down); does not wait for it."""
         self._switch(bmc, PowerState.OFF, deadline)
 
+    def ask_off(self, bmc: Bmc, *, deadline: float) -> None:
+        """Ask the operating system to shut down (Chassis Control: soft shutdown by ACPI)."""
+        self._switch(bmc, PowerState.OFF, deadline, "soft")
+
     def turn_on(self, bmc: Bmc, *, deadline: float) -> None:
         """Switch the power on (Chassis Control: power up); does not wait for it."""
-        self._switch(bmc, PowerState.ON, deadline)
+        self._switch(bmc, PowerState.ON, deadline, "on")
 
-    def _switch(self, bmc: Bmc, wanted: PowerState, deadline: float) -> None:
-        answer = self._ask(bmc, "on" if wanted is PowerState.ON else "off", deadline)
+    def _switch(self, bmc: Bmc, wanted: PowerState, deadline: float, ask: Ask = "off") -> None:
+        answer = self._ask(bmc, ask, deadline)
         code = answer["code"]
         if code == 0 or _state_of(answer.get("power")) is wanted:
             return

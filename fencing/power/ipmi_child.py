@@ -22,7 +22,7 @@ from typing import Any
 _PR_SET_PDEATHSIG = 1
 _CHASSIS, _APP = 0, 6
 _STATUS, _CONTROL, _SYSTEM_GUID = 1, 2, 0x37
-_CONTROLS = {"off": 0, "on": 1}
+_CONTROLS = {"off": 0, "on": 1, "soft": 5}
 
 
 def main() -> None:

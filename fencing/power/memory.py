@@ -9,6 +9,7 @@ from fencing.power.port import Bmc, PowerError, Reading
 
 Key = tuple[str, int]
 OnPower = Callable[[str, int, PowerState], None]
+OnButton = Callable[[str, int], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -47,13 +48,18 @@ class MemoryPower:
     ``now`` returns seconds on any clock that only moves forward.  ``on_power``
     is told ``(address, port, ON | OFF)`` of the machine (its ``home``) whose
     relay moved, after it moved; commands that change nothing do not call it.
+    ``on_button`` is told ``(address, port)`` of the machine that was asked to shut down.
     """
 
     def __init__(
-        self, *, now: Callable[[], float] | None = None, on_power: OnPower | None = None
+        self,
+        *,
+        now: Callable[[], float] | None = None,
+        on_power: OnPower | None = None,
+        on_button: OnButton | None = None,
     ) -> None:
         self._now = now or (lambda: 0.0)
-        self._on_power = on_power
+        self._on_power, self._on_button = on_power, on_button
         self._bmcs: dict[Key, MemoryBmc] = {}
         self._lock = RLock()
 
@@ -96,6 +102,13 @@ class MemoryPower:
             found.off_at = self._now() + found.slow_seconds
             found.reads_left = found.slow_reads
             self._settle(found)
+
+    def ask_off(self, bmc: Bmc, *, deadline: float) -> None:
+        """Pass the button on to the machine, which may be dead."""
+        with self._lock:
+            found = self._logged_in(bmc)
+            if found.obeys and found.on and self._on_button is not None:
+                self._on_button(*found.home)
 
     def turn_on(self, bmc: Bmc, *, deadline: float) -> None:
         """Accept an on; it takes effect at once and ends an off under way."""

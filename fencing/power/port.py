@@ -1,4 +1,4 @@
-"""The door to a BMC: three small questions, each with a deadline in seconds.
+"""The door to a BMC: four small questions, each with a deadline in seconds.
 
 Accepted is not done: ``turn_off`` returns when the BMC took the command, and
 only ``read`` tells what became of it.  Adapters know no policy, keep no
@@ -66,6 +66,9 @@ class Power(Protocol):
 
     def turn_off(self, bmc: Bmc, *, deadline: float) -> None:
         """Cut the power at once (no graceful request); already off is success."""
+
+    def ask_off(self, bmc: Bmc, *, deadline: float) -> None:
+        """Press the power button: the operating system shuts down, if it lives; off is success."""
 
     def turn_on(self, bmc: Bmc, *, deadline: float) -> None:
         """Switch the power on; already on is success."""

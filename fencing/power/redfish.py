@@ -28,6 +28,8 @@ _STATES = {
 }
 #: What may be sent for a wish, best first.
 _RESETS = {PowerState.OFF: ("ForceOff",), PowerState.ON: ("On", "ForceOn")}
+#: What asks the operating system to shut down; a button would switch on what is off.
+_SOFT = ("GracefulShutdown",)
 #: What shows that a refused command was not needed.
 _REACHED = {
     PowerState.OFF: frozenset({PowerState.OFF, PowerState.TURNING_OFF}),
@@ -46,6 +48,10 @@ class Redfish:
     def turn_off(self, bmc: Bmc, *, deadline: float) -> None:
         """Cut the power (ForceOff); does not wait for it."""
         _ask(bmc, deadline, lambda line, root: _switch(line, root, PowerState.OFF))
+
+    def ask_off(self, bmc: Bmc, *, deadline: float) -> None:
+        """Ask the operating system to shut down (GracefulShutdown)."""
+        _ask(bmc, deadline, lambda line, root: _switch(line, root, PowerState.OFF, _SOFT))
 
     def turn_on(self, bmc: Bmc, *, deadline: float) -> None:
         """Switch the power on; does not wait for it."""
@@ -98,14 +104,17 @@ async def _read(line: Line, root: dict[str, Any]) -> Reading:
     return Reading(_state_of(system), _uuid_of(system))
 
 
-async def _switch(line: Line, root: dict[str, Any], wanted: PowerState) -> None:
+async def _switch(
+    line: Line, root: dict[str, Any], wanted: PowerState, kinds: tuple[str, ...] = ()
+) -> None:
+    kinds = kinds or _RESETS[wanted]
     path = await _system_path(line, root)
     system = await line.get(path)
-    target, kind = await _reset_of(line, system, wanted)
+    target, kind = await _reset_of(line, system, kinds)
     if not target or not kind:
         if _state_of(system) in _REACHED[wanted]:
             return  # some BMCs offer only what would change something
-        text = f"offers this user no way to switch {wanted} ({_RESETS[wanted][0]})"
+        text = f"offers this user no way to switch {wanted} ({kinds[0]})"
         raise line.error(
             PowerProblem.BAD_SETTINGS, f"{text}; check the user's rights there", field="username"
         )
@@ -146,7 +155,7 @@ def _names(bmc: Bmc, paths: list[str]) -> str:
     return ", ".join(safe[:_MOST_NAMED]) + (", …" if len(paths) > _MOST_NAMED else "")
 
 
-async def _reset_of(line: Line, system: dict[str, Any], wanted: PowerState) -> tuple[str, str]:
+async def _reset_of(line: Line, system: dict[str, Any], kinds: tuple[str, ...]) -> tuple[str, str]:
     """Return where to send a reset and which one, as the BMC allows; empty for none."""
     actions = system.get("Actions")
     reset = actions.get("#ComputerSystem.Reset") if isinstance(actions, dict) else None
@@ -156,7 +165,7 @@ async def _reset_of(line: Line, system: dict[str, Any], wanted: PowerState) -> t
     more = path_of(reset.get("@Redfish.ActionInfo"))
     if not isinstance(allowed, list) and more:
         allowed = _reset_types(await line.get(more))
-    for kind in _RESETS[wanted]:
+    for kind in kinds:
         if not isinstance(allowed, list) or kind in allowed:
             return path_of(reset.get("target")), kind
     return "", ""

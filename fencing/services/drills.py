@@ -15,7 +15,7 @@ from fencing.domain.drill import Back, DrillStep, Obstacle, came_back, obstacle,
 from fencing.domain.policy import Policy
 from fencing.domain.power import PowerState
 from fencing.models import FenceOperation
-from fencing.selectors import cluster_facts, drill_is_open
+from fencing.selectors import cluster_facts, departure_is_open, drill_is_open
 from fencing.services import incidents, power, trust
 from fencing.services.fences import commanded_at
 from fencing.services.inventory import NotAllowed
@@ -67,8 +67,11 @@ def ask(host: Host, *, actor: str, now: datetime) -> FenceOperation:
 
 @transaction.atomic
 def want_host(host: Host, wanted: Wanted, *, actor: str, now: datetime) -> HostOperation:
-    """Take down what a person wants of a host; refuses to use one in the middle of a drill."""
+    """Take down what a person wants of a host; refuses while its power is being switched."""
     Host.objects.select_for_update().get(pk=host.pk)
+    if departure_is_open(host.pk):
+        text = f"{host.name} is being shut down or rebooted"
+        raise NotAllowed(text, "Cancel that operation while it still waits for its VMs.")
     if wanted is Wanted.ACTIVE and drill_is_open(host.pk):
         text = f"a fire drill is under way on {host.name}: its power is cut"
         raise NotAllowed(text, "Activate it when the drill has ended.")

@@ -5,18 +5,21 @@ from typing import Any
 
 from django.db import transaction
 
+from fencing.domain.departing import Departure
 from fencing.models import FenceOperation, HaResource, PowerController
-from fencing.selectors import drill_is_open
+from fencing.selectors import departure_is_open, drill_is_open
 from fencing.services import ha_switches, power
 from fencing.services.ha import move_ha
 from fencing.services.incidents import open_incident
-from hosts.domain.states import ANSWERING
+from hosts.domain.states import ANSWERING, Wanted
 from hosts.models import Host, HostOperation
-from hosts.services.inventory import note_done
+from hosts.services.inventory import LOOK, note_done
+from hosts.services.moves import want
 from portal.core.edits import Stale
 from portal.core.services import record_event
 from portal.lib.ha.states import HaEvent, HaState
 from portal.lib.live import announce_on_commit
+from portal.lib.queue import wake_on_commit
 
 
 class NotAllowed(Exception):
@@ -83,6 +86,29 @@ def _note(row: PowerController, kind: str, words: str, actor: str, now: datetime
     announce_on_commit("host", row.host_id, "power")
 
 
+def _wanted_before(host: Host) -> Wanted:
+    """Return what was wanted of a host before it was shut down."""
+    last = (
+        FenceOperation.objects.filter(host=host, kind__in=list(Departure)).order_by("-pk").first()
+    )
+    return Wanted(last.data.get("after", Wanted.ACTIVE)) if last else Wanted.ACTIVE
+
+
+def _may_be_switched(host: Host, wish: str) -> None:
+    """Raise :class:`NotAllowed` where somebody else switches its power, or it makes no sense."""
+    Host.objects.select_for_update().get(pk=host.pk)  # no drill begins meanwhile
+    if drill_is_open(host.pk):
+        text = f"a fire drill is under way on {host.name}, which switches its power itself"
+        raise NotAllowed(text, "Wait until it has ended.")
+    if departure_is_open(host.pk):
+        text = f"{host.name} is being shut down or rebooted, which switches its power itself"
+        raise NotAllowed(text, "Cancel that operation, or wait until it has ended.")
+    if wish == "off" and host.is_self:
+        raise NotAllowed("this portal runs on that host", "Use another engine, or the machine.")
+    if wish == "on" and host.status in ANSWERING:
+        raise NotAllowed(f"{host.name} is {host.status}: its power is on", "Nothing to do.")
+
+
 @transaction.atomic
 def switch_power(host: Host, wish: str, *, actor: str, now: datetime) -> FenceOperation:
     """Ask a host's BMC (``status``), fence it (``off``) or switch it on, at a person's word.
@@ -95,14 +121,7 @@ def switch_power(host: Host, wish: str, *, actor: str, now: datetime) -> FenceOp
         raise NotAllowed(text, "Add its BMC under power controllers first.")
     if wish == "status":
         return power.ask("check", host.pk, now=now, by=actor, why=f"asked by {actor}")
-    Host.objects.select_for_update().get(pk=host.pk)  # no drill begins meanwhile
-    if drill_is_open(host.pk):
-        text = f"a fire drill is under way on {host.name}, which switches its power itself"
-        raise NotAllowed(text, "Wait until it has ended.")
-    if wish == "off" and host.is_self:
-        raise NotAllowed("this portal runs on that host", "Use another engine, or the machine.")
-    if wish == "on" and host.status in ANSWERING:
-        raise NotAllowed(f"{host.name} is {host.status}: its power is on", "Nothing to do.")
+    _may_be_switched(host, wish)
     kind = "fence" if wish == "off" else "power_on"
     if kind == "fence":
         open_incident(host.pk, now, title=f"{host.name} is fenced at the word of {actor}")
@@ -116,4 +135,7 @@ def switch_power(host: Host, wish: str, *, actor: str, now: datetime) -> FenceOp
     )
     if kind == "fence":
         move_ha(host.pk, HaEvent.FENCE, why=f"asked by {actor}", rule="by hand", now=now)
+    elif host.wanted == Wanted.DOWN:
+        want(host.pk, _wanted_before(host), actor=actor, now=now)
+        wake_on_commit(LOOK, host.pk)
     return power.ask(kind, host.pk, now=now, by=actor, why=f"asked by {actor}", rule="by hand")

@@ -4,9 +4,10 @@ from datetime import datetime
 
 from django.db import transaction
 
+from fencing.domain.departing import DepartStep, Departure
 from fencing.domain.steps import FenceStep
 from fencing.models import FenceOperation
-from fencing.services import inventory, starts
+from fencing.services import departures, inventory, starts
 from fencing.services.ha import move_ha
 from fencing.services.inventory import NotAllowed
 from hosts.models import ClusterMode
@@ -37,6 +38,8 @@ def cancel(op: Operation, *, actor: str, now: datetime) -> None:
         raise NotAllowed(text, "Watch how it ends; while it waits for its next step, try again.")
     if isinstance(op, VmOperation) and op.data.get("was_wanted_up"):
         vm_inventory.want(op.vm, up=True, actor=actor, now=now)
+    if isinstance(op, FenceOperation) and op.kind in list(Departure):
+        departures.called_off(op, now=now)
     if isinstance(op, FenceOperation) and op.kind == "fence":
         move_ha(op.host_id, HaEvent.RELEASED, why=f"cancelled by {actor}", rule="", now=now)
     _tell(op, f"{actor} cancelled {op.kind}", actor, now)
@@ -55,6 +58,9 @@ def _may_be_cancelled(op: Operation) -> None:
 
 
 def _fence_may_be_cancelled(op: FenceOperation) -> None:
+    if op.kind in list(Departure) and op.step not in ("", DepartStep.GUESTS):
+        text = "the machine may have been asked to shut down"
+        raise NotAllowed(text, "Watch how it ends; then switch the host on.")
     if op.kind == "power_on" and op.state != OperationState.REQUESTED:
         text = "its command may have reached the BMC"
         raise NotAllowed(text, "Watch how it ends, then switch the host off.")
@@ -84,6 +90,8 @@ def retry(op: Operation, *, actor: str, now: datetime) -> Operation:
         return vm_inventory.act(op.vm, op.kind, actor=actor, now=now)
     if isinstance(op, FenceOperation) and op.kind in _POWER:
         return inventory.switch_power(op.host, _POWER[op.kind], actor=actor, now=now)
+    if isinstance(op, FenceOperation) and op.kind in list(Departure):
+        return departures.ask(op.host, Departure(op.kind), actor=actor, now=now)
     if op.kind == "confirm":
         text = "a person's word is given anew, with the name and the reason"
         raise NotAllowed(text, "Confirm the host again.")

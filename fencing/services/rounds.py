@@ -19,6 +19,7 @@ from fencing.services.wrapping_up import close_finished
 from hosts.domain.states import HostEvent
 from hosts.models import Cluster, Host
 from hosts.services import work
+from hosts.services.inventory import arm_again
 from hosts.services.moves import move_host
 from portal.core.models import OPEN_STATES
 from portal.lib import collector
@@ -126,6 +127,10 @@ def _hold(item: wish.Hold, facts: ClusterFacts, now: datetime) -> None:
     requests.hold(item.vm, item.why, now)
 
 
+def _arm_again(item: wish.ArmAgain, facts: ClusterFacts, now: datetime) -> None:
+    arm_again(facts.pk, now)
+
+
 def _raise(item: wish.Raise, facts: ClusterFacts, now: datetime) -> None:
     incidents.raise_alert(item.kind, item.host, item.vm, item.text, now)
 
@@ -149,6 +154,7 @@ _WRITERS: dict[type, Callable[[Any, ClusterFacts, datetime], None]] = {
     wish.Evacuated: _evacuated,
     wish.Start: _start,
     wish.Hold: _hold,
+    wish.ArmAgain: _arm_again,
     wish.Raise: _raise,
     wish.Clear: _clear,
 }

@@ -18,9 +18,10 @@ def after_good_look(*, fit: bool, wanted: Wanted) -> HostEvent:
     """Return what a whole answer means for the host's status.
 
     The admin's wish survives silence and reboots: a host that answers again
-    while maintenance is wanted goes back to being evacuated, not to ``up``.
+    while maintenance is wanted goes back to being evacuated, not to ``up``; so
+    does one that was shut down and that somebody has switched on at the machine.
     """
-    if wanted is Wanted.MAINTENANCE:
+    if wanted is not Wanted.ACTIVE:
         return HostEvent.SEEN_UNWANTED
     return HostEvent.SEEN_FIT if fit else HostEvent.SEEN_UNFIT
 

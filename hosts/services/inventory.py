@@ -120,12 +120,37 @@ def remove_host(host: Host, *, actor: str, now: datetime) -> None:
 
 
 @transaction.atomic
-def set_mode(cluster: Cluster, mode: ClusterMode, *, actor: str, now: datetime) -> None:
-    """Arm a cluster, or make it only say what it would do."""
-    if not Cluster.objects.filter(pk=cluster.pk).exclude(mode=mode).update(mode=mode):
+def set_mode(
+    cluster: Cluster, mode: ClusterMode, *, actor: str, now: datetime, until: datetime | None = None
+) -> None:
+    """Arm a cluster, or make it only say what it would do, ``until`` it is armed again by itself.
+
+    What is under way goes on in either mode.
+    """
+    until = until if mode is ClusterMode.OBSERVE else None
+    rows = Cluster.objects.filter(pk=cluster.pk).exclude(mode=mode, observe_until=until)
+    if not rows.update(mode=mode, observe_until=until):
         return
     words = "armed: HA acts" if mode is ClusterMode.ARMED else "observing: HA only says"
     text = f"cluster {cluster.name} is {words}"
+    if until is not None:
+        text += f", until {until:%Y-%m-%d %H:%M:%S} UTC"
+    _tell_mode(cluster, mode, text, actor, now)
+
+
+@transaction.atomic
+def arm_again(cluster_id: int, now: datetime) -> bool:
+    """Arm a cluster whose time to observe is over; False when that was changed meanwhile."""
+    over = Cluster.objects.filter(pk=cluster_id, mode=ClusterMode.OBSERVE, observe_until__lte=now)
+    if not over.update(mode=ClusterMode.ARMED, observe_until=None):
+        return False
+    cluster = Cluster.objects.get(pk=cluster_id)
+    text = f"cluster {cluster.name} is armed again: its time to observe is over"
+    _tell_mode(cluster, ClusterMode.ARMED, text, "portal", now)
+    return True
+
+
+def _tell_mode(cluster: Cluster, mode: ClusterMode, text: str, actor: str, now: datetime) -> None:
     record_event(f"cluster.{mode}", text, now=now, actor=actor, cluster=cluster.pk)
     announce_on_commit("cluster", cluster.pk, "mode")
     wake_on_commit(ROUND, cluster.pk)

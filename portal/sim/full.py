@@ -110,6 +110,7 @@ class FullPortal:
         newest = Event.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
         young = self._calm[0] == newest and self.line.ms - self._calm[1] < CALM_MS
         self._ask_witness(cluster)
+        young = young and not Cluster.objects.filter(observe_until__isnull=False).exists()
         uneasy = Q(missed_since__isnull=False) | Q(slow_since__isnull=False) | ~Q(status="up")
         if young and not Host.objects.filter(uneasy).exists() and not self._heartbeat_is_due():
             return

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from fencing.domain.departing import Departure
 from fencing.models import PowerController
-from fencing.services import confirmations, kdump
+from fencing.services import confirmations, departures, kdump
+from fencing.services.drills import want_host
+from fencing.services.inventory import NotAllowed, switch_power
 from fencing.services.power import change_controller
 from fencing.services.starts import start_vm
 from hosts.domain.states import Wanted
 from hosts.models import Cluster, ClusterMode, Host
-from hosts.services.inventory import set_mode, want_host
+from hosts.services.inventory import set_mode
 from portal.core.models import User
 from vms.models import Vm
 from vms.services.inventory import NotNow, act
@@ -19,7 +22,8 @@ BY = "alice"
 
 
 def _want(now: datetime, host: str, wanted: Wanted) -> None:
-    want_host(Host.objects.get(name=host), wanted, actor=BY, now=now)
+    with suppress(NotAllowed):
+        want_host(Host.objects.get(name=host), wanted, actor=BY, now=now)
 
 
 def _maintenance(now: datetime, host: str) -> None:
@@ -28,6 +32,24 @@ def _maintenance(now: datetime, host: str) -> None:
 
 def _activate(now: datetime, host: str) -> None:
     _want(now, host, Wanted.ACTIVE)
+
+
+def _depart(now: datetime, host: str, what: Departure) -> None:
+    with suppress(NotAllowed):
+        departures.ask(Host.objects.get(name=host), what, actor=BY, now=now)
+
+
+def _shutdown_host(now: datetime, host: str) -> None:
+    _depart(now, host, Departure.SHUTDOWN)
+
+
+def _reboot_host(now: datetime, host: str) -> None:
+    _depart(now, host, Departure.REBOOT)
+
+
+def _power_on(now: datetime, host: str) -> None:
+    with suppress(NotAllowed):
+        switch_power(Host.objects.get(name=host), "on", actor=BY, now=now)
 
 
 def _confirm(now: datetime, host: str) -> None:
@@ -59,8 +81,9 @@ def _arm(now: datetime) -> None:
     set_mode(Cluster.objects.get(), ClusterMode.ARMED, actor=BY, now=now)
 
 
-def _observe(now: datetime) -> None:
-    set_mode(Cluster.objects.get(), ClusterMode.OBSERVE, actor=BY, now=now)
+def _observe(now: datetime, s: float = 0) -> None:
+    until = now + timedelta(seconds=s) if s else None
+    set_mode(Cluster.objects.get(), ClusterMode.OBSERVE, actor=BY, now=now, until=until)
 
 
 def _set_policy(now: datetime, policy: dict[str, object]) -> None:
@@ -87,6 +110,9 @@ WORDS: dict[str, Callable[..., None]] = {
     "shutdown": _shutdown,
     "maintenance": _maintenance,
     "activate": _activate,
+    "shutdown_host": _shutdown_host,
+    "reboot_host": _reboot_host,
+    "power_on": _power_on,
     "observe": _observe,
     "arm": _arm,
     "set_policy": _set_policy,

@@ -117,6 +117,10 @@ class SimPower:
     def turn_off(self, bmc: Bmc, *, deadline: float) -> None:
         self._ask(lambda: self._portal.wire.turn_off(bmc, deadline), deadline)
 
+    def ask_off(self, bmc: Bmc, *, deadline: float) -> None:
+        power = self._portal.wire.world.power
+        self._ask(lambda: power.ask_off(bmc, deadline=deadline), deadline)
+
     def turn_on(self, bmc: Bmc, *, deadline: float) -> None:
         power = self._portal.wire.world.power
         self._ask(lambda: power.turn_on(bmc, deadline=deadline), deadline)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from fencing.domain.policy import Policy
 from hosts.domain.states import HostStatus
+from portal.sim.ledger import OPEN
 from portal.sim.log import Happened
 from portal.sim.portal import View
 from portal.sim.scene import Scene
@@ -18,6 +19,8 @@ TOLERANCE_MS = 3000
 LIFE_MS = 15_000
 #: Two renewals of a heartbeat, of which one and its delay may lie before the last good look.
 STILL_MS = 15_000
+#: How the shutdown or reboot that a person asked for ends.
+_GONE = ("host.shut_down", "host.rebooted", "depart.failed", "operation.cancelled")
 _SILENT = ("non_responsive", "kdumping")
 _STATUSES = frozenset(HostStatus)
 
@@ -41,6 +44,8 @@ class PowerJudge:
 
     def moved(self, event: Happened) -> None:
         """Note since when so many hosts are silent that no power command may be sent."""
+        if event.kind in _GONE:
+            self.scene.departing.discard(event.host)
         status = event.kind.partition(".")[2]
         if status not in _STATUSES:
             return
@@ -120,7 +125,15 @@ class PowerJudge:
             found.append("while only observing")
         return found
 
+    def _sent_off(self, ms: int, host: str, view: View) -> list[str]:
+        """A person's word stands for every sign of life, but not for the VMs on the host."""
+        there = [run.vm for run in view.runs if run.host == host and run.proof is None]
+        fenced = any(name == host and how in OPEN for name, _, how in view.fences)
+        return [f"with {', '.join(there)} on it"] if there and not fenced else []
+
     def _of_the_host(self, ms: int, host: str, view: View) -> list[str]:
+        if host in self.scene.departing:
+            return self._sent_off(ms, host, view)
         found = []
         alive_since, seen = self._alive_since.get(host, ms), view.seen[host]
         never_by_degradation = self.policy.degraded_action != "fence"

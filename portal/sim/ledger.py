@@ -12,7 +12,7 @@ from typing import Any
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ClusterFacts, ControllerFacts, HostFacts
 from fencing.domain.policy import Policy
-from hosts.domain.states import HostEvent, next_status
+from hosts.domain.states import HostEvent, Wanted, next_status
 from portal.lib.ha.states import HaEvent, next_state
 from portal.sim.engine import Engines
 from portal.sim.log import Happened
@@ -48,6 +48,8 @@ class Book:
         self.hosts_lost: dict[int, datetime] = {}
         self.rules: tuple[Rule, ...] = ()
         self.armed = True
+        self.observe_until: datetime | None = None
+        self.wanted_after: dict[int, Wanted] = {}  # host: what was wanted before its shutdown
         self.distrust = ""
         self.storage = StorageRows()
         self.engines_since = {item.name: line.now() for item in engines.nodes}
@@ -159,6 +161,7 @@ class Book:
             policy=self.policy,
             hosts_lost=self.hosts_lost,
             starts_on=starts,
+            observe_until=self.observe_until,
             engine_since=self.engine_since,
             distrust=self.distrust,
             alerts=frozenset(self.alerts),
@@ -198,6 +201,7 @@ class Book:
             fence_acting=fence is not None and (fence.state == "acting" or fence.step == "read"),
             check_open="check" in mine,
             power_on_open="power_on" in mine,
+            departing="shutdown" in mine or "reboot" in mine,
             power_ons_last_hour=sum(h == row.pk and at > hour_ago for h, at in self.power_ons),
             seen_by_engine=row.last_seen is not None and row.last_seen >= self.engine_since,
             **row.able.told,
@@ -239,5 +243,6 @@ class Book:
             refused_by=row.refused_by,
             run=run,
             last=row.last,
+            waits_for=row.waits_for,
             **row.asks.told,
         )

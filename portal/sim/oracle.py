@@ -173,6 +173,8 @@ class Oracle:
     def _host_was_lost(self, last: RunView, since: int) -> bool:
         """Whether the shutdown was the host's own doing, as far as anybody can tell."""
         lost = self._lost.get(last.host)
+        if last.host in self.scene.departed:
+            return True  # its VMs were asked to shut down at the same time
         return lost is not None and lost - since <= HOST_SHUTDOWN_WINDOW.total_seconds() * 1000
 
     # Every second

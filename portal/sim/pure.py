@@ -146,8 +146,8 @@ class PurePortal:
 
     def _nothing_ripens(self) -> bool:
         """Whether time alone cannot make a plan out of these facts."""
-        if self.book.storage.slots:
-            return False  # heartbeats are read now and then
+        if self.book.storage.slots or self.book.observe_until is not None:
+            return False  # heartbeats are read now and then; it is armed again by itself
         calm = (HostStatus.UP, HostStatus.MAINTENANCE, HostStatus.PENDING)
         asked = (PowerState.ON, PowerState.OFF, PowerState.TURNING_OFF)
         ways = self.book.controllers.values()
@@ -263,6 +263,7 @@ _WRITERS: dict[type, Callable[[Book, Any], object]] = {
     wish.Evacuated: _evacuated,
     wish.Start: _start,
     wish.Hold: _hold,
+    wish.ArmAgain: lambda book, item: pure_admin.arm(book, armed=True),
     wish.Raise: lambda book, item: book.raise_alert(item.kind, item.host, item.vm),
     wish.Clear: lambda book, item: book.clear_alert(item.kind, item.host, item.vm),
 }

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 from fencing.domain.admission import started
+from fencing.domain.departing import Departure
 from fencing.domain.facts import ControllerFacts
 from fencing.domain.policy import layered
 from fencing.services.starts import _home as home_of
-from hosts.domain.states import HostEvent, Wanted
-from portal.sim import pure_runs, pure_storage
+from hosts.domain.states import Wanted
+from portal.sim import pure_depart, pure_runs, pure_storage
 from portal.sim.ledger import Book
 from portal.sim.pure_placement import admitted
-from portal.sim.pure_work import LOOK, ROUND, ask, hurry_fence
+from portal.sim.pure_work import ROUND, ask, hurry_fence, want
 from vms.domain.restart import hindrance
 from vms.services.inventory import NotNow
 
@@ -24,22 +26,30 @@ def _vm(book: Book, name: str) -> int:
     return next(row.pk for row in book.vms.values() if row.name == name)
 
 
-def _want(book: Book, host: str, wanted: Wanted, event: HostEvent) -> None:
+def _want(book: Book, host: str, wanted: Wanted) -> None:
     pk = _host(book, host)
-    book.set_host(pk, wanted=wanted)
-    book.turns[pk] = (book.now(), book.turns[pk][1])
-    book.emit("host.wanted", pk)
-    book.move_host(pk, event)
-    book.wake(LOOK, pk)
-    book.wake(ROUND, 1)
+    if not book.host_facts(pk).departing:
+        want(book, pk, wanted)
 
 
 def _maintenance(book: Book, host: str) -> None:
-    _want(book, host, Wanted.MAINTENANCE, HostEvent.MAINTENANCE_ASKED)
+    _want(book, host, Wanted.MAINTENANCE)
 
 
 def _activate(book: Book, host: str) -> None:
-    _want(book, host, Wanted.ACTIVE, HostEvent.ACTIVATED)
+    _want(book, host, Wanted.ACTIVE)
+
+
+def _shutdown_host(book: Book, host: str) -> None:
+    pure_depart.ask_for(book, _host(book, host), Departure.SHUTDOWN)
+
+
+def _reboot_host(book: Book, host: str) -> None:
+    pure_depart.ask_for(book, _host(book, host), Departure.REBOOT)
+
+
+def _power_on(book: Book, host: str) -> None:
+    pure_depart.switch_on(book, _host(book, host))
 
 
 def _confirm(book: Book, host: str) -> None:
@@ -84,9 +94,12 @@ def _shutdown(book: Book, vm: str) -> None:
     _stop(book, vm, "shutdown")
 
 
-def _arm(book: Book, *, armed: bool) -> None:
+def arm(book: Book, *, armed: bool, s: float = 0) -> None:
+    """Arm the cluster, or let it observe, for ``s`` seconds if that is more than 0."""
     book.armed = armed
+    book.observe_until = book.now() + timedelta(seconds=s) if s and not armed else None
     book.changes += 1
+    book.wake(ROUND, 1)
 
 
 def _set_policy(book: Book, policy: dict[str, object]) -> None:
@@ -112,8 +125,11 @@ WORDS: dict[str, Callable[..., None]] = {
     "shutdown": _shutdown,
     "maintenance": _maintenance,
     "activate": _activate,
-    "observe": lambda book: _arm(book, armed=False),
-    "arm": lambda book: _arm(book, armed=True),
+    "shutdown_host": _shutdown_host,
+    "reboot_host": _reboot_host,
+    "power_on": _power_on,
+    "observe": lambda book, s=0: arm(book, armed=False, s=s),
+    "arm": lambda book: arm(book, armed=True),
     "set_policy": _set_policy,
     "trust": _trust,
     "kdump": pure_storage.heard,

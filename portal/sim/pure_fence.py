@@ -52,11 +52,12 @@ def fence(book: Book, wire: Wire, op: Op) -> Step:
         following = sent
     else:
         answer = yield from read(book, wire, op.host, policy.bmc_deadline)
-        following = _after_answer(book, op, step, answer)
+        following = after_answer(book, op, step, answer)
     _carry_on(book, op, following)
 
 
-def _after_answer(book: Book, op: Op, step: FenceStep, answer: Reading | PowerError) -> Next:
+def after_answer(book: Book, op: Op, step: FenceStep, answer: Reading | PowerError) -> Next:
+    """Return what follows from an answer of the host's BMC."""
     controller = book.controllers[op.host]
     if isinstance(answer, PowerError):
         return steps.after_problem(answer.problem, str(answer))

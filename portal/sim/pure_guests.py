@@ -191,7 +191,8 @@ def _act(book: Book, wire: Wire, op: Op, deadline: float) -> Step:
     else:
         run = runs.by_pk(book, op.run)
         if op.kind == "stop" and run is not None:
-            runs.stopped(book, op, run, EndReason.ADMIN_STOP)
+            reason = EndReason.HOST_SHUTDOWN if run.asked_down else EndReason.ADMIN_STOP
+            runs.stopped(book, op, run, reason)
         else:
             record(book, op, state="done")
 

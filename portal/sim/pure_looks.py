@@ -16,7 +16,7 @@ from portal.sim.pure_work import LOOK, ROUND, ask, withdraw
 from portal.sim.rows import Evidence, HostRow
 from portal.sim.wire import Wire
 from portal.sim.world import INSTALLATION
-from vms.domain.proofs import OpenRun, end_reason
+from vms.domain.proofs import OpenRun, whose_wish
 from vms.domain.sightings import Asked, Finding, KnownVm, Sighting, judge
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
 from vms.services.sightings import _STATES as STATES
@@ -169,8 +169,10 @@ def _running(book: Book, finding: Finding, host: int, asked_at: datetime) -> Non
 def _died(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
     if finding.run is None or finding.guest is None:
         return
-    wanted = book.vms[finding.vm].wanted_up
-    reason = end_reason(finding.guest) if wanted else EndReason.ADMIN_STOP
+    there = runs.current(book, finding.run)
+    asked_down = there is not None and there.asked_down
+    wanted_up = book.vms[finding.vm].wanted_up
+    reason = whose_wish(finding.guest, wanted_up=wanted_up, asked_down=asked_down)
     runs.close_run(book, finding.run, Evidence(ProofKind.OBSERVED_OFF, asked_at, reason))
 
 

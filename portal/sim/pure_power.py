@@ -12,6 +12,7 @@ from fencing.power.port import PowerError, Reading
 from fencing.services.confirmations import _HA_STATES, _STATUSES, MAX_AGE
 from hosts.domain.states import ANSWERING, HostEvent
 from portal.sim.ledger import Book
+from portal.sim.pure_depart import depart
 from portal.sim.pure_fence import fence
 from portal.sim.pure_guests import Step
 from portal.sim.pure_readings import address, forget_readings, gap_left, off_is_proven, read
@@ -115,6 +116,8 @@ _KINDS: dict[str, Callable[[Book, Wire, Op], Step]] = {
     "check": _check,
     "fence": fence,
     "storage": storage,
+    "shutdown": depart,
+    "reboot": depart,
     "power_on": _power_on,
     "confirm": _confirm,
 }

@@ -83,7 +83,8 @@ def gap_left(book: Book, host: int) -> float:
     return max(0.0, book.policy.off_read_gap - (book.now() - asked_at).total_seconds())
 
 
-def _proving(book: Book, host: int) -> ControllerFacts | None:
+def proving(book: Book, host: int) -> ControllerFacts | None:
+    """Return the controller whose readings prove the host off."""
     row = book.controllers.get(host)
     if row is None or not row.trusted or row.problem is not None or row.first_off_at is None:
         return None
@@ -98,7 +99,7 @@ def _proving(book: Book, host: int) -> ControllerFacts | None:
 
 def use_power_proof(book: Book, host: int, rule: str) -> list[int]:
     """End every run that the controller's *off* readings can end."""
-    row = _proving(book, host)
+    row = proving(book, host)
     if row is None or row.first_off_at is None:
         return []
     proof = Evidence(ProofKind.POWER_OFF, row.first_off_at, EndReason.HOST_LOST)

@@ -37,7 +37,7 @@ def open_run(book: Book, vm: int, host: int, started_at: datetime, state: RunSta
     refuse_second(book, vm)
     if vm in book.runs:
         book.doubled.append(book.runs[vm])
-    row = book.set_vm(vm, generation=book.vms[vm].generation + 1)
+    row = book.set_vm(vm, generation=book.vms[vm].generation + 1, waits_for=None)
     run = OpenRun(
         book.pk(), vm, row.uuid, row.name, host, row.generation, state, started_at=started_at,
         running_at=started_at if state is RunState.RUNNING else None,

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from hosts.domain.states import HostEvent, Wanted
 from portal.sim.ledger import OPEN, Book
 from portal.sim.rows import Op
 
@@ -96,3 +97,18 @@ def cancel_unclaimed(book: Book, op: Op) -> bool:
     if there is None or there.version != op.version or there.state == "acting":
         return False
     return record(book, op, state="cancelled")
+
+
+#: What a wish sets off at once.
+_SETS_OFF = {Wanted.ACTIVE: HostEvent.ACTIVATED, Wanted.MAINTENANCE: HostEvent.MAINTENANCE_ASKED}
+
+
+def want(book: Book, host: int, wanted: Wanted) -> None:
+    """Take down what is wanted of a host, and start on it."""
+    book.set_host(host, wanted=wanted)
+    book.turns[host] = (book.now(), book.turns[host][1])
+    book.emit("host.wanted", host)
+    if wanted in _SETS_OFF:
+        book.move_host(host, _SETS_OFF[wanted])
+    book.wake(LOOK, host)
+    book.wake(ROUND, 1)

@@ -28,12 +28,22 @@ def repair(scene: Scene) -> None:
     scene.armed = True
     for name in world.hosts:
         portal.admin("trust", {"host": name})
+    bring_back(scene)
+
+
+def bring_back(scene: Scene) -> None:
+    """Use again what a person has shut down, as soon as that is over."""
+    for name in sorted(scene.departed - scene.departing):
+        scene.portal.admin("power_on", {"host": name})
+        scene.portal.admin("activate", {"host": name})
+        scene.departed.discard(name)
 
 
 def _revive(world: World, name: str) -> None:
     host = world.hosts[name]
     host.isolated = False
     host.fail_starts.clear()
+    host.deaf.clear()
     if host.hung:
         host.thaw()
     world.forgotten[name].clear()

@@ -46,6 +46,7 @@ class RestartJudge:
             and wanted
             and not quarantined
             and vm not in self.scene.on_purpose
+            and not self._waits_for_its_host(vm, view)
         )
         if not called_for or self._alerted(vm, run, view):
             self.forget(vm)
@@ -82,6 +83,12 @@ class RestartJudge:
         """Whether one that starts before it is not up either, for which it may wait a while."""
         first = self.before.get(vm, frozenset()) & self.ha
         return any(view.vms[name][1] and not self.scene.world.where(name) for name in first)
+
+    def _waits_for_its_host(self, vm: str, view: View) -> bool:
+        """Whether it went down with a host that a person reboots or shuts down just now."""
+        ended = [run for run in view.runs if run.vm == vm and run.ended_ms is not None]
+        last = max(ended, key=lambda run: run.generation, default=None)
+        return last is not None and last.host in self.scene.departing
 
     def _controller_works(self, host: str) -> bool:
         bmc = self.scene.world.bmcs.get(host)

@@ -66,6 +66,7 @@ class VmRow:
     refused_by: int | None = None
     waiting_since: datetime | None = None
     last: LastRun | None = None
+    waits_for: int | None = None
     asks: Asks = field(default_factory=Asks)
 
 

@@ -1,7 +1,7 @@
 """What a fault word may touch, and what a word is."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from portal.sim.portal import Portal
 from portal.sim.world import World
@@ -15,6 +15,9 @@ class Scene:
     portal: Portal
     on_purpose: dict[str, int]  # VMs that somebody shut down, and when (ms)
     armed: bool = True
+    observed: int = 0  # how often somebody has changed that
+    departing: set[str] = field(default_factory=set)  # hosts that a person is sending off
+    departed: set[str] = field(default_factory=set)  # ... or has ever
 
 
 @dataclass(frozen=True, slots=True)

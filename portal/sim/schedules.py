@@ -24,6 +24,7 @@ _UNDONE_BY = {
     "storage.lose": "storage.regain",
     "engine.isolate": "engine.rejoin",
     "site.power_cut": "site.power_restore",
+    "admin.shutdown_host": "admin.power_on",
 }
 WEIGHTS: dict[str, int] = {
     "host.power_off": 10,
@@ -65,6 +66,9 @@ EVERYTHING: dict[str, int] = WEIGHTS | {
     "host.lose_marker": 1,
     "engine.isolate": 2,
     "site.power_cut": 1,
+    "admin.shutdown_host": 2,
+    "admin.reboot_host": 3,
+    "vm.deaf": 1,
 }
 _RULES = [("separate", True), ("separate", False), ("together", False), ("hosts", False)]
 _MANY = [1, 1, 2, 3]
@@ -95,7 +99,7 @@ class _Draw:
             "engine.crash": lambda: {"after": random.randint(0, 30)},
             "task.delay": lambda: {"s": random.choice([0.5, 2, 8])},
             "task.duplicate": lambda: {"times": random.randint(1, 50)},
-            "admin.observe": dict,
+            "admin.observe": lambda: random.choice([{}, {}, {"s": 10}, {"s": 30}]),
             "engine.isolate": dict,
             "site.power_cut": dict,
             "storage.lose": lambda: {"host": host, "domain": DOMAIN},
@@ -200,6 +204,9 @@ def _policy(random: Random) -> dict[str, Any]:
         "activity_check": random.choice(["off", "off", "on"]),
         "activity_samples": 3,
         "activity_interval": 5,
+        "shutdown_policy": random.choice(["migrate", "failover", "freeze", "conditional"]),
+        "guest_stop_wait": 20,
+        "guest_stop_refused": random.choice(["give_up", "stop"]),
     }
 
 

@@ -11,7 +11,7 @@ from portal.sim.oracle import Oracle
 from portal.sim.portal import Portal, Start, View
 from portal.sim.pure import PurePortal
 from portal.sim.pure_work import LOOK
-from portal.sim.repair import repair, unfinished
+from portal.sim.repair import bring_back, repair, unfinished
 from portal.sim.scenario import EventSpec, Scenario
 from portal.sim.scene import Scene
 from portal.sim.timeline import Timeline
@@ -111,6 +111,7 @@ class Simulation:
         end = self.line.seconds + CONVERGE_S
         while self.line.seconds < end:
             self.line.run_until(self.line.seconds + _STEP_S)
+            bring_back(self.scene)
             if not unfinished(self.scene):
                 return
         left = "; ".join(unfinished(self.scene))

@@ -141,16 +141,42 @@ def _end(word: str) -> Callable[..., None]:
     return act
 
 
+def _depart(word: str) -> Callable[..., None]:
+    def act(scene: Scene, host: str) -> None:
+        scene.portal.admin(word, {"host": host})
+        if any(op == f"{word.partition('_')[0]} {host}" for op in scene.portal.view().open_ops):
+            scene.departing.add(host)  # it may be refused
+            scene.departed.add(host)
+
+    return act
+
+
+def _deaf(scene: Scene, vm: str) -> None:
+    """The guest ignores the power button."""
+    for host in scene.world.hosts.values():
+        host.deaf.add(scene.world.vms[vm].uuid)
+
+
 def _admin(word: str) -> Callable[..., None]:
     return lambda scene, **args: scene.portal.admin(word, args)
 
 
-def _mode(word: str, *, armed: bool) -> Callable[..., None]:
-    def act(scene: Scene) -> None:
-        scene.armed = armed
-        scene.portal.admin(word, {})
+def _arm(scene: Scene) -> None:
+    scene.armed, scene.observed = True, scene.observed + 1
+    scene.portal.admin("arm", {})
 
-    return act
+
+def _observe(scene: Scene, s: float = 0) -> None:
+    """Only observe, for ``s`` seconds or until somebody arms it."""
+    scene.armed, scene.observed = False, scene.observed + 1
+    mine = scene.observed
+
+    def over() -> None:
+        scene.armed = scene.armed or scene.observed == mine
+
+    if s:
+        scene.world.line.after(float(s), over)
+    scene.portal.admin("observe", {"s": float(s)})
 
 
 def _crash_engine(scene: Scene, after: int = 0, s: float = 0) -> None:
@@ -211,8 +237,12 @@ WORDS: Mapping[str, Word] = {
     "admin.shutdown": Word(_end("shutdown"), ("vm",)),
     "admin.maintenance": Word(_admin("maintenance"), ("host",)),
     "admin.activate": Word(_admin("activate"), ("host",)),
-    "admin.observe": Word(_mode("observe", armed=False)),
-    "admin.arm": Word(_mode("arm", armed=True)),
+    "admin.shutdown_host": Word(_depart("shutdown_host"), ("host",)),
+    "admin.reboot_host": Word(_depart("reboot_host"), ("host",)),
+    "admin.power_on": Word(_admin("power_on"), ("host",)),
+    "vm.deaf": Word(_deaf, ("vm",)),
+    "admin.observe": Word(_observe, (), ("s",)),
+    "admin.arm": Word(_arm),
     "admin.set_policy": Word(_admin("set_policy"), ("policy",)),
     "engine.crash": Word(_crash_engine, (), ("after", "s")),
     "engine.start": Word(_start_engine),

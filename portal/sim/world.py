@@ -18,6 +18,8 @@ INSTALLATION = "simulated-installation"
 BMC_PORT = 623
 #: Seconds from power-on to the first answer of libvirtd.
 BOOT_S = 15.0
+#: Seconds that a machine needs to shut down when its power button is pressed.
+STOP_S = 5.0
 #: A proof may follow the lie that it rests on by this much.
 LIE_MS = 30_000
 
@@ -80,7 +82,9 @@ class World:
 
     def __post_init__(self) -> None:
         self.storage = StorageWorld(self)
-        self.power = MemoryPower(now=lambda: self.line.seconds, on_power=self._relay)
+        self.power = MemoryPower(
+            now=lambda: self.line.seconds, on_power=self._relay, on_button=self._button
+        )
 
     def add_host(
         self, pk: int, name: str, memory_mib: int, vcpus: int, *, on: bool, bmc: bool
@@ -119,6 +123,16 @@ class World:
     def _relay(self, address: str, port: int, state: PowerState) -> None:
         """A BMC's relay moved: the machine it is wired to follows."""
         self.cut(address) if state is PowerState.OFF else self.press_on(address)
+
+    def _button(self, name: str, port: int) -> None:
+        """Somebody asks the machine to shut down: its kernel does, if it lives."""
+        mine = self._boots.get(name, 0)
+
+        def stop() -> None:
+            if self._boots.get(name, 0) == mine and self.hosts[name].alive:
+                self.power_off(name)
+
+        self.line.after(STOP_S, stop)
 
     def cut(self, name: str) -> None:
         """No electricity: everything on it ends."""

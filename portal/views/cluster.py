@@ -1,5 +1,6 @@
 """One cluster: its state, the order in which its VMs start, and its policy; and a new one."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -13,6 +14,7 @@ from hosts.models import Cluster
 from hosts.permissions import clusters_in
 from portal.core.models import Event, Role
 from portal.core.permissions import Scopes, scopes_of
+from portal.lib import clock
 from portal.views import hosts, rendering
 from portal.views.access import covers, may_see
 from portal.views.policy import editor
@@ -30,6 +32,10 @@ _WORDS = {
     RuleKind.TOGETHER: "together on one host",
     RuleKind.HOSTS: "on the hosts",
 }
+
+
+#: For so many minutes a cluster may be told to observe.
+_OBSERVE_FOR = ((30, "30 minutes"), (120, "2 hours"), (480, "8 hours"))
 
 
 def cluster(request: HttpRequest, pk: int) -> HttpResponse:
@@ -51,6 +57,10 @@ def _state(found: Cluster, scopes: Scopes, user: Any) -> dict[str, Any]:
     return {
         "hosts": {"rows": rows, "shown": ("name", "status", "ha", "power", "guests", "seen")},
         "tiers": _tiers(found, scopes),
+        "observe_for": [
+            {"words": words, "until": (clock.now() + timedelta(minutes=minutes)).isoformat()}
+            for minutes, words in _OBSERVE_FOR
+        ],
         "events": Event.objects.filter(cluster=found.pk).order_by("-pk")[:HISTORY],
         "policy": layered(global_policy(), found.policy),
     }

@@ -3,10 +3,14 @@
 from typing import Any
 
 from django.db.models import Count, Prefetch, QuerySet
+from django.urls import reverse
 
+from fencing.domain.departing import Departure, guests_wait
+from fencing.domain.policy import Policy, layered
 from fencing.domain.power import PowerState
 from fencing.models import PowerController
-from hosts.domain.states import SILENCE_EXPECTED, HostStatus, Wanted
+from fencing.selectors import global_policy
+from hosts.domain.states import ANSWERING, SILENCE_EXPECTED, HostStatus, Wanted
 from hosts.filters import HostFilter
 from hosts.models import Host
 from hosts.permissions import hosts_in
@@ -45,6 +49,7 @@ def dress(rows: list[Any], user: Any) -> None:
     operates, administrates = scopes_of(user, Role.OPERATOR), scopes_of(user, Role.ADMIN)
     open_here = Run.objects.filter(host__in=[host.pk for host in rows], ended_at__isnull=True)
     guests = dict(open_here.values_list("host").annotate(Count("pk")))
+    top = global_policy()
     for host in rows:
         host.guests = guests.get(host.pk, 0)
         host.power = [power_of(way) for way in host.ways]
@@ -53,7 +58,46 @@ def dress(rows: list[Any], user: Any) -> None:
         host.watched = host.status not in SILENCE_EXPECTED
         at_stake = host.guests > 0 or host.status == HostStatus.NON_RESPONSIVE
         host.confirmable = at_stake and confirmable(host)
+        host.departures = departures(host, top)
         host.wants_out = host.wanted == Wanted.MAINTENANCE
+
+
+#: What a person may ask of a host that answers: its button, and what the dialog begins with.
+_DEPARTURES = (
+    (Departure.REBOOT, "refresh", "Reboot", "It shuts down and is switched on again."),
+    (Departure.SHUTDOWN, "power", "Shut down", "It stays off until it is switched on here."),
+)
+
+
+def departures(host: Host, top: dict[str, object]) -> list[dict[str, str]]:
+    """Return the ways to send a host off, each with what becomes of its VMs."""
+    status = HostStatus(host.status)
+    there = status in ANSWERING or status is HostStatus.MAINTENANCE
+    if host.is_self or not there:
+        return []
+    policy = layered(top, host.cluster.policy, host.policy)
+    return [
+        {
+            "action": reverse(f"host-actions-{what}", args=[host.pk]),
+            "icon": icon,
+            "words": words,
+            "ask": f"{words} {host.name}? {then} {_fate(policy, what)}",
+        }
+        for what, icon, words, then in _DEPARTURES
+    ]
+
+
+def _fate(policy: Policy, what: Departure) -> str:
+    where = "start elsewhere at once"
+    if guests_wait(policy, what):
+        where = "wait for it, and start there again"
+    elif policy.shutdown_policy == "migrate":
+        where += " (shutdown_policy is migrate, but no running VM is moved yet)"
+    refused = "it is given up" if policy.guest_stop_refused == "give_up" else "they are ended"
+    return (
+        f"Its VMs are asked to shut down first; if one has not after {policy.guest_stop_wait:g} s, "
+        f"{refused}. Those with HA {where}; the others stay down."
+    )
 
 
 def power_of(way: PowerController) -> dict[str, Any]:

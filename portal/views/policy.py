@@ -20,7 +20,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "How VMs are restarted": (
         "restart_tries", "restart_gap", "restart_slow_gap", "blocked_wait", "start_parallel",
-        "shutdown_policy", "spare_hosts", "admission",
+        "shutdown_policy", "guest_stop_wait", "guest_stop_refused", "spare_hosts", "admission",
     ),
 }  # fmt: skip
 

@@ -31,6 +31,8 @@ POST   hosts/{node1}/actions/probe/                operator  ECH   202
 POST   hosts/{node1}/actions/enable-ha/            admin     ECH   202
 POST   hosts/{node1}/actions/disable-ha/           admin     ECH   202
 POST   hosts/{node1}/actions/fence/                operator  ECH   202
+POST   hosts/{node1}/actions/shutdown/             operator  ECH   409
+POST   hosts/{node1}/actions/reboot/               operator  ECH   409
 POST   hosts/{node1}/actions/confirm-rebooted/     operator  ECH   422
 POST   hosts/{node1}/actions/fire-drill/           admin     ECH   409
 POST   hosts/{node1}/actions/adopt/                admin     EC    400

@@ -41,6 +41,7 @@ _SCRIPT = """\
 case "$1 $2" in
   "get power") echo "power:$(cat '{state}')" ;;
   "set power") echo "$3" > '{state}' ;;
+  "set shutdown") echo 0 > '{state}' ;;
 esac
 """
 #: Get Channel Authentication Capabilities, the one question that needs no session.

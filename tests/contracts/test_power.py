@@ -47,7 +47,7 @@ class Rig:
 
 
 def memory_rig() -> Rig:
-    power = MemoryPower()
+    power = MemoryPower(on_button=lambda *_: set_on(False))
     box = power.add("127.0.0.1", 623, guid=GUID)
     box.username, box.password = USERNAME, PASSWORD
 
@@ -106,6 +106,18 @@ def test_an_off_is_accepted_and_then_reads_off(rig: Rig) -> None:
     rig.settle()
     assert rig.read().state is PowerState.OFF
     assert not rig.is_on()
+
+
+def test_a_machine_is_asked_to_shut_down_or_it_is_said_that_it_cannot_be(rig: Rig) -> None:
+    if isinstance(rig.power, FenceAgent):
+        error, _ = failure(lambda: rig.power.ask_off(rig.bmc, deadline=DEADLINE))
+        assert "only cuts its power" in str(error)
+        assert rig.is_on()
+        return
+    rig.power.ask_off(rig.bmc, deadline=DEADLINE)
+    rig.settle()
+    assert not rig.is_on(), "its operating system obeys here"
+    rig.power.ask_off(rig.bmc, deadline=DEADLINE)  # it is off already: that is success
 
 
 def test_an_on_is_accepted_and_then_reads_on(rig: Rig) -> None:

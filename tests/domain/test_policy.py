@@ -10,7 +10,6 @@ from fencing.domain.policy import FIELDS, NOT_YET, PolicyError, layered, validat
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("shutdown_policy", "freeze"),
         ("soft_recovery", "on"),
     ],
 )

@@ -119,6 +119,7 @@ class WatchedPower(MemoryPower):
 
     def __init__(self, world: Watcher) -> None:
         super().__init__(now=world.clock.seconds, on_power=world.power_moved)
+        self.stubborn: set[str] = set()  # machines that ignore the power button
         self._world = world
 
     def read(self, bmc: Bmc, *, deadline: float) -> Reading:
@@ -128,6 +129,11 @@ class WatchedPower(MemoryPower):
     def turn_off(self, bmc: Bmc, *, deadline: float) -> None:
         with self._world.call("turn_off", bmc.address):
             super().turn_off(bmc, deadline=deadline)
+
+    def ask_off(self, bmc: Bmc, *, deadline: float) -> None:
+        with self._world.call("ask_off", bmc.address):
+            if bmc.address not in self.stubborn:
+                super().turn_off(bmc, deadline=deadline)
 
     def turn_on(self, bmc: Bmc, *, deadline: float) -> None:
         with self._world.call("turn_on", bmc.address):

@@ -49,6 +49,22 @@ def test_whoever_cuts_a_power_is_told_whether_it_comes_back(
     assert "It stays off until it is activated" in _page(admin_page, path)
 
 
+def test_whoever_sends_a_host_off_is_told_what_becomes_of_its_vms(
+    centre: Centre, admin_page: Client
+) -> None:
+    path = f"/hosts/{centre.node1.pk}/"
+    Host.objects.filter(pk=centre.node1.pk).update(status="up")
+    said = _page(admin_page, path)
+    assert "Reboot node1? It shuts down and is switched on again." in said
+    assert "shutdown_policy is migrate, but no running VM is moved yet" in said
+    Host.objects.filter(pk=centre.node1.pk).update(policy={"shutdown_policy": "freeze"})
+    said = _page(admin_page, path)
+    assert "Those with HA wait for it, and start there again" in said
+    assert "Shut down node1? It stays off until it is switched on here." in said
+    Host.objects.filter(pk=centre.node1.pk).update(is_self=True)
+    assert "Reboot node1?" not in _page(admin_page, path)
+
+
 def test_what_can_be_lost_besides_says_who_is_away_already(centre: Centre, viewer: Client) -> None:
     capacity.check(centre.cluster.pk, clock.now())
     Host.objects.filter(pk=centre.node2.pk).update(status="up")

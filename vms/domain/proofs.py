@@ -35,6 +35,7 @@ class OpenRun:
     contender: int | None = None
     adopting: bool = False
     running_at: datetime | None = None
+    asked_down: bool = False  # the portal asked it to end because its host shall go off
 
     @property
     def holders(self) -> frozenset[int]:
@@ -101,6 +102,15 @@ def is_observed_off(guest: SeenGuest, run: OpenRun, asked_at: datetime) -> bool:
 def end_reason(guest: SeenGuest) -> EndReason:
     """How the guest ended, by libvirt's own account."""
     return _ENDINGS.get(guest.reason, EndReason.NONE)
+
+
+def whose_wish(guest: SeenGuest, *, wanted_up: bool, asked_down: bool) -> EndReason:
+    """Whose wish the end was: what was asked for through the portal is not the guest's own."""
+    if not wanted_up:
+        return EndReason.ADMIN_STOP
+    told = end_reason(guest)
+    ours = asked_down and told in (EndReason.GUEST_SHUTDOWN, EndReason.DESTROYED)
+    return EndReason.HOST_SHUTDOWN if ours else told
 
 
 def identity_is_proven(guid: str | None, host_uuid: str) -> bool:

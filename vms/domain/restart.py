@@ -53,6 +53,7 @@ class VmFacts:
     networks: frozenset[str] = NOWHERE
     storage: frozenset[str] = NOWHERE
     failback: bool = False  # whether it shall go home when a better host is there
+    waits_for: int | None = None  # the host that was shut down under it, to start there again
 
 
 def hindrance(vm: VmFacts) -> str:

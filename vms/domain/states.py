@@ -46,6 +46,7 @@ class EndReason(StrEnum):
     DESTROYED = "destroyed"  # by somebody else, on the host
     CRASHED = "crashed"
     HOST_LOST = "host_lost"
+    HOST_SHUTDOWN = "host_shutdown"  # on purpose, because its host shall go off
     NOT_STARTED = "not_started"
 
 

@@ -58,7 +58,7 @@ def _done(op: VmOperation) -> None:
             kind=ProofKind.DESTROYED_BY_US,
             at=now,
             text=f"stopped on {run.host.name} by {op.requested_by}",
-            reason=EndReason.ADMIN_STOP,
+            reason=EndReason.HOST_SHUTDOWN if run.asked_down else EndReason.ADMIN_STOP,
             actor=op.requested_by,
         )
         outcomes.stopped(op, run, evidence, now=now)

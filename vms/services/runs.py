@@ -41,7 +41,7 @@ def _open(vm_id: int, host: Host, now: datetime, **fields: Any) -> Run:
     if vm is None:
         raise AlreadyOpen("it was removed from the portal meanwhile")
     won = Vm.objects.filter(pk=vm_id, generation=vm.generation).update(
-        generation=F("generation") + 1
+        generation=F("generation") + 1, waits_for=None
     )
     if not won:
         raise AlreadyOpen(f"{vm.name} was opened by somebody else at the same moment")

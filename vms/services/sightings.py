@@ -12,7 +12,7 @@ from hosts.services import looks
 from portal.core.models import OPEN_STATES, OperationState, Setting
 from portal.core.services import installation_id, record_event
 from vms import selectors
-from vms.domain.proofs import OpenRun, end_reason
+from vms.domain.proofs import OpenRun, whose_wish
 from vms.domain.sightings import Asked, Finding, KnownVm, Sighting, judge
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
 from vms.models import Run, Vm, VmOperation
@@ -131,11 +131,12 @@ def _died(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> No
 
 
 def _whose_wish(finding: Finding) -> EndReason:
-    """A stop asked for through the portal is an admin's, whatever libvirt calls it."""
+    """A stop asked for through the portal is nobody else's, whatever libvirt calls it."""
+    if finding.guest is None or finding.run is None:
+        return EndReason.NONE
     wanted_up = Vm.objects.filter(pk=finding.vm, wanted_up=True).exists()
-    if not wanted_up:
-        return EndReason.ADMIN_STOP
-    return end_reason(finding.guest) if finding.guest else EndReason.NONE
+    asked_down = Run.objects.filter(pk=finding.run.pk, asked_down=True).exists()
+    return whose_wish(finding.guest, wanted_up=wanted_up, asked_down=asked_down)
 
 
 def _rebooted(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
