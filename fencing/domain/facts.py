@@ -108,7 +108,7 @@ class ClusterFacts:
     vms: tuple[VmFacts, ...]
     policies: Mapping[int, Policy]  # by host
     policy: Policy
-    hosts_lost: Mapping[int, datetime]  # by host: time of the newest proof about the whole of it
+    hosts_lost: Mapping[int, datetime]  # by host: newest proof about the whole of it, or emptied
     starts_on: Mapping[int, int]  # by host: starts under way
     engine_since: datetime
     witness_seen: bool = True  # False: this engine has lost its own network
@@ -122,6 +122,7 @@ class ClusterFacts:
         object.__setattr__(self, "_by_pk", {host.pk: host for host in self.hosts})
 
     domains: tuple[DomainFacts, ...] = ()
+    emptied: Mapping[int, datetime] = field(default_factory=dict)  # by host: all guests shut down
 
     def host(self, pk: int) -> HostFacts | None:
         """Return the host with ``pk``, if it is of this cluster."""

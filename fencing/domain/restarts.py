@@ -7,10 +7,13 @@ from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ClusterFacts
 from fencing.domain.homes import floor, need
 from fencing.domain.intentions import AskBmc, Hold, Intention, Raise, Start, over
+from fencing.domain.pauses import paused
 from vms.domain.restart import (
     PROOF_MAX_AGE,
     VmFacts,
+    hindrance,
     in_order,
+    left_alone,
     pause_after,
     wants_start,
     went_down_on_purpose,
@@ -34,7 +37,12 @@ def restarts(cluster: ClusterFacts, now: datetime) -> Iterator[Intention]:
     blocked: VmFacts | None = None
     turns = turns_of(cluster, now)
     for vm in in_order(waiting):
-        why = held or _not_yet(cluster, vm, blocked, now) or _others_first(turns, vm)
+        why = (
+            held
+            or vm.condition.locked
+            or _not_yet(cluster, vm, blocked, now)
+            or _others_first(turns, vm)
+        )
         if why:
             yield Hold(vm.pk, why)
             yield from _look_again(cluster, vm, now)
@@ -155,7 +163,8 @@ def _standing_alerts(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> Itera
         yield from over(cluster.alerts, 0, vm.pk, AlertKind.ONLY_OBSERVING)
     yield from _out_of_sight(cluster, vm, now)
     yield from _failed_start(cluster, vm)
-    yield from _paused(cluster, vm)
+    yield from paused(cluster, vm, now)
+    yield from _held(cluster, vm)
     if vm.quarantined:
         return
     destroyed = (
@@ -171,6 +180,16 @@ def _standing_alerts(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> Itera
         yield from over(cluster.alerts, 0, vm.pk, AlertKind.VM_DESTROYED)
     if vm.run is not None:
         yield from over(cluster.alerts, 0, vm.pk, AlertKind.NO_ROOM)
+
+
+def _held(cluster: ClusterFacts, vm: VmFacts) -> Iterator[Intention]:
+    """A VM that HA would start, if nothing held it; a quarantine has an alert of its own."""
+    wanted = vm.ha and vm.wanted_up and vm.run is None and not vm.quarantined
+    why = left_alone(vm) or hindrance(vm) if wanted else ""
+    if why and not went_down_on_purpose(vm, cluster.hosts_lost):
+        yield Raise(AlertKind.VM_HELD, 0, vm.pk, f"it is down and not started: {why}")
+    else:
+        yield from over(cluster.alerts, 0, vm.pk, AlertKind.VM_HELD)
 
 
 #: A settlement needs one look at each host; one that takes longer waits for somebody.
@@ -194,12 +213,3 @@ def _failed_start(cluster: ClusterFacts, vm: VmFacts) -> Iterator[Intention]:
     host = cluster.host(vm.refused_by) if vm.refused_by else None
     by = f", last by {host.name}" if host else ""
     yield Raise(AlertKind.START_FAILED, 0, vm.pk, f"its start was refused {vm.tries} times{by}")
-
-
-def _paused(cluster: ClusterFacts, vm: VmFacts) -> Iterator[Intention]:
-    """A guest that its host has stopped: on a storage error, or kept after a crash."""
-    host = cluster.host(vm.run.host) if vm.run else None
-    if host is None or vm.state is not VmState.PAUSED:
-        yield from over(cluster.alerts, 0, vm.pk, AlertKind.VM_PAUSED)
-        return
-    yield Raise(AlertKind.VM_PAUSED, 0, vm.pk, f"paused on {host.name}, and not by a person")

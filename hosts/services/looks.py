@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from hosts.domain.liveness import Pace, after_good_look, after_missed_look, rebooted
 from hosts.domain.looks import KernelSign, Look
@@ -127,6 +127,8 @@ def record_look(claim: LookClaim, look: Look, *, now: datetime) -> LookEffect | 
     disproved = bool(host.marker_at_proof) and look.boot_marker == host.marker_at_proof
     changes = _learned(look) | _answered(claim.asked_at)
     changes["disproved"] = disproved or (host.disproved and not has_rebooted)
+    if has_rebooted:
+        changes["lost_at"] = host.last_seen or claim.asked_at  # it went down after that
     if host.first_contact and not disproved:
         changes["back_at"] = claim.asked_at
     if not _take(claim, claim.asked_at + timedelta(seconds=claim.pace.poll_s), **changes):
@@ -245,6 +247,12 @@ def proven_off(host_id: int, *, why: str, now: datetime) -> None:
         slow_since=None,
     )
     move_host(host_id, HostEvent.PROVEN_OFF, why=why, now=now)
+
+
+def note_lost(host_id: int, at: datetime) -> None:
+    """The whole host was proven off or dead at that time."""
+    rows = Host.objects.filter(pk=host_id)
+    rows.filter(Q(lost_at__isnull=True) | Q(lost_at__lt=at)).update(lost_at=at)
 
 
 def expect_first_contact(host_id: int) -> None:

@@ -8,7 +8,7 @@ from fencing.domain.facts import ControllerFacts
 from fencing.domain.policy import layered
 from fencing.services.starts import _home as home_of
 from hosts.domain.states import HostEvent, Wanted
-from portal.sim import pure_runs, pure_storage
+from portal.sim import pure_pauses, pure_runs, pure_storage
 from portal.sim.ledger import Book
 from portal.sim.pure_placement import admitted
 from portal.sim.pure_work import LOOK, ROUND, ask, hurry_fence
@@ -117,4 +117,5 @@ WORDS: dict[str, Callable[..., None]] = {
     "set_policy": _set_policy,
     "trust": _trust,
     "kdump": pure_storage.heard,
+    **pure_pauses.WORDS,
 }
