@@ -107,6 +107,8 @@ def shelter_of(vm: Vm) -> Shelter:
         armed=vm.cluster.mode == ClusterMode.ARMED,
         cluster=vm.cluster.name,
         wanted_up=vm.wanted_up,
+        disks_illegal=vm.disks_illegal,
+        suspended=vm.suspended,
         host=host.name if host else "",
         host_ha=ha is not None and ha.state != HaState.DISABLED,
         bmcs=len(ways),

@@ -9,7 +9,7 @@ from django.db.models import F, Prefetch, Q, QuerySet
 from hosts.models import Cluster
 from portal.core.models import OPEN_STATES
 from vms.domain.affinity import Rule, RuleKind
-from vms.domain.condition import WELL, Condition
+from vms.domain.condition import WELL, Condition, Remedy
 from vms.domain.placement import NOWHERE
 from vms.domain.proofs import OpenRun
 from vms.domain.restart import LastRun, VmFacts
@@ -67,6 +67,12 @@ def frozen(run: Run) -> OpenRun:
 def locks_in_force(now: datetime) -> QuerySet[VmLock]:
     """Return the locks whose time has not passed."""
     return VmLock.objects.filter(Q(until__isnull=True) | Q(until__gt=now))
+
+
+def lock_of(vm: Vm, now: datetime) -> VmLock | None:
+    """Return the lock of a VM (loaded with it) if it is in force."""
+    lock: VmLock | None = getattr(vm, "lock", None)
+    return lock if lock is not None and (lock.until is None or lock.until > now) else None
 
 
 def known_vms(cluster_id: int) -> dict[str, KnownVm]:
@@ -159,14 +165,21 @@ def conditions(cluster_id: int, now: datetime) -> dict[int, Condition]:
     ailing = rows.filter(
         Q(suspended=True) | Q(io_error_since__isnull=False) | ~Q(disks_illegal="")
     ).values_list("pk", "disks_illegal", "suspended", "io_error_since", "resume_behaviour")
+    in_hand: dict[int, frozenset[Remedy]] = {}
     helped = VmOperation.objects.filter(
-        vm__cluster_id=cluster_id, kind__in=("revive", "kill"), state__in=OPEN_STATES
+        vm__cluster_id=cluster_id, kind__in=Remedy, state__in=OPEN_STATES
     )
-    in_hand = set(helped.values_list("vm", flat=True))
+    for pk, kind in helped.values_list("vm", "kind"):
+        in_hand[pk] = in_hand.get(pk, frozenset()) | {Remedy(kind)}
     found = {pk: Condition(locked=why) for pk, why in locked.items()}
     for pk, illegal, suspended, since, behaviour in ailing:
         found[pk] = Condition(
-            locked.get(pk, ""), illegal, suspended, since, ResumeBehaviour(behaviour), pk in in_hand
+            locked.get(pk, ""),
+            illegal,
+            suspended,
+            since,
+            ResumeBehaviour(behaviour),
+            in_hand.get(pk, frozenset()),
         )
     return found
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ClusterFacts, HostFacts
 from fencing.domain.intentions import Intention, Kill, Raise, Revive, over
-from vms.domain.condition import KILL_AFTER
+from vms.domain.condition import KILL_AFTER, Remedy, remedy
 from vms.domain.restart import VmFacts
 from vms.domain.states import ResumeBehaviour, VmState
 
@@ -14,7 +14,9 @@ _KILL_S = f"{KILL_AFTER.total_seconds():g} s"
 _WHAT_NEXT = {
     ResumeBehaviour.AUTO_RESUME: "it is resumed as soon as its storage answers",
     ResumeBehaviour.LEAVE_PAUSED: "it is left so for a person",
-    ResumeBehaviour.KILL: f"after {_KILL_S} it is ended there, and HA starts it elsewhere",
+    ResumeBehaviour.KILL: (
+        f"it is resumed if its storage answers within {_KILL_S}, then ended there for a restart"
+    ),
 }
 
 
@@ -29,12 +31,15 @@ def paused(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> Iterator[Intent
         return
     text = f"paused on {host.name} by an error of its storage"
     yield Raise(AlertKind.VM_PAUSED, 0, vm.pk, f"{text}; {_WHAT_NEXT[vm.condition.behaviour]}")
-    if cluster.armed and not cluster.distrust and not vm.quarantined and not vm.condition.in_hand:
+    if cluster.armed and not cluster.distrust and not vm.quarantined:
         yield from _helped(vm, host, vm.condition.io_error_since, now)
 
 
 def _helped(vm: VmFacts, host: HostFacts, since: datetime, now: datetime) -> Iterator[Intention]:
-    if vm.condition.behaviour is ResumeBehaviour.AUTO_RESUME:
+    wanted = remedy(vm.condition.behaviour, since, now)
+    if wanted is None or wanted in vm.condition.in_hand:
+        return
+    if wanted is Remedy.REVIVE:
         yield Revive(vm.pk, host.pk, "its storage has stopped it, and shall let it go on")
-    elif vm.condition.behaviour is ResumeBehaviour.KILL and now - since >= KILL_AFTER:
+    else:
         yield Kill(vm.pk, host.pk, f"its storage has stopped it for {_KILL_S}")

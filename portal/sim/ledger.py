@@ -19,7 +19,7 @@ from portal.sim.rows import ClosedRun, HostRow, Op, VmRow
 from portal.sim.storage_rows import StorageRows
 from portal.sim.timeline import Timeline
 from vms.domain.affinity import Rule
-from vms.domain.condition import Condition
+from vms.domain.condition import Condition, Remedy
 from vms.domain.neighbours import gone, hosts_emptied
 from vms.domain.proofs import OpenRun
 from vms.domain.restart import VmFacts
@@ -223,7 +223,8 @@ class Book:
     def _condition(self, row: VmRow) -> Condition:
         if row.lock is None and row.condition.io_error_since is None:
             return row.condition
-        helped = any(op.vm == row.pk and op.kind in ("revive", "kill") for op in self.ops.values())
+        mine = {op.kind for op in self.ops.values() if op.vm == row.pk}
+        helped = frozenset(kind for kind in Remedy if kind in mine)
         return replace(row.condition, locked=self.locked(row), in_hand=helped)
 
     @staticmethod

@@ -24,6 +24,9 @@ _UNDONE_BY = {
     "storage.lose": "storage.regain",
     "engine.isolate": "engine.rejoin",
     "site.power_cut": "site.power_restore",
+    "vm.lock": "vm.unlock",
+    "admin.suspend": "admin.resume",
+    "host.shutdown": "host.power_on",
 }
 WEIGHTS: dict[str, int] = {
     "host.power_off": 10,
@@ -65,6 +68,10 @@ EVERYTHING: dict[str, int] = WEIGHTS | {
     "host.lose_marker": 1,
     "engine.isolate": 2,
     "site.power_cut": 1,
+    "vm.io_error_pause": 3,
+    "vm.lock": 3,
+    "admin.suspend": 1,
+    "host.shutdown": 2,
 }
 _RULES = [("separate", True), ("separate", False), ("together", False), ("hosts", False)]
 UNTIL_S = 120.0
@@ -95,6 +102,9 @@ class _Draw:
             "task.delay": lambda: {"s": random.choice([0.5, 2, 8])},
             "task.duplicate": lambda: {"times": random.randint(1, 50)},
             "admin.observe": dict,
+            "vm.io_error_pause": lambda: {"vm": vm, "s": random.choice([0, 5, 40])},
+            "vm.lock": lambda: {"vm": vm, "s": random.choice([0, 20, 60])},
+            "host.shutdown": lambda: {"host": host, "s": random.choice([1, 5, 30])},
             "engine.isolate": dict,
             "site.power_cut": dict,
             "storage.lose": lambda: {"host": host, "domain": DOMAIN},
@@ -107,6 +117,7 @@ class _Draw:
             return special[word]()
         about_vm = word.startswith("vm.") or word in (
             "admin.start", "admin.stop", "admin.shutdown", "libvirt.external_destroy",
+            "admin.suspend",
         )  # fmt: skip
         return {"vm": vm} if about_vm else {"host": host}
 
@@ -220,5 +231,5 @@ def _undone(random: Random, at: float, word: str, args: dict[str, Any]) -> list[
         return [EventSpec(round(at + random.uniform(0.1, 20), 1), back)]
     if word == "task.delay":
         return [EventSpec(later, back, {"s": 0})]
-    same: dict[str, Any] = {key: args[key] for key in ("host", "domain") if key in args}
+    same: dict[str, Any] = {key: args[key] for key in ("host", "domain", "vm") if key in args}
     return [EventSpec(later, back, same)]

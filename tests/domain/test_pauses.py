@@ -13,6 +13,7 @@ from tests.domain.facts import NOW, ago, cluster, guest, host, run, vm
 from vms.domain.condition import (
     KILL_AFTER,
     Condition,
+    Remedy,
     is_paused_by_storage,
     may_be_helped,
     state_of,
@@ -52,7 +53,8 @@ def test_a_vm_that_is_left_paused_is_only_told_of() -> None:
 
 def test_a_vm_that_shall_be_killed_is_ended_after_its_time_and_not_before() -> None:
     limit = KILL_AFTER.total_seconds()
-    assert _helps(_stopped(limit - 1, behaviour=ResumeBehaviour.KILL)) == []
+    (first,) = _helps(_stopped(limit - 1, behaviour=ResumeBehaviour.KILL))
+    assert isinstance(first, Revive), "its storage may be back in time"
     (wish,) = _helps(_stopped(limit, behaviour=ResumeBehaviour.KILL))
     assert isinstance(wish, Kill)
 
@@ -65,8 +67,14 @@ def test_nothing_is_done_while_nobody_may_or_knows(behaviour: ResumeBehaviour) -
     assert _helps(stopped, distrust="an older database") == []
     assert _helps(replace(stopped, quarantined=True)) == []
     assert _helps(replace(stopped, state=VmState.UNKNOWN)) == [], "its host is silent"
-    in_hand = replace(stopped.condition, in_hand=True)
+    in_hand = replace(stopped.condition, in_hand=frozenset(Remedy))
     assert _helps(replace(stopped, condition=in_hand)) == []
+
+
+def test_an_attempt_to_resume_does_not_put_off_the_kill() -> None:
+    late = _stopped(3600, behaviour=ResumeBehaviour.KILL, in_hand=frozenset({Remedy.REVIVE}))
+    (wish,) = _helps(late)
+    assert isinstance(wish, Kill)
 
 
 def test_a_pause_without_an_io_error_is_a_persons_matter() -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from hosts.domain.looks import GuestReason, GuestState, SeenGuest
 from vms.domain.proofs import OpenRun, copy_is_of_this_run
@@ -12,13 +13,20 @@ from vms.domain.states import ResumeBehaviour, VmState
 KILL_AFTER = timedelta(seconds=80)
 
 
+class Remedy(StrEnum):
+    """What helps a VM whose storage has stopped it; also the kind of the operation."""
+
+    REVIVE = "revive"  # resume it; storage that is still away stops it again
+    KILL = "kill"
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """Empty for most VMs.
 
     ``locked`` and ``disks_illegal`` say why.  ``suspended``: its copy was last seen frozen
     by a person, which outlives the copy.  ``io_error_since``: the first look that showed the
-    open run's copy paused by its storage; ``in_hand``: an operation deals with it already.
+    open run's copy paused by its storage; ``in_hand``: what operations try already.
     """
 
     locked: str = ""
@@ -26,11 +34,20 @@ class Condition:
     suspended: bool = False
     io_error_since: datetime | None = None
     behaviour: ResumeBehaviour = ResumeBehaviour.AUTO_RESUME
-    in_hand: bool = False
+    in_hand: frozenset[Remedy] = frozenset()
 
 
 #: Nothing sets it apart.
 WELL = Condition()
+
+
+def remedy(behaviour: ResumeBehaviour, since: datetime, now: datetime) -> Remedy | None:
+    """Return what is tried for a VM that its storage has stopped ``since``; None: nothing."""
+    if behaviour is ResumeBehaviour.LEAVE_PAUSED:
+        return None
+    late = behaviour is ResumeBehaviour.KILL and now - since >= KILL_AFTER
+    return Remedy.KILL if late else Remedy.REVIVE
+
 
 _STATES = {
     GuestState.RUNNING: VmState.UP,

@@ -11,7 +11,7 @@ from hosts.services import work
 from portal.core.models import OperationState
 from portal.lib import clock
 from vms import selectors
-from vms.domain.condition import may_be_helped
+from vms.domain.condition import may_be_helped, remedy
 from vms.domain.states import EndReason, ProofKind, ResumeBehaviour
 from vms.models import Run, VmOperation
 from vms.operations.looking import own_look, target_of
@@ -23,8 +23,6 @@ from vms.services.runs import Evidence
 RESUME_AGAIN_S = 10.0
 #: Pause before a host that gave no answer, or could not end the copy, is asked again.
 ASK_AGAIN_S = 5.0
-
-_BEHAVIOUR = {"revive": ResumeBehaviour.AUTO_RESUME, "kill": ResumeBehaviour.KILL}
 
 
 def advance_pause(op: VmOperation, deadline_s: float) -> None:
@@ -54,8 +52,9 @@ def _no_longer(op: VmOperation, run: Run) -> str:
         return "its run is over already"
     if run.vm.quarantined:
         return "quarantined: a person must choose"
-    if run.vm.resume_behaviour != _BEHAVIOUR[op.kind]:
-        return f"its resume behaviour is {run.vm.resume_behaviour} now"
+    since, behaviour = run.vm.io_error_since, ResumeBehaviour(run.vm.resume_behaviour)
+    if since is not None and remedy(behaviour, since, clock.now()) != op.kind:
+        return f"that is not what its resume behaviour, {behaviour}, asks for now"
     if run.host.cluster.mode != ClusterMode.ARMED:
         return "its cluster only observes now"
     return ""
