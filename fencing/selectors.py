@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db.models import Case, Max, Prefetch, QuerySet, When
+from django.db.models import Case, Prefetch, QuerySet, When
 
 from fencing.domain.departing import Departure
 from fencing.domain.evidence import is_fresh
@@ -35,9 +35,9 @@ from hosts.selectors import activity_of, track_of
 from portal.core.models import OPEN_STATES, OperationState, Setting
 from portal.lib import node
 from portal.lib.ha.states import HaState
+from vms.domain.neighbours import gone, hosts_emptied
 from vms.domain.protection import Shelter
-from vms.domain.states import HOST_PROOFS
-from vms.models import Proof, Run, Vm, VmOperation
+from vms.models import Run, Vm, VmOperation
 from vms.selectors import affinity_rules, vm_facts
 
 
@@ -114,6 +114,8 @@ def shelter_of(vm: Vm) -> Shelter:
         armed=vm.cluster.mode == ClusterMode.ARMED,
         cluster=vm.cluster.name,
         wanted_up=vm.wanted_up,
+        disks_illegal=vm.disks_illegal,
+        suspended=vm.suspended,
         host=host.name if host else "",
         host_ha=ha is not None and ha.state != HaState.DISABLED,
         bmcs=len(ways),
@@ -131,16 +133,19 @@ def cluster_facts(cluster_id: int, now: datetime) -> ClusterFacts:
     since = engine.started_at if engine else now
     forgetful = Setting.objects.filter(name=f"forgetful.{cluster_id}").first()
     states = _states(cluster_id, now)
+    vms = vm_facts(cluster_id, now)
+    emptied = hosts_emptied(vms)
     return ClusterFacts(
         pk=cluster_id,
         name=cluster.name,
         armed=cluster.mode == ClusterMode.ARMED,
         observe_until=cluster.observe_until,
         hosts=tuple(host_facts(row, states, since) for row in rows),
-        vms=vm_facts(cluster_id),
+        vms=vms,
         policies={row.pk: layered(top, cluster.policy, row.policy) for row in rows},
         policy=policy,
-        hosts_lost=_hosts_lost(cluster_id),
+        hosts_lost=gone({row.pk: row.lost_at for row in rows if row.lost_at}, emptied),
+        emptied=emptied,
         starts_on=_starts_on(cluster_id),
         engine_since=since,
         # Without witnesses nobody can tell.
@@ -270,12 +275,6 @@ def host_facts(row: Host, states: States, engine_since: datetime) -> HostFacts:
 def _may_act(fence: FenceOperation) -> bool:
     """Whether a fence's power command may be on its way, so that it is too late to release."""
     return fence.step == FenceStep.READ or fence.state == OperationState.ACTING
-
-
-def _hosts_lost(cluster_id: int) -> Mapping[int, datetime]:
-    """Return, by host, the time of the newest proof about the whole of it."""
-    rows = Proof.objects.filter(host__cluster_id=cluster_id, kind__in=HOST_PROOFS)
-    return dict(rows.values_list("host_id").annotate(newest=Max("at")))
 
 
 def _starts_on(cluster_id: int) -> Mapping[int, int]:

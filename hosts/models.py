@@ -86,6 +86,7 @@ class Host(models.Model):
     missed_at = models.DateTimeField(null=True)  # the last look that went unanswered
     kernel_seen = models.DateTimeField(null=True)  # below libvirt, since the last good look
     first_contact = models.BooleanField(default=False)
+    lost_at = models.DateTimeField(null=True)  # when it was last proven off, dead or rebooted
     back_at = models.DateTimeField(null=True)  # first answer after the last proof about it
     marker_at_proof = models.CharField(max_length=60, blank=True)
     disproved = models.BooleanField(default=False)  # came back as if it had never been off

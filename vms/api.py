@@ -1,5 +1,7 @@
 """VMs, runs and proofs over REST (fencing adds ``start``, which needs placement)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from django.db.models import Prefetch, QuerySet
@@ -15,12 +17,22 @@ from vms.filters import ProofFilter, RunFilter, VmFilter
 from vms.models import Proof, Run, Vm
 from vms.permissions import proofs_in, runs_in, vms_in
 from vms.serializers import (
+    LockSerializer,
     ProofSerializer,
     RunSerializer,
     VmEditSerializer,
     VmSerializer,
 )
-from vms.services import inventory
+from vms.services import inventory, locks
+
+
+@contextmanager
+def _now() -> Iterator[None]:
+    """Turn :class:`inventory.NotNow` into a problem: 409, nothing was changed."""
+    try:
+        yield
+    except inventory.NotNow as error:
+        raise Problem(409, "not_now", str(error), cure=error.cure) from None
 
 
 def with_runs() -> QuerySet[Vm]:
@@ -28,6 +40,7 @@ def with_runs() -> QuerySet[Vm]:
     open_now = Run.objects.filter(ended_at__isnull=True).select_related("host")
     return (
         Vm.objects.defer("xml")  # long, and shown nowhere
+        .select_related("lock")
         .prefetch_related("disks", Prefetch("runs", queryset=open_now, to_attr="open_runs"))
         .order_by("name", "pk")
     )
@@ -53,20 +66,16 @@ class VmViewSet(mixins.ListModelMixin, Creatable, Editable):
         fields = serializer.validated_data
         require(self.request, Role.ADMIN, cluster=fields["cluster"].pk)
         actor = str(caller(self.request))
-        try:
+        with _now():
             serializer.instance = inventory.add_vm(fields, actor=actor, now=clock.now())
-        except inventory.NotNow as error:
-            raise Problem(409, "not_now", str(error), cure=error.cure) from None
 
     def write(self, row: Vm, changes: dict[str, Any]) -> None:
         """Write checked changes and say who made them."""
         inventory.edit(row, changes, actor=str(caller(self.request)), now=clock.now())
 
     def _act(self, vm: Vm, kind: str, request: Request) -> Response:
-        try:
+        with _now():
             op = inventory.act(vm, kind, actor=str(caller(request)), now=clock.now())
-        except inventory.NotNow as error:
-            raise Problem(409, "not_now", str(error), cure=error.cure) from None
         return accepted(op, request)
 
     @verb("shutdown")
@@ -89,14 +98,33 @@ class VmViewSet(mixins.ListModelMixin, Creatable, Editable):
         """Let a frozen or paused VM go on."""
         return self._act(vm, "resume", request)
 
+    @verb("lock", takes=LockSerializer, answers_itself=True)
+    def lock(self, vm: Vm, fields: dict[str, Any], request: Request) -> Response:
+        """Keep the VM from being started while somebody works on it; again: for longer.
+
+        HA waits for it, and burns no try.  Whoever may die meanwhile gives a time.
+        """
+        with _now():
+            why, for_s = fields["reason"], fields.get("for_s")
+            locks.lock(vm, why=why, for_s=for_s, actor=str(caller(request)), now=clock.now())
+        return self._as_it_is(vm)
+
+    @verb("unlock", answers_itself=True)
+    def unlock(self, vm: Vm, fields: dict[str, Any], request: Request) -> Response:
+        """Take the VM's lock away, whoever has it."""
+        with _now():
+            locks.unlock(vm, actor=str(caller(request)), now=clock.now())
+        return self._as_it_is(vm)
+
+    def _as_it_is(self, vm: Vm) -> Response:
+        return Response(self.get_serializer(self.get_queryset().get(pk=vm.pk)).data)
+
     @verb("release-quarantine", role=Role.ADMIN, answers_itself=True)
     def release_quarantine(self, vm: Vm, fields: dict[str, Any], request: Request) -> Response:
         """Say that only one copy of this VM is left.  Over at once: answers 200."""
-        try:
+        with _now():
             inventory.release(vm, actor=str(caller(request)), now=clock.now())
-        except inventory.NotNow as error:
-            raise Problem(409, "not_now", str(error), cure=error.cure) from None
-        return Response(self.get_serializer(self.get_queryset().get(pk=vm.pk)).data)
+        return self._as_it_is(vm)
 
 
 class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Resource):

@@ -10,7 +10,7 @@ from hosts.models import HERE, Cluster, Host, choices
 from portal.core.models import OPEN_STATES, Operation
 from portal.lib.db import Everything, Present
 from vms.domain.affinity import RuleKind
-from vms.domain.states import EndReason, ProofKind, RunState, VmState
+from vms.domain.states import EndReason, ProofKind, ResumeBehaviour, RunState, VmState
 
 
 class Vm(models.Model):
@@ -44,6 +44,12 @@ class Vm(models.Model):
     state_reason = models.TextField(blank=True)
     state_since = models.DateTimeField()
     quarantined = models.BooleanField(default=False)
+    suspended = models.BooleanField(default=False)  # its copy was last seen frozen by a person
+    disks_illegal = models.TextField(blank=True)  # why its disks must not be used
+    resume_behaviour = models.CharField(
+        max_length=12, choices=choices(ResumeBehaviour), default=ResumeBehaviour.AUTO_RESUME
+    )
+    io_error_since = models.DateTimeField(null=True)  # the first look that showed it stopped so
     generation = models.IntegerField(default=0)  # highest ever given out: the fencing token
 
     restart_tries = models.IntegerField(default=0)
@@ -76,6 +82,19 @@ class Vm(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class VmLock(models.Model):
+    """Somebody works on a VM and it must not be started; over at ``until``, if there is one."""
+
+    vm = models.OneToOneField(Vm, models.CASCADE, related_name="lock")
+    by = models.CharField(max_length=150)
+    why = models.CharField(max_length=200)
+    at = models.DateTimeField()
+    until = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"locked by {self.by}: {self.why}"
 
 
 class Disk(models.Model):

@@ -4,18 +4,19 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F, Prefetch
+from django.db.models import F, Prefetch, Q, QuerySet
 
 from hosts.models import Cluster
 from portal.core.models import OPEN_STATES
 from vms.domain.affinity import Rule, RuleKind
+from vms.domain.condition import WELL, Condition, Remedy
 from vms.domain.placement import NOWHERE
 from vms.domain.proofs import OpenRun
 from vms.domain.restart import LastRun, VmFacts
 from vms.domain.sightings import KnownVm
-from vms.domain.states import EndReason, ProofKind, RunState, VmState
+from vms.domain.states import EndReason, ProofKind, ResumeBehaviour, RunState, VmState
 from vms.domain.turns import circle
-from vms.models import AffinityRule, Disk, RuleHost, Run, Vm, VmOperation
+from vms.models import AffinityRule, Disk, RuleHost, Run, Vm, VmLock, VmOperation
 
 #: A lookup is several times faster than to ask the enum, and there are many rows.
 _VM_STATES = {state.value: state for state in VmState}
@@ -56,6 +57,22 @@ def open_run_of(row: tuple[Any, ...]) -> OpenRun:
 def run_of(op: VmOperation) -> Run:
     """Return the run that an operation is about, its VM and host loaded."""
     return Run.objects.select_related("vm", "host").get(operations=op)
+
+
+def frozen(run: Run) -> OpenRun:
+    """Return the frozen view of an open run."""
+    return open_run_of(Run.objects.values_list(*RUN_COLUMNS).get(pk=run.pk))
+
+
+def locks_in_force(now: datetime) -> QuerySet[VmLock]:
+    """Return the locks whose time has not passed."""
+    return VmLock.objects.filter(Q(until__isnull=True) | Q(until__gt=now))
+
+
+def lock_of(vm: Vm, now: datetime) -> VmLock | None:
+    """Return the lock of a VM (loaded with it) if it is in force."""
+    lock: VmLock | None = getattr(vm, "lock", None)
+    return lock if lock is not None and (lock.until is None or lock.until > now) else None
 
 
 def known_vms(cluster_id: int) -> dict[str, KnownVm]:
@@ -132,8 +149,44 @@ def way_back(vm: Vm, first: list[int]) -> list[int]:
     return circle(after, vm.pk)
 
 
-def vm_facts(cluster_id: int) -> tuple[VmFacts, ...]:
+def _locked(cluster_id: int, now: datetime) -> dict[int, str]:
+    """Return, by VM, who has locked it: a person, or an operation for as long as it is open."""
+    found = {row.vm_id: str(row) for row in locks_in_force(now).filter(vm__cluster=cluster_id)}
+    marking = VmOperation.objects.filter(kind="adopt", run__isnull=True, state__in=OPEN_STATES)
+    for op in marking.filter(vm__cluster=cluster_id).select_related("host"):
+        found[op.vm_id] = f"locked: its definition on {op.host.name} is being marked first"
+    return found
+
+
+def conditions(cluster_id: int, now: datetime) -> dict[int, Condition]:
+    """Return what sets VMs of a cluster apart, of those few about which there is something."""
+    locked = _locked(cluster_id, now)
+    rows = Vm.objects.filter(cluster_id=cluster_id)
+    ailing = rows.filter(
+        Q(suspended=True) | Q(io_error_since__isnull=False) | ~Q(disks_illegal="")
+    ).values_list("pk", "disks_illegal", "suspended", "io_error_since", "resume_behaviour")
+    in_hand: dict[int, frozenset[Remedy]] = {}
+    helped = VmOperation.objects.filter(
+        vm__cluster_id=cluster_id, kind__in=Remedy, state__in=OPEN_STATES
+    )
+    for pk, kind in helped.values_list("vm", "kind"):
+        in_hand[pk] = in_hand.get(pk, frozenset()) | {Remedy(kind)}
+    found = {pk: Condition(locked=why) for pk, why in locked.items()}
+    for pk, illegal, suspended, since, behaviour in ailing:
+        found[pk] = Condition(
+            locked.get(pk, ""),
+            illegal,
+            suspended,
+            since,
+            ResumeBehaviour(behaviour),
+            in_hand.get(pk, frozenset()),
+        )
+    return found
+
+
+def vm_facts(cluster_id: int, now: datetime) -> tuple[VmFacts, ...]:
     """Return every VM of a cluster with its open and its last closed run."""
+    apart = conditions(cluster_id, now)
     runs = open_runs(cluster_id)
     last = _last_runs(cluster_id)
     rows = Vm.objects.filter(cluster_id=cluster_id).order_by("name").values_list(*VM_COLUMNS)
@@ -143,7 +196,14 @@ def vm_facts(cluster_id: int) -> tuple[VmFacts, ...]:
         .values_list("vm", "requested_at")
     )
     return tuple(
-        vm_facts_of(row, settling.get(row[0]), runs.get(row[0]), last.get(row[0])) for row in rows
+        vm_facts_of(
+            row,
+            settling.get(row[0]),
+            runs.get(row[0]),
+            last.get(row[0]),
+            apart.get(row[0], WELL),
+        )
+        for row in rows
     )
 
 
@@ -183,7 +243,11 @@ def as_rule(row: AffinityRule) -> Rule:
 
 
 def vm_facts_of(
-    row: tuple[Any, ...], settling_since: datetime | None, run: OpenRun | None, last: LastRun | None
+    row: tuple[Any, ...],
+    settling_since: datetime | None,
+    run: OpenRun | None,
+    last: LastRun | None,
+    condition: Condition = WELL,
 ) -> VmFacts:
     """Return the frozen view of ``VM_COLUMNS``, with its open and its last closed run."""
     (
@@ -193,7 +257,8 @@ def vm_facts_of(
     ) = row  # fmt: skip
     return VmFacts(
         pk, name, _VM_STATES[state], ha, wanted_up, memory_mib, vcpus, priority, start_tier,
-        tuple(starts_after), start_delay_s, quarantined, False, tries, refused_at, waiting_since,
+        tuple(starts_after), start_delay_s, quarantined, condition, tries, refused_at,
+        waiting_since,
         refused_by, settling_since, run, last, cpu, frozenset(networks) if networks else NOWHERE,
         frozenset(storage) if storage else NOWHERE, failback, waits_for,
     )  # fmt: skip

@@ -14,10 +14,10 @@ from portal.core.names import plain
 from portal.core.permissions import scopes_of
 from portal.core.related import Seen
 from portal.core.rest import Strict
-from portal.lib import ids
-from vms.models import Disk, Proof, Run, Vm
+from portal.lib import clock, ids
+from vms.models import Disk, Proof, Run, Vm, VmLock
 from vms.permissions import vms_in
-from vms.selectors import among, disk_in_use, name_in_use, way_back
+from vms.selectors import among, disk_in_use, lock_of, name_in_use, way_back
 
 _ANY = Stamp(installation="", vm=0, generation=0, run=0)
 
@@ -40,6 +40,21 @@ class OpenRunSerializer(serializers.ModelSerializer[Run]):
         fields = ("id", "host", "host_name", "generation", "state", "started_at")
 
 
+class VmLockSerializer(serializers.ModelSerializer[VmLock]):
+    """Who has locked a VM, and until when."""
+
+    class Meta:
+        model = VmLock
+        fields = ("by", "why", "at", "until")
+
+
+class LockSerializer(Strict):
+    """Why a VM is locked, and for how long; without a time until somebody unlocks it."""
+
+    reason = serializers.CharField(max_length=200)
+    for_s = serializers.IntegerField(min_value=1, max_value=86_400, required=False)
+
+
 @extend_schema_field(
     {"type": "array", "maxItems": 20, "items": {"oneOf": [{"type": "integer"}, {"type": "string"}]}}
 )
@@ -55,6 +70,7 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
     cluster = Seen(queryset=Cluster.objects.all(), rows=clusters_in)
     uuid = serializers.UUIDField(required=False)
     run = serializers.SerializerMethodField()
+    lock = serializers.SerializerMethodField()
     disks = DiskSerializer(many=True, read_only=True)
     memory_mib = serializers.IntegerField(min_value=1, max_value=16_777_216)  # 16 TiB
     vcpus = serializers.IntegerField(min_value=1, max_value=4096)
@@ -62,6 +78,12 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
     start_tier = serializers.IntegerField(min_value=0, max_value=9, required=False)
     starts_after = FirstField(required=False, max_length=20)
     start_delay_s = serializers.IntegerField(min_value=0, max_value=3600, required=False)
+    disks_illegal = serializers.CharField(
+        max_length=200,
+        required=False,
+        allow_blank=True,
+        help_text="Why its disks must not be used: it is started by nobody. Empty: they may be.",
+    )
     networks = serializers.ListField(
         child=serializers.CharField(), read_only=True, help_text="Those that its XML names."
     )
@@ -85,6 +107,8 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
             "starts_after",
             "start_delay_s",
             "failback",
+            "resume_behaviour",
+            "disks_illegal",
             "cpu",
             "networks",
             "storage",
@@ -93,6 +117,9 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
             "state_reason",
             "state_since",
             "quarantined",
+            "suspended",
+            "io_error_since",
+            "lock",
             "generation",
             "run",
             "waiting_since",
@@ -110,6 +137,8 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
             "state_reason",
             "state_since",
             "quarantined",
+            "suspended",
+            "io_error_since",
             "generation",
             "waiting_since",
             "waiting_for",
@@ -125,6 +154,12 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
         if rows is None:
             rows = list(vm.runs.filter(ended_at__isnull=True).select_related("host"))
         return dict(OpenRunSerializer(rows[0]).data) if rows else None
+
+    @extend_schema_field(VmLockSerializer(allow_null=True))
+    def get_lock(self, vm: Vm) -> dict[str, Any] | None:
+        """Return the lock in force (loaded by the view)."""
+        lock = lock_of(vm, clock.now())
+        return dict(VmLockSerializer(lock).data) if lock else None
 
     def validate_uuid(self, value: Any) -> str:
         """Refuse a UUID that another VM has."""

@@ -25,6 +25,7 @@ class AlertKind(StrEnum):
     WAITS_FOR_HOST = "waits_for_host"  # shut down with its host, to start there again
     ONLY_OBSERVING = "only_observing"  # it would be started if the cluster were armed
     VM_DESTROYED = "vm_destroyed"
+    VM_HELD = "vm_held"  # locked, suspended or with bad disks: HA may not start it
     VM_PAUSED = "vm_paused"
     VM_OUT_OF_SIGHT = "vm_out_of_sight"  # neither running nor provably off
     BOOT_OVERDUE = "boot_overdue"
@@ -83,6 +84,10 @@ CURE: dict[AlertKind, str] = {
     AlertKind.ONLY_OBSERVING: "Arm HA in its cluster, or start it by hand.",
     AlertKind.START_FAILED: "Read the host's own error in the operation, and repair its cause.",
     AlertKind.VM_DESTROYED: "Somebody stopped it on the host itself. Start it if that was wrong.",
+    AlertKind.VM_HELD: (
+        "Wait until the lock is gone, or take it away; repair its disks and take their mark away; "
+        "or start it by hand, if it was suspended."
+    ),
     AlertKind.VM_PAUSED: (
         "Its storage failed, or it crashed and was kept for a look. Repair the cause, then "
         "resume it, or stop it and start it again."

@@ -14,7 +14,7 @@ from fencing.domain.facts import ClusterFacts
 from fencing.domain.homes import VCPU_OVERCOMMIT, floor, need, rooms
 from vms.domain.floor import Floor
 from vms.domain.placement import Need
-from vms.domain.restart import VmFacts, hindrance, in_order
+from vms.domain.restart import VmFacts, in_order, left_alone
 
 _IN_TURNS = sys.maxsize
 
@@ -76,7 +76,7 @@ def _restarted(cluster: ClusterFacts) -> dict[int, list[VmFacts]]:
     """Return, by host, the VMs that a proof about this host would let restart."""
     found: dict[int, list[VmFacts]] = {}
     for vm in cluster.vms:
-        if vm.ha and vm.wanted_up and vm.run and len(vm.run.holders) == 1 and not hindrance(vm):
+        if vm.ha and vm.wanted_up and vm.run and len(vm.run.holders) == 1 and not left_alone(vm):
             found.setdefault(vm.run.host, []).append(vm)
     return found
 

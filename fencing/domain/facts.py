@@ -109,7 +109,7 @@ class ClusterFacts:
     vms: tuple[VmFacts, ...]
     policies: Mapping[int, Policy]  # by host
     policy: Policy
-    hosts_lost: Mapping[int, datetime]  # by host: time of the newest proof about the whole of it
+    hosts_lost: Mapping[int, datetime]  # by host: newest proof about the whole of it, or emptied
     starts_on: Mapping[int, int]  # by host: starts under way
     engine_since: datetime
     witness_seen: bool = True  # False: this engine has lost its own network
@@ -124,6 +124,7 @@ class ClusterFacts:
 
     domains: tuple[DomainFacts, ...] = ()
     observe_until: datetime | None = None  # while it is not armed: then it is again
+    emptied: Mapping[int, datetime] = field(default_factory=dict)  # by host: all guests shut down
 
     def host(self, pk: int) -> HostFacts | None:
         """Return the host with ``pk``, if it is of this cluster."""

@@ -5,7 +5,7 @@ from hosts.domain.states import HostStatus, Wanted
 from portal.lib.ha.states import HaState
 from vms.domain.floor import Floor, RuleBook
 from vms.domain.placement import Need, Room
-from vms.domain.restart import VmFacts, in_order
+from vms.domain.restart import HOST_SHUTDOWN_WINDOW, VmFacts, in_order
 
 #: vcpus of guests per vcpu of the host; CPU time can be shared, memory cannot.
 VCPU_OVERCOMMIT = 4
@@ -33,6 +33,16 @@ def unfit(host: HostFacts) -> str:
     return _NOT_WHILE.get(host.ha, "")
 
 
+def _goes_down(cluster: ClusterFacts, host: HostFacts) -> str:
+    """Return that a host has just shut its guests down; one that stays up is used again."""
+    at = cluster.emptied.get(host.pk)
+    if at is None or host.last_seen is None or host.last_seen - at > HOST_SHUTDOWN_WINDOW:
+        return ""
+    if host.back_at is not None and host.back_at > at:
+        return ""
+    return "its guests have all shut down together: it seems to go down"
+
+
 def rooms(cluster: ClusterFacts) -> list[Room]:
     """Return what each host of the cluster offers now; guests count on every possible holder."""
     guests: dict[int, list[VmFacts]] = {}
@@ -56,7 +66,7 @@ def _room(cluster: ClusterFacts, host: HostFacts, guests: list[VmFacts]) -> Room
         guests=len(guests),
         ha_guests=sum([vm.ha for vm in guests]),
         starting=cluster.starts_on.get(host.pk, 0),
-        unfit=unfit(host),
+        unfit=unfit(host) or _goes_down(cluster, host),
         cpu=host.cpu,
         networks=host.networks,
         storage=host.storage,

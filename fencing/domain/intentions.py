@@ -131,6 +131,24 @@ class ArmAgain:
 
 
 @dataclass(frozen=True, slots=True)
+class Revive:
+    """Resume a copy that its storage has paused, as soon as that is back."""
+
+    vm: int
+    host: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """End a copy that its storage has paused for too long."""
+
+    vm: int
+    host: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Raise:
     """Open an alert, or keep it open; 0 means no such subject."""
 
@@ -165,6 +183,8 @@ Intention = (
     | Start
     | Hold
     | ArmAgain
+    | Revive
+    | Kill
     | Raise
     | Clear
 )

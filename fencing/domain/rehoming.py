@@ -11,7 +11,7 @@ from fencing.domain.restarts import restarts, turns_of
 from hosts.domain.states import HostStatus
 from portal.lib.ha.states import HaState
 from vms.domain.proofs import OpenRun
-from vms.domain.restart import LastRun, VmFacts, hindrance, in_order
+from vms.domain.restart import LastRun, VmFacts, in_order, left_alone
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
 
 #: Seconds from one turn of starts to the next, at the earliest.
@@ -180,4 +180,4 @@ def _left_alone(vm: VmFacts) -> str:
         return "nobody wants it up"
     if vm.run is not None and len(vm.run.holders) > 1:
         return "it may run on another host as well: a proof about this one does not end its run"
-    return hindrance(vm)
+    return left_alone(vm)

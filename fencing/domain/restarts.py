@@ -8,13 +8,16 @@ from fencing.domain.departing import kept_for
 from fencing.domain.facts import ClusterFacts, HostFacts
 from fencing.domain.homes import floor, need, unfit
 from fencing.domain.intentions import AskBmc, Hold, Intention, Raise, Start, over
+from fencing.domain.pauses import paused
 from hosts.domain.states import Wanted
 from vms.domain.floor import Floor
 from vms.domain.placement import Choice
 from vms.domain.restart import (
     PROOF_MAX_AGE,
     VmFacts,
+    hindrance,
     in_order,
+    left_alone,
     pause_after,
     wants_start,
     went_down_on_purpose,
@@ -39,8 +42,8 @@ def restarts(cluster: ClusterFacts, now: datetime) -> Iterator[Intention]:
     turns = turns_of(cluster, now)
     for vm in in_order(waiting):
         home = kept_for(cluster, vm)
-        why = held or _its_host_first(home) or _not_yet(cluster, vm, blocked, now)
-        why = why or _others_first(turns, vm)
+        why = held or vm.condition.locked or _its_host_first(home)
+        why = why or _not_yet(cluster, vm, blocked, now) or _others_first(turns, vm)
         if why:
             yield Hold(vm.pk, why)
             yield from _look_again(cluster, vm, now)
@@ -180,7 +183,8 @@ def _standing_alerts(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> Itera
     yield from _waits_for_host(cluster, vm)
     yield from _out_of_sight(cluster, vm, now)
     yield from _failed_start(cluster, vm)
-    yield from _paused(cluster, vm)
+    yield from paused(cluster, vm, now)
+    yield from _held(cluster, vm)
     if vm.quarantined:
         return
     destroyed = (
@@ -208,6 +212,16 @@ def _waits_for_host(cluster: ClusterFacts, vm: VmFacts) -> Iterator[Intention]:
     yield Raise(AlertKind.WAITS_FOR_HOST, 0, vm.pk, text)
 
 
+def _held(cluster: ClusterFacts, vm: VmFacts) -> Iterator[Intention]:
+    """A VM that HA would start, if nothing held it; a quarantine has an alert of its own."""
+    wanted = vm.ha and vm.wanted_up and vm.run is None and not vm.quarantined
+    why = left_alone(vm) or hindrance(vm) if wanted else ""
+    if why and not went_down_on_purpose(vm, cluster.hosts_lost):
+        yield Raise(AlertKind.VM_HELD, 0, vm.pk, f"it is down and not started: {why}")
+    else:
+        yield from over(cluster.alerts, 0, vm.pk, AlertKind.VM_HELD)
+
+
 #: A settlement needs one look at each host; one that takes longer waits for somebody.
 _SETTLES_WITHIN = timedelta(seconds=30)
 
@@ -229,12 +243,3 @@ def _failed_start(cluster: ClusterFacts, vm: VmFacts) -> Iterator[Intention]:
     host = cluster.host(vm.refused_by) if vm.refused_by else None
     by = f", last by {host.name}" if host else ""
     yield Raise(AlertKind.START_FAILED, 0, vm.pk, f"its start was refused {vm.tries} times{by}")
-
-
-def _paused(cluster: ClusterFacts, vm: VmFacts) -> Iterator[Intention]:
-    """A guest that its host has stopped: on a storage error, or kept after a crash."""
-    host = cluster.host(vm.run.host) if vm.run else None
-    if host is None or vm.state is not VmState.PAUSED:
-        yield from over(cluster.alerts, 0, vm.pk, AlertKind.VM_PAUSED)
-        return
-    yield Raise(AlertKind.VM_PAUSED, 0, vm.pk, f"paused on {host.name}, and not by a person")

@@ -55,6 +55,7 @@ def use_proof(host_id: int, why: str, now: datetime) -> list[int]:
         reason=EndReason.HOST_LOST,
         details={"kdump_since": since.isoformat(), "still_s": round(beat.still_s)},
     )
+    looks.note_lost(host_id, since)
     vms = runs.close_runs_of_host(host_id, evidence, now, began_by=since)
     record_event(
         "host.proven_dumping",

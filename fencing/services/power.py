@@ -223,6 +223,7 @@ def _as_evidence(row: PowerController) -> dict[str, Any]:
 def off_is_proven(host: Host, evidence: Evidence, *, rule: str, now: datetime) -> list[int]:
     """A host is proven off: close its runs, move it and its HA state, wake the round."""
     incident = open_incident(host.pk, now)
+    looks.note_lost(host.pk, evidence.at)
     vms = runs.close_runs_of_host(host.pk, evidence, now, began_by=evidence.at)
     names = ", ".join(Vm.objects.filter(pk__in=vms).values_list("name", flat=True)) or "no VM"
     record_event(

@@ -24,7 +24,7 @@ from hosts.services.moves import move_host
 from portal.core.models import OPEN_STATES
 from portal.lib import collector
 from portal.lib.ha.states import HaEvent
-from vms.models import Vm
+from vms.models import Run, Vm
 from vms.services import requests
 from vms.services.runs import AlreadyOpen
 
@@ -131,6 +131,20 @@ def _arm_again(item: wish.ArmAgain, facts: ClusterFacts, now: datetime) -> None:
     arm_again(facts.pk, now)
 
 
+def _revive(item: wish.Revive, facts: ClusterFacts, now: datetime) -> None:
+    _ask_about_run("revive", item, now)
+
+
+def _kill(item: wish.Kill, facts: ClusterFacts, now: datetime) -> None:
+    _ask_about_run("kill", item, now)
+
+
+def _ask_about_run(kind: str, item: wish.Revive | wish.Kill, now: datetime) -> None:
+    run = Run.objects.filter(vm=item.vm, host=item.host, ended_at__isnull=True).first()
+    if run is not None:
+        requests.ask(kind, item.vm, item.host, now=now, run=run, why=item.why)
+
+
 def _raise(item: wish.Raise, facts: ClusterFacts, now: datetime) -> None:
     incidents.raise_alert(item.kind, item.host, item.vm, item.text, now)
 
@@ -155,6 +169,8 @@ _WRITERS: dict[type, Callable[[Any, ClusterFacts, datetime], None]] = {
     wish.Start: _start,
     wish.Hold: _hold,
     wish.ArmAgain: _arm_again,
+    wish.Revive: _revive,
+    wish.Kill: _kill,
     wish.Raise: _raise,
     wish.Clear: _clear,
 }

@@ -46,7 +46,8 @@ def start_vm(vm: Vm, host: Host | None, *, actor: str, now: datetime) -> VmOpera
         text = f"{vm.name} has an open run on {name}: a second copy is never started"
         raise NotNow(text, "It runs there; or, if that host is lost, its run needs a proof first.")
     if hindrance(mine):
-        raise NotNow(f"{vm.name} is {hindrance(mine)}", "Resume it, or release the quarantine.")
+        cure = "Unlock it, release the quarantine, or take the mark from its disks."
+        raise NotNow(f"{vm.name} cannot start: {hindrance(mine)}", cure)
     home = _home(facts, mine, host, now)
     admission.of_start(facts, mine, home, actor=actor, now=now)
     inventory.want(vm, up=True, actor=actor, now=now)
@@ -59,7 +60,8 @@ def start_vm(vm: Vm, host: Host | None, *, actor: str, now: datetime) -> VmOpera
 def _home(facts: ClusterFacts, mine: VmFacts, host: Host | None, now: datetime) -> int:
     """Return where the plan would start this VM if it were wanted, alone and due."""
     last = replace(mine.last, reason=EndReason.NONE) if mine.last else None
-    wanted = replace(mine, ha=True, wanted_up=True, refused_at=None, last=last)
+    free = replace(mine.condition, suspended=False)
+    wanted = replace(mine, ha=True, wanted_up=True, refused_at=None, last=last, condition=free)
     alone = tuple(wanted if item.pk == mine.pk else replace(item, ha=False) for item in facts.vms)
     chosen = 0
     stale: list[int] = []

@@ -29,7 +29,7 @@ def close_finished(facts: ClusterFacts, now: datetime) -> None:
     """Close the cluster's incidents whose host is settled and whose VMs run or rest."""
     cluster_id = facts.pk
     # Read again: this round may have ended runs and begun others.
-    waiting = {vm.pk for vm in vm_facts(cluster_id) if _waits(vm, facts)}
+    waiting = {vm.pk for vm in vm_facts(cluster_id, now) if _waits(vm, facts)}
     _vm_alerts(cluster_id, now)
     _out_of_sight(cluster_id, now)
     _database_alert(cluster_id, now)

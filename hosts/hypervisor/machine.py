@@ -32,6 +32,7 @@ class MemoryHost:
     definitions: dict[str, Definition] = field(default_factory=dict)  # by UUID, as started
     fail_starts: dict[str, int] = field(default_factory=dict)  # uuid -> starts still to refuse
     slow_starts: set[str] = field(default_factory=set)  # a create that hangs: NoAnswer
+    failing: set[str] = field(default_factory=set)  # guests whose storage gives errors
     deaf: set[str] = field(default_factory=set)  # guests that ignore the power button
     queue: list[Callable[[], None]] = field(default_factory=list)  # sent while hung
 
@@ -41,7 +42,9 @@ class MemoryHost:
         return self.powered and self.kernel
 
     def set_guest(self, uuid: str, state: GuestState, reason: GuestReason) -> None:
-        """Change a guest's state and the reason for it."""
+        """Change a guest's state and the reason for it; failing storage lets none run."""
+        if state is GuestState.RUNNING and uuid in self.failing:
+            state, reason = GuestState.PAUSED, GuestReason.IO_ERROR
         self.guests[uuid] = replace(self.guests[uuid], state=state, reason=reason)
 
     def kill(self) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from hosts.domain.liveness import Pace, after_good_look, after_missed_look, rebooted
 from hosts.domain.looks import KernelSign, Look
@@ -105,6 +105,11 @@ def record_missed(
     return LookEffect(moved=moved)
 
 
+def _tell_disproved(host: Host, now: datetime) -> None:
+    text = f"{host.name} answers with the boot marker from before its proof: it was never off"
+    record_event("host.disproved", text, now=now, host=host.pk, cluster=host.cluster_id)
+
+
 @transaction.atomic
 def record_look(claim: LookClaim, look: Look, *, now: datetime) -> LookEffect | None:
     """Write down a whole answer; None when the turn was lost, or a stranger answered.
@@ -127,6 +132,8 @@ def record_look(claim: LookClaim, look: Look, *, now: datetime) -> LookEffect | 
     disproved = bool(host.marker_at_proof) and look.boot_marker == host.marker_at_proof
     changes = _learned(look) | _answered(claim.asked_at)
     changes["disproved"] = disproved or (host.disproved and not has_rebooted)
+    if has_rebooted:
+        changes["lost_at"] = host.last_seen or claim.asked_at  # it went down after that
     if host.first_contact and not disproved:
         changes["back_at"] = claim.asked_at
     if not _take(claim, claim.asked_at + timedelta(seconds=claim.pace.poll_s), **changes):
@@ -137,8 +144,7 @@ def record_look(claim: LookClaim, look: Look, *, now: datetime) -> LookEffect | 
     moved = move_host(host.pk, event, why="it answers", now=now)
     _note_blip(host, moved=moved, now=now)
     if disproved and not host.disproved:
-        text = f"{host.name} answers with the boot marker from before its proof: it was never off"
-        record_event("host.disproved", text, now=now, host=host.pk, cluster=host.cluster_id)
+        _tell_disproved(host, now)
     return LookEffect(
         moved=moved,
         rebooted=has_rebooted,
@@ -245,6 +251,12 @@ def proven_off(host_id: int, *, why: str, now: datetime) -> None:
         slow_since=None,
     )
     move_host(host_id, HostEvent.PROVEN_OFF, why=why, now=now)
+
+
+def note_lost(host_id: int, at: datetime) -> None:
+    """The whole host was proven off or dead at that time."""
+    rows = Host.objects.filter(pk=host_id)
+    rows.filter(Q(lost_at__isnull=True) | Q(lost_at__lt=at)).update(lost_at=at)
 
 
 def expect_first_contact(host_id: int) -> None:

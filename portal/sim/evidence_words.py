@@ -3,14 +3,23 @@
 from collections.abc import Mapping
 
 from portal.sim.scene import Scene, Word
+from portal.sim.vm_words import fail_storage, mend_storage
 
 
 def _lose(scene: Scene, host: str, domain: str) -> None:
     scene.world.storage.memory.domains[domain].out_of_reach.add(host)
+    for vm in _stored_in(scene, domain):
+        fail_storage(scene.world, host, vm)
 
 
 def _regain(scene: Scene, host: str, domain: str) -> None:
     scene.world.storage.memory.domains[domain].out_of_reach.discard(host)
+    for vm in _stored_in(scene, domain):
+        mend_storage(scene.world, host, vm)
+
+
+def _stored_in(scene: Scene, domain: str) -> list[str]:
+    return [name for name, vm in scene.world.vms.items() if domain in vm.storage]
 
 
 def _stall(scene: Scene, domain: str, s: float) -> None:

@@ -16,7 +16,8 @@ from hosts.models import Cluster, ClusterMode, Host
 from hosts.services.inventory import set_mode
 from portal.core.models import User
 from vms.models import Vm
-from vms.services.inventory import NotNow, act
+from vms.services import locks
+from vms.services.inventory import NotNow, act, edit
 
 BY = "alice"
 
@@ -103,6 +104,27 @@ def _kdump(now: datetime, host: str, own_address: bool) -> None:
     kdump.heard(Host.objects.get(name=host).pk, own_address=own_address, now=now)
 
 
+def _lock(now: datetime, vm: str, s: float) -> None:
+    locks.lock(Vm.objects.get(name=vm), why="works on it", for_s=s or None, actor=BY, now=now)
+
+
+def _unlock(now: datetime, vm: str) -> None:
+    with suppress(NotNow):
+        locks.unlock(Vm.objects.get(name=vm), actor=BY, now=now)
+
+
+def _mark_disks(now: datetime, vm: str, why: str) -> None:
+    edit(Vm.objects.get(name=vm), {"disks_illegal": why}, actor=BY, now=now)
+
+
+def _suspend(now: datetime, vm: str) -> None:
+    _stop(now, vm, "suspend")
+
+
+def _resume(now: datetime, vm: str) -> None:
+    _stop(now, vm, "resume")
+
+
 WORDS: dict[str, Callable[..., None]] = {
     "confirm_rebooted": _confirm,
     "start": _start,
@@ -118,4 +140,9 @@ WORDS: dict[str, Callable[..., None]] = {
     "set_policy": _set_policy,
     "trust": _trust,
     "kdump": _kdump,
+    "lock": _lock,
+    "unlock": _unlock,
+    "mark_disks": _mark_disks,
+    "suspend": _suspend,
+    "resume": _resume,
 }

@@ -66,7 +66,8 @@ def _vm(world: World, start: Start, cluster: Cluster, vm: WorldVm, now: datetime
 
 def _asked(vm: WorldVm) -> dict[str, Any]:
     asked = {"cpu": vm.cpu, "networks": list(vm.networks), "storage": list(vm.storage)}
-    return asked | {"failback": vm.failback}
+    wishes = {"failback": vm.failback, "resume_behaviour": vm.resume_behaviour}
+    return asked | wishes | {"disks_illegal": vm.disks_illegal}
 
 
 def _rules(cluster: Cluster, start: Start) -> None:

@@ -20,6 +20,8 @@ from portal.sim.rows import ClosedRun, HostRow, Op, VmRow
 from portal.sim.storage_rows import StorageRows
 from portal.sim.timeline import Timeline
 from vms.domain.affinity import Rule
+from vms.domain.condition import Condition, Remedy
+from vms.domain.neighbours import gone, hosts_emptied
 from vms.domain.proofs import OpenRun
 from vms.domain.restart import VmFacts
 from vms.domain.states import VmState
@@ -56,7 +58,7 @@ class Book:
         self.log: list[Happened] = []
         self.changes = 0  # raised by every write that a plan could notice
         self._pks = 0
-        self._told: dict[int, tuple[VmRow, OpenRun | None, datetime | None, VmFacts]] = {}
+        self._told: dict[int, tuple[tuple[object, ...], VmFacts]] = {}
 
     def now(self) -> datetime:
         """Return the virtual time."""
@@ -100,6 +102,11 @@ class Book:
         self.changes += 1
         self.runs[run.vm] = row = replace(run, **changes)
         return row
+
+    def note_lost(self, host: int, at: datetime) -> None:
+        """The whole host was proven off or dead at that time."""
+        self.hosts_lost[host] = max(at, self.hosts_lost.get(host, at))
+        self.changes += 1
 
     def move_host(self, pk: int, event: HostEvent) -> bool:
         """Send ``event`` to a host's status table."""
@@ -151,15 +158,18 @@ class Book:
         for op in self.ops.values():
             if op.table == "vms" and op.kind == "start":
                 starts[op.host] = starts.get(op.host, 0) + 1
+        vms = tuple(self._vm_facts(row) for row in self.vms.values())
+        emptied = hosts_emptied(vms)
         return ClusterFacts(
             pk=1,
             name="cluster",
             armed=self.armed,
             hosts=tuple(self._host_facts(row) for row in self.hosts.values()),
-            vms=tuple(self._vm_facts(row) for row in self.vms.values()),
+            vms=vms,
             policies=dict.fromkeys(self.hosts, self.policy),
             policy=self.policy,
-            hosts_lost=self.hosts_lost,
+            hosts_lost=gone(self.hosts_lost, emptied),
+            emptied=emptied,
             starts_on=starts,
             observe_until=self.observe_until,
             engine_since=self.engine_since,
@@ -215,14 +225,29 @@ class Book:
         settling = [op for op in self.ops.values() if op.kind == "settle" and op.vm == row.pk]
         since = min((op.requested_at for op in settling), default=None)
         run, told = self.runs.get(row.pk), self._told.get(row.pk)
-        if told is not None and told[0] is row and told[1] is run and told[2] == since:
-            return told[3]
-        facts = self._vm_facts_afresh(row, run, since)
-        self._told[row.pk] = (row, run, since, facts)
+        ground = (row, run, since, self._condition(row))
+        if told is not None and told[0][0] is row and told[0][1:] == ground[1:]:
+            return told[1]
+        facts = self._vm_facts_afresh(*ground)
+        self._told[row.pk] = (ground, facts)
         return facts
 
+    def locked(self, row: VmRow) -> str:
+        """Return by whom a VM is locked, until the lock's time has passed."""
+        why, until = row.lock or ("", None)
+        return why if until is None or until > self.now() else ""
+
+    def _condition(self, row: VmRow) -> Condition:
+        if row.lock is None and row.condition.io_error_since is None:
+            return row.condition
+        mine = {op.kind for op in self.ops.values() if op.vm == row.pk}
+        helped = frozenset(kind for kind in Remedy if kind in mine)
+        return replace(row.condition, locked=self.locked(row), in_hand=helped)
+
     @staticmethod
-    def _vm_facts_afresh(row: VmRow, run: OpenRun | None, since: datetime | None) -> VmFacts:
+    def _vm_facts_afresh(
+        row: VmRow, run: OpenRun | None, since: datetime | None, condition: Condition
+    ) -> VmFacts:
         return VmFacts(
             pk=row.pk,
             name=row.name,
@@ -244,5 +269,6 @@ class Book:
             run=run,
             last=row.last,
             waits_for=row.waits_for,
+            condition=condition,
             **row.asks.told,
         )

@@ -11,11 +11,14 @@ from portal.sim.restart_judge import RestartJudge
 from portal.sim.scene import Scene
 from portal.sim.wire import Wire
 from portal.sim.world import Copy
+from vms.domain.neighbours import TOGETHER
 from vms.domain.restart import HOST_SHUTDOWN_WINDOW
 from vms.domain.states import HOST_PROOFS, ProofKind
 
 #: A host in maintenance or down is looked at every 10 s; then a copy must be found.
 FOUND_WITHIN_MS = 25_000
+#: Who reads the two shutdowns of one host by two lists sees them so much further apart at most.
+BESIDE_MS = TOGETHER.total_seconds() * 1000 + 20_000
 
 
 @dataclass
@@ -166,16 +169,26 @@ class Oracle:
         seen_off = last is not None and last.proof == "observed_off" and last.ended_ms is not None
         if not wanted:
             self._say(("wish", event.vm), f"I4: {event.vm} was stopped by a person and is started")
-        elif seen_off and last is not None and not self._host_was_lost(last, since):
+        elif seen_off and last is not None and not self._host_did_it(last, since, view):
             text = f"I4: {event.vm} was shut down on purpose and is started"
             self._say(("wish", event.vm), text)
 
-    def _host_was_lost(self, last: RunView, since: int) -> bool:
+    def _host_did_it(self, last: RunView, since: int, view: View) -> bool:
         """Whether the shutdown was the host's own doing, as far as anybody can tell."""
         lost = self._lost.get(last.host)
         if last.host in self.scene.departed:
             return True  # its VMs were asked to shut down at the same time
-        return lost is not None and lost - since <= HOST_SHUTDOWN_WINDOW.total_seconds() * 1000
+        if lost is not None and lost - since <= HOST_SHUTDOWN_WINDOW.total_seconds() * 1000:
+            return True
+        booted = self.scene.world.booted_ms[last.host]
+        if since < booted <= since + HOST_SHUTDOWN_WINDOW.total_seconds() * 1000 + BESIDE_MS:
+            return True
+        beside = [run for run in view.runs if run.host == last.host and run.vm != last.vm]
+        began = [run for run in beside if run.began_ms <= since]
+        ended = [
+            run for run in began if run.ended_ms is not None and run.ended_ms >= since - BESIDE_MS
+        ]
+        return bool(ended) and all(run.ended_ms is not None for run in began)
 
     # Every second
 

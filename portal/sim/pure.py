@@ -18,6 +18,7 @@ from portal.sim import (
     pure_admin,
     pure_guests,
     pure_looks,
+    pure_pauses,
     pure_power,
     pure_readings,
     pure_runs,
@@ -69,7 +70,7 @@ class PurePortal:
             self.book.vms[vm.pk] = VmRow(
                 vm.pk, vm.name, vm.uuid, vm.xml, vm.ha, start.wanted_up(vm.name), vm.memory_mib,
                 vm.vcpus, vm.priority, VmState.DOWN, 0, vm.start_tier, vm.starts_after,
-                vm.start_delay_s, asks=asks_of(vm),
+                vm.start_delay_s, asks=asks_of(vm), condition=pure_pauses.condition_of(vm),
             )  # fmt: skip
             if home is not None:
                 pure_runs.open_run(self.book, vm.pk, world.host_pks[home], now, RunState.RUNNING)
@@ -211,10 +212,6 @@ def _distrust(book: Book, item: wish.Distrust) -> None:
         book.emit("bmc.distrusted", item.host)
 
 
-def _dump_over(book: Book, item: wish.DumpOver) -> None:
-    book.move_host(item.host, HostEvent.BOOT_OVERDUE)
-
-
 def _fence(book: Book, item: wish.Fence) -> None:
     ask(book, "fencing", "fence", item.host, rule=f"row {item.row}" if item.row else "")
 
@@ -251,7 +248,7 @@ _WRITERS: dict[type, Callable[[Book, Any], object]] = {
     wish.AskBmc: lambda book, item: ask(book, "fencing", "check", item.host),
     wish.AskStorage: lambda book, item: ask(book, "fencing", "storage", item.host),
     wish.UseKdump: lambda book, item: pure_storage.use_kdump(book, item.host),
-    wish.DumpOver: _dump_over,
+    wish.DumpOver: lambda book, item: book.move_host(item.host, HostEvent.BOOT_OVERDUE),
     wish.Distrust: _distrust,
     wish.UseProof: lambda book, item: pure_readings.use_power_proof(
         book, item.host, f"row {item.row}" if item.row else ""
@@ -264,6 +261,7 @@ _WRITERS: dict[type, Callable[[Book, Any], object]] = {
     wish.Start: _start,
     wish.Hold: _hold,
     wish.ArmAgain: lambda book, item: pure_admin.arm(book, armed=True),
+    **pure_pauses.WRITERS,
     wish.Raise: lambda book, item: book.raise_alert(item.kind, item.host, item.vm),
     wish.Clear: lambda book, item: book.clear_alert(item.kind, item.host, item.vm),
 }

@@ -10,7 +10,7 @@ from fencing.domain.facts import ControllerFacts
 from fencing.domain.policy import layered
 from fencing.services.starts import _home as home_of
 from hosts.domain.states import Wanted
-from portal.sim import pure_depart, pure_runs, pure_storage
+from portal.sim import pure_depart, pure_pauses, pure_runs, pure_storage
 from portal.sim.ledger import Book
 from portal.sim.pure_placement import admitted
 from portal.sim.pure_work import ROUND, ask, hurry_fence, want
@@ -133,4 +133,5 @@ WORDS: dict[str, Callable[..., None]] = {
     "set_policy": _set_policy,
     "trust": _trust,
     "kdump": pure_storage.heard,
+    **pure_pauses.WORDS,
 }

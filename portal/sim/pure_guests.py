@@ -13,6 +13,7 @@ from hosts.hypervisor.port import (
     NotSent,
     Refused,
 )
+from portal.sim import pure_pauses
 from portal.sim import pure_runs as runs
 from portal.sim.ledger import Book
 from portal.sim.pure_work import claim, is_mine, record, wait
@@ -197,4 +198,9 @@ def _act(book: Book, wire: Wire, op: Op, deadline: float) -> Step:
             record(book, op, state="done")
 
 
-_KINDS = {"start": _start, "settle": _settle}
+_KINDS = {
+    "start": _start,
+    "settle": _settle,
+    "revive": pure_pauses.advance,
+    "kill": pure_pauses.advance,
+}

@@ -9,6 +9,7 @@ from hosts.domain.looks import GuestState, KernelSign, Look
 from hosts.domain.states import SLOW_LOOK
 from hosts.hypervisor.port import HypervisorError, Silent
 from hosts.services.looks import SLOW_POLL
+from portal.sim import pure_pauses
 from portal.sim import pure_runs as runs
 from portal.sim.ledger import Book
 from portal.sim.pure_guests import Step
@@ -16,10 +17,10 @@ from portal.sim.pure_work import LOOK, ROUND, ask, withdraw
 from portal.sim.rows import Evidence, HostRow
 from portal.sim.wire import Wire
 from portal.sim.world import INSTALLATION
+from vms.domain.condition import is_paused_by_storage, state_of
 from vms.domain.proofs import OpenRun, whose_wish
 from vms.domain.sightings import Asked, Finding, KnownVm, Sighting, judge
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
-from vms.services.sightings import _STATES as STATES
 
 
 def look(book: Book, wire: Wire, host: int, early: int = 0) -> Step:
@@ -112,6 +113,8 @@ def _record(
         uptime_before_s=row.uptime_s,
         uptime_now_s=look.uptime_s,
     )
+    if has_rebooted:
+        book.hosts_lost[row.pk] = row.last_seen or asked_at
     disproved = bool(row.marker_at_proof) and look.boot_marker == row.marker_at_proof
     moved = _learn(book, row, asked_at, look, disproved or (row.disproved and not has_rebooted))
     if moved and row.missed and row.last_seen:
@@ -162,7 +165,10 @@ def _running(book: Book, finding: Finding, host: int, asked_at: datetime) -> Non
         return
     runs.mark_running(book, finding.run)
     if runs.current(book, finding.run) is not None:
-        book.set_state(finding.vm, STATES[finding.guest.state], "")
+        state, before = state_of(finding.guest), book.vms[finding.vm]
+        book.set_state(finding.vm, state, "")
+        if book.vms[finding.vm] is not before or is_paused_by_storage(finding.guest):
+            pure_pauses.note(book, finding.vm, host, finding.guest, asked_at)
         withdraw(book, finding.run.pk, "settle")
 
 

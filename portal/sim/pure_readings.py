@@ -108,6 +108,7 @@ def use_power_proof(book: Book, host: int, rule: str) -> list[int]:
 
 def off_is_proven(book: Book, host: int, proof: Evidence, rule: str) -> list[int]:
     """A host is proven off: close its runs, move it and its HA state."""
+    book.note_lost(host, proof.at)
     ended = runs.close_runs_of_host(book, host, proof)
     book.emit("host.proven_off", host, detail=rule)
     if any(run.host == host for run in book.runs.values()):

@@ -1,5 +1,6 @@
 """The lives of VMs in the pure depth (``vms.services.runs`` and ``outcomes``)."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from portal.sim.ledger import Book
@@ -8,7 +9,7 @@ from portal.sim.rows import ClosedRun, Evidence, Op
 from vms.domain import proofs
 from vms.domain.proofs import OpenRun
 from vms.domain.restart import LastRun
-from vms.domain.states import HOST_PROOFS, EndReason, ProofKind, RunState, VmState
+from vms.domain.states import EndReason, ProofKind, RunState, VmState
 
 
 class AlreadyOpen(Exception):
@@ -48,11 +49,12 @@ def open_run(book: Book, vm: int, host: int, started_at: datetime, state: RunSta
 
 def request_start(book: Book, vm: int, host: int) -> None:
     """Open the next run and ask for its start."""
-    if book.vms[vm].quarantined:
+    if book.vms[vm].quarantined or book.locked(book.vms[vm]):
         raise AlreadyOpen
     run = open_run(book, vm, host, book.now(), RunState.STARTING)
     book.set_state(vm, VmState.STARTING, "")
-    book.set_vm(vm, waiting_since=None)
+    free = replace(book.vms[vm].condition, suspended=False)
+    book.set_vm(vm, waiting_since=None, condition=free)
     book.emit("vm.starting", host, vm)
     withdraw(book, None, "start", vm)
     ask(book, "vms", "start", host, vm, run=run.pk)
@@ -61,6 +63,7 @@ def request_start(book: Book, vm: int, host: int) -> None:
 def adopt_run(book: Book, vm: int, host: int, seen_at: datetime) -> None:
     """Open a run for a copy that was seen running where nobody else can run it."""
     open_run(book, vm, host, seen_at, RunState.RUNNING)
+    book.set_vm(vm, waiting_since=None)
     book.set_state(vm, VmState.UP, "")
     book.emit("vm.adopted", host, vm)
 
@@ -85,11 +88,9 @@ def close_run(book: Book, run: OpenRun, evidence: Evidence) -> bool:
     ended = max(evidence.at, there.started_at)
     book.closed.append(ClosedRun(there, ended, evidence.kind))
     last = LastRun(there.host, evidence.kind, evidence.reason, evidence.at)
-    book.set_vm(run.vm, last=last)
+    ended_there = replace(book.vms[run.vm].condition, io_error_since=None)
+    book.set_vm(run.vm, last=last, condition=ended_there)
     book.set_state(run.vm, VmState.DOWN, "")
-    if evidence.kind in HOST_PROOFS:
-        before = book.hosts_lost.get(there.host, evidence.at)
-        book.hosts_lost[there.host] = max(before, evidence.at)
     book.emit("run.proof", there.host, run.vm, evidence.kind)
     return True
 

@@ -127,6 +127,7 @@ def use_kdump(book: Book, host: int) -> None:
     if row.status is not HostStatus.KDUMPING or row.kdump_since is None or not beat.enough:
         return
     proof = Evidence(ProofKind.KDUMP, row.kdump_since, EndReason.HOST_LOST)
+    book.note_lost(host, proof.at)
     pure_runs.close_runs_of_host(book, host, proof)
     book.emit("host.proven_dumping", host, detail="kdump")
     marker = row.boot_marker or row.marker_at_proof

@@ -26,6 +26,8 @@ def repair(scene: Scene) -> None:
     portal.start_engines()
     portal.admin("arm", {})
     scene.armed = True
+    for vm in world.vms:
+        portal.admin("unlock", {"vm": vm})
     for name in world.hosts:
         portal.admin("trust", {"host": name})
     bring_back(scene)
@@ -44,6 +46,7 @@ def _revive(world: World, name: str) -> None:
     host.isolated = False
     host.fail_starts.clear()
     host.deaf.clear()
+    host.failing.clear()
     if host.hung:
         host.thaw()
     world.forgotten[name].clear()
@@ -63,7 +66,7 @@ def unfinished(scene: Scene) -> list[str]:
 def _unfinished(scene: Scene, view: View) -> Iterator[str]:
     if any(kind == AlertKind.FORGETFUL_DATABASE for kind, *_ in view.alerts):
         return  # nothing may be started until a person has decided which portal is right
-    excuses = (AlertKind.VM_DESTROYED, AlertKind.NO_ROOM)
+    excuses = (AlertKind.VM_DESTROYED, AlertKind.NO_ROOM, AlertKind.VM_HELD)
     resting = {vm for kind, _, vm, _ in view.alerts if kind in excuses}
     for name, vm in scene.world.vms.items():
         _, wanted, quarantined = view.vms[name]
@@ -73,6 +76,8 @@ def _unfinished(scene: Scene, view: View) -> Iterator[str]:
         opened = [run.host for run in view.runs if run.vm == name and run.proof is None]
         if len(where) != 1 or where != opened:
             yield f"{name} executes on {where or 'no host'}, its run is open on {opened or 'none'}"
+        elif vm.resume_behaviour == "auto_resume" and scene.world.is_failing(name, where[0]):
+            yield f"{name} is still stopped by its storage on {where[0]}"
     for name, (status, _) in view.statuses.items():
         rests = status == "down" and name in view.off_by_wish
         if not rests and status not in ("up", "maintenance", "preparing_for_maintenance"):

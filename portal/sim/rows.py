@@ -7,6 +7,7 @@ from typing import Any
 from hosts.domain.states import HostStatus, Wanted
 from portal.lib.ha.states import HaState
 from portal.sim.abilities import Able, Asks
+from vms.domain.condition import WELL, Condition
 from vms.domain.proofs import OpenRun
 from vms.domain.restart import LastRun
 from vms.domain.states import EndReason, ProofKind, VmState
@@ -67,6 +68,8 @@ class VmRow:
     waiting_since: datetime | None = None
     last: LastRun | None = None
     waits_for: int | None = None
+    condition: Condition = WELL
+    lock: tuple[str, datetime | None] | None = None  # why, until
     asks: Asks = field(default_factory=Asks)
 
 

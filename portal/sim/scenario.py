@@ -11,6 +11,7 @@ import yaml
 from fencing.domain.policy import PolicyError, validate
 from portal.sim.words import WORDS
 from vms.domain.affinity import RuleKind
+from vms.domain.states import ResumeBehaviour
 from vms.domain.turns import circle
 
 T = TypeVar("T")
@@ -53,6 +54,8 @@ class VmSpec:
     networks: tuple[str, ...] = ()
     cpu: str = ""
     failback: bool = False
+    resume_behaviour: str = "auto_resume"
+    disks_illegal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +211,9 @@ def _check_names(scenario: Scenario) -> None:
     for vm in scenario.vms:
         if vm.host and vm.host not in hosts:
             raise BadScenario(f"{vm.name}: there is no host {vm.host!r}")
+        if vm.resume_behaviour not in list(ResumeBehaviour):
+            choices = ", ".join(ResumeBehaviour)
+            raise BadScenario(f"{vm.name}: resume_behaviour must be one of {choices}")
     _check_order(scenario)
     _check_rules(scenario, hosts, vms)
     domains = {name for host in scenario.hosts for name in host.storage or ()}

@@ -25,6 +25,9 @@ _UNDONE_BY = {
     "engine.isolate": "engine.rejoin",
     "site.power_cut": "site.power_restore",
     "admin.shutdown_host": "admin.power_on",
+    "vm.lock": "vm.unlock",
+    "admin.suspend": "admin.resume",
+    "host.shutdown": "host.power_on",
 }
 WEIGHTS: dict[str, int] = {
     "host.power_off": 10,
@@ -69,6 +72,10 @@ EVERYTHING: dict[str, int] = WEIGHTS | {
     "admin.shutdown_host": 2,
     "admin.reboot_host": 3,
     "vm.deaf": 1,
+    "vm.io_error_pause": 3,
+    "vm.lock": 3,
+    "admin.suspend": 1,
+    "host.shutdown": 2,
 }
 _RULES = [("separate", True), ("separate", False), ("together", False), ("hosts", False)]
 _MANY = [1, 1, 2, 3]
@@ -100,6 +107,9 @@ class _Draw:
             "task.delay": lambda: {"s": random.choice([0.5, 2, 8])},
             "task.duplicate": lambda: {"times": random.randint(1, 50)},
             "admin.observe": lambda: random.choice([{}, {}, {"s": 10}, {"s": 30}]),
+            "vm.io_error_pause": lambda: {"vm": vm, "s": random.choice([0, 5, 40])},
+            "vm.lock": lambda: {"vm": vm, "s": random.choice([0, 20, 60])},
+            "host.shutdown": lambda: {"host": host, "s": random.choice([1, 5, 30])},
             "engine.isolate": dict,
             "site.power_cut": dict,
             "storage.lose": lambda: {"host": host, "domain": DOMAIN},
@@ -112,6 +122,7 @@ class _Draw:
             return special[word]()
         about_vm = word.startswith("vm.") or word in (
             "admin.start", "admin.stop", "admin.shutdown", "libvirt.external_destroy",
+            "admin.suspend",
         )  # fmt: skip
         return {"vm": vm} if about_vm else {"host": host}
 
@@ -253,5 +264,5 @@ def _undone(random: Random, at: float, word: str, args: dict[str, Any]) -> list[
         return [EventSpec(round(at + random.uniform(0.1, 20), 1), back)]
     if word == "task.delay":
         return [EventSpec(later, back, {"s": 0})]
-    same: dict[str, Any] = {key: args[key] for key in ("host", "domain") if key in args}
+    same: dict[str, Any] = {key: args[key] for key in ("host", "domain", "vm") if key in args}
     return [EventSpec(later, back, same)]

@@ -164,6 +164,7 @@ def build_world(scenario: Scenario) -> World:
             pk, vm.name, uuid, xml, disk, vm.memory_mib, vm.vcpus, vm.ha, vm.priority,
             vm.start_tier, tuple(pks[name] for name in vm.starts_after), vm.delay,
             vm.cpu, vm.networks, vm.storage, vm.failback,
+            vm.resume_behaviour, vm.disks_illegal,
         )  # fmt: skip
         if vm.host:
             world.place(vm.name, vm.host, 1)

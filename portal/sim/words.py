@@ -7,6 +7,7 @@ from fencing.domain.power import PowerState
 from hosts.domain.looks import GuestReason, GuestState
 from portal.sim.evidence_words import EVIDENCE_WORDS
 from portal.sim.scene import Scene, Word
+from portal.sim.vm_words import VM_WORDS
 
 #: Arguments that are no names in Python.
 _AS_NAMED = {"with": "other", "from": "source"}
@@ -249,4 +250,5 @@ WORDS: Mapping[str, Word] = {
     "task.delay": Word(_delay, ("s",)),
     "task.duplicate": Word(_duplicate, (), ("times",)),
     **EVIDENCE_WORDS,
+    **VM_WORDS,
 }

@@ -13,6 +13,7 @@ from hosts.domain.looks import GuestReason, GuestState, SeenGuest, Stamp
 from hosts.hypervisor.memory import MemoryHost
 from portal.sim.storage import StorageWorld
 from portal.sim.timeline import Timeline
+from vms.domain.condition import is_paused_by_storage
 
 INSTALLATION = "simulated-installation"
 BMC_PORT = 623
@@ -44,6 +45,8 @@ class WorldVm:
     networks: tuple[str, ...] = ()
     storage: tuple[str, ...] = ()
     failback: bool = False
+    resume_behaviour: str = "auto_resume"
+    disks_illegal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +163,10 @@ class World:
 
         self.line.after(BOOT_S, boot)
 
+    def life_of(self, name: str) -> int:
+        """Return a number that is another one after each loss of power and each boot."""
+        return self._boots.get(name, 0)
+
     def power_off(self, name: str) -> None:
         """The machine goes off and its BMC, which has its own supply, knows."""
         if name in self.bmcs:
@@ -229,6 +236,11 @@ class World:
     def guest(self, vm: str, host: str) -> SeenGuest | None:
         """Return the domain of ``vm`` on ``host``, running or not."""
         return self.hosts[host].guests.get(self.vms[vm].uuid)
+
+    def is_failing(self, vm: str, host: str) -> bool:
+        """Whether the copy there is stopped by its storage."""
+        guest = self.guest(vm, host)
+        return guest is not None and is_paused_by_storage(guest)
 
     def where(self, vm: str) -> list[str]:
         """Return the hosts on which copies of ``vm`` execute."""

@@ -18,12 +18,18 @@ from portal.lib import clock
 from portal.views import rendering, vms
 from portal.views.access import may_see
 from vms.domain.protection import why_not
+from vms.domain.states import ResumeBehaviour
 from vms.models import Run, Vm, VmOperation
 from vms.permissions import vms_in
 from vms.services import inventory
 from vms.services.removing import removal_of_vm
 
 HISTORY = 15
+_BEHAVIOURS = {
+    ResumeBehaviour.AUTO_RESUME: "resume it when its storage is back",
+    ResumeBehaviour.LEAVE_PAUSED: "leave it paused for a person",
+    ResumeBehaviour.KILL: "resume it within 80 s, then end it there and restart it elsewhere",
+}
 #: Changing more at once than a person can read through is no preview.
 MOST_AT_ONCE = 200
 
@@ -35,6 +41,7 @@ def vm(request: HttpRequest, pk: int) -> HttpResponse:
     found: Any = get_object_or_404(rows, pk=pk)
     vms.dress([found], request.user)
     first = Vm.objects.filter(vms_in(scopes), pk__in=found.starts_after)
+    found.behaviours = [(item.value, _BEHAVIOURS[item]) for item in ResumeBehaviour]
     found.first_names = ", ".join(first.values_list("name", flat=True))
     operations = VmOperation.objects.filter(vm=found).order_by("-requested_at")[:HISTORY]
     context = {

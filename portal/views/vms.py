@@ -6,6 +6,7 @@ from django.db.models import Prefetch, QuerySet
 
 from portal.core.models import Role
 from portal.core.permissions import Scopes, scopes_of
+from portal.lib import clock
 from portal.views.access import covers
 from portal.views.hosts import cluster_choices
 from portal.views.listing import Column, Facet, Listing, words_of, yes_or_no
@@ -13,6 +14,7 @@ from vms.domain.states import VmState
 from vms.filters import VmFilter
 from vms.models import Run, Vm
 from vms.permissions import vms_in
+from vms.selectors import lock_of
 
 
 def whole_rows(scopes: Scopes) -> QuerySet[Vm]:
@@ -20,7 +22,7 @@ def whole_rows(scopes: Scopes) -> QuerySet[Vm]:
     open_now = Run.objects.filter(ended_at__isnull=True).select_related("host")
     return (
         Vm.objects.filter(vms_in(scopes))
-        .select_related("cluster")
+        .select_related("cluster", "lock")
         .defer("xml")
         .prefetch_related(Prefetch("runs", queryset=open_now, to_attr="open_runs"))
     )
@@ -28,11 +30,13 @@ def whole_rows(scopes: Scopes) -> QuerySet[Vm]:
 
 def dress(rows: list[Any], user: Any) -> None:
     """Give VM rows what their templates show: open run, what is waited for, what may be done."""
+    now = clock.now()
     operates, administrates = scopes_of(user, Role.OPERATOR), scopes_of(user, Role.ADMIN)
     for vm in rows:
         run = vm.open_runs[0] if vm.open_runs else None
         around = {"cluster": vm.cluster_id, "host": run.host_id if run else 0, "vm": vm.pk}
         vm.run = run
+        vm.locked = lock_of(vm, now)
         vm.waits = bool(vm.waiting_for) and run is None and vm.wanted_up
         vm.look = "waiting" if vm.waits and vm.state == VmState.DOWN else vm.state
         vm.may_act = covers(operates, **around)

@@ -61,6 +61,8 @@ POST   vms/{db1}/actions/shutdown/                 operator  ECHV  202
 POST   vms/{db1}/actions/stop/                     operator  ECHV  202
 POST   vms/{db1}/actions/suspend/                  operator  ECHV  202
 POST   vms/{db1}/actions/resume/                   operator  ECHV  202
+POST   vms/{db1}/actions/lock/                     operator  ECHV  200
+POST   vms/{db1}/actions/unlock/                   operator  ECHV  409
 POST   vms/{db1}/actions/release-quarantine/       admin     ECHV  409
 
 GET    affinity-rules/                             viewer    EC    200
@@ -170,6 +172,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH power-controllers/{controller}/": {"level": 2},
     "POST vms/": {"name": "new1", "cluster": "{cluster}", "memory_mib": 1024, "vcpus": 1},
     "PATCH vms/{db1}/": {"priority": 60},
+    "POST vms/{db1}/actions/lock/": {"reason": "a backup"},
     "POST affinity-rules/": {
         "cluster": "{cluster}",
         "name": "apart",

@@ -32,6 +32,8 @@ def test_a_vm_that_is_down_and_wanted_up_needs_no_host() -> None:
         ({"ha": False}, "HA is off for this VM"),
         ({"armed": False}, "main only observes"),
         ({"quarantined": True}, "quarantined"),
+        ({"disks_illegal": "a merge failed"}, "must not be used: a merge failed"),
+        ({"suspended": True}, "suspended"),
         ({"has_xml": False}, "XML"),
         ({"wanted_up": False}, "wanted down"),
         ({"host_ha": False}, "HA is off for its host, node1"),

@@ -6,11 +6,14 @@ from datetime import timedelta
 import pytest
 
 from tests.domain.facts import NOW, ago, run, vm
+from vms.domain.condition import Condition
 from vms.domain.restart import (
     HOST_SHUTDOWN_WINDOW,
     LastRun,
     VmFacts,
+    hindrance,
     in_order,
+    left_alone,
     pause_after,
     wants_start,
 )
@@ -54,12 +57,46 @@ def test_a_shutdown_just_before_its_host_was_lost_was_the_hosts_doing() -> None:
         vm(run=run()),
         vm(quarantined=True),
         vm(state=VmState.SUSPENDED),
-        vm(locked=True),
+        vm(condition=Condition(suspended=True)),
+        vm(condition=Condition(disks_illegal="a merge failed")),
     ],
 )
 def test_automation_leaves_alone_what_is_not_its_own(facts: VmFacts) -> None:
     assert wants_start(vm(), {})
     assert not wants_start(facts, {})
+
+
+def test_who_is_locked_wants_to_start_all_the_same_and_waits() -> None:
+    assert wants_start(vm(condition=Condition(locked="locked by ann: backup")), {})
+
+
+@pytest.mark.parametrize(
+    ("facts", "anybody", "automation"),
+    [
+        (vm(), "", ""),
+        (vm(quarantined=True), "two copies", "two copies"),
+        (vm(condition=Condition(disks_illegal="a merge failed")), "a merge", "a merge"),
+        (vm(condition=Condition(locked="locked by ann")), "ann", ""),
+        (vm(condition=Condition(suspended=True)), "", "suspended"),
+        (vm(state=VmState.SUSPENDED), "", "suspended"),
+    ],
+)
+def test_what_holds_everybody_and_what_holds_only_automation(
+    facts: VmFacts, anybody: str, automation: str
+) -> None:
+    for why, part in ((hindrance(facts), anybody), (left_alone(facts), automation)):
+        assert part in why
+        assert bool(why) is bool(part)
+
+
+def test_who_waits_for_a_start_goes_on_waiting_whatever_happens_to_its_old_host() -> None:
+    shut = replace(_ended(EndReason.GUEST_SHUTDOWN, 3600), waiting_since=ago(3000))
+    assert wants_start(shut, {1: NOW})
+    assert not wants_start(replace(shut, waiting_since=None), {1: NOW})
+
+
+def test_a_killed_copy_is_started_again() -> None:
+    assert wants_start(_ended(EndReason.KILLED), {})
 
 
 def test_the_turn_goes_by_tier_priority_size_and_name() -> None:

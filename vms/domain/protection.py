@@ -19,6 +19,8 @@ class Shelter:
     armed: bool
     cluster: str
     wanted_up: bool = True
+    disks_illegal: str = ""
+    suspended: bool = False
     host: str = ""
     host_ha: bool = True
     bmcs: int = 0
@@ -37,12 +39,20 @@ def _reasons(vm: Shelter) -> Iterator[str]:
         yield f"cluster {vm.cluster} only observes: arm it"
     if vm.quarantined:
         yield "it is quarantined: two copies were seen, a person must choose"
+    yield from _held(vm)
     if not vm.has_xml:
         yield "its definition (XML) is missing: no other host could start it"
     if not vm.wanted_up:
         yield "it is wanted down: nobody starts it"
     if vm.host:
         yield from _of_host(vm)
+
+
+def _held(vm: Shelter) -> Iterator[str]:
+    if vm.disks_illegal:
+        yield f"its disks must not be used: {vm.disks_illegal}"
+    if vm.suspended:
+        yield "it is suspended by a person"
 
 
 def _of_host(vm: Shelter) -> Iterator[str]:

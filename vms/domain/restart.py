@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from vms.domain.condition import WELL, Condition
 from vms.domain.placement import NOWHERE
 from vms.domain.proofs import OpenRun
 from vms.domain.states import EndReason, ProofKind, VmState
@@ -41,7 +42,7 @@ class VmFacts:
     starts_after: tuple[int, ...] = ()
     start_delay_s: float = 0  # from the moment when those are up
     quarantined: bool = False
-    locked: bool = False
+    condition: Condition = WELL
     tries: int = 0
     refused_at: datetime | None = None
     waiting_since: datetime | None = None
@@ -57,24 +58,37 @@ class VmFacts:
 
 
 def hindrance(vm: VmFacts) -> str:
-    """Return why automation must leave this VM alone, or the empty text."""
+    """Return why nobody may start this VM now, or the empty text."""
+    return _barred(vm) or vm.condition.locked
+
+
+def left_alone(vm: VmFacts) -> str:
+    """Return why automation never starts this VM as it is, or the empty text.
+
+    A lock is no such reason: who is locked waits.
+    """
+    if vm.state is VmState.SUSPENDED or vm.condition.suspended:
+        return "suspended by a person"
+    return _barred(vm)
+
+
+def _barred(vm: VmFacts) -> str:
     if vm.quarantined:
         return "quarantined: two copies were seen, a person must choose"
-    if vm.state is VmState.SUSPENDED:
-        return "suspended by a person"
-    if vm.locked:
-        return "locked by another operation"
+    if vm.condition.disks_illegal:
+        return f"its disks must not be used: {vm.condition.disks_illegal}"
     return ""
 
 
 def went_down_on_purpose(vm: VmFacts, hosts_lost: Mapping[int, datetime]) -> str:
     """Return why the VM shall stay down, or the empty text.
 
-    ``hosts_lost`` maps a host to the time at which it was proven lost: a
-    shutdown within 300 s before that was the host's own, not the guest's wish.
+    ``hosts_lost`` maps a host to the time at which it was proven lost, or had shut all
+    of its guests down: a shutdown within 300 s before that was the host's own, not the
+    guest's wish.  Who waits for a start already goes on waiting, whatever is lost later.
     """
     last = vm.last
-    if last is None:
+    if last is None or vm.waiting_since is not None:
         return ""
     if last.reason is EndReason.DESTROYED:
         return "somebody else destroyed it"
@@ -92,7 +106,7 @@ def wants_start(vm: VmFacts, hosts_lost: Mapping[int, datetime]) -> bool:
         vm.ha
         and vm.wanted_up
         and vm.run is None
-        and not hindrance(vm)
+        and not left_alone(vm)
         and not went_down_on_purpose(vm, hosts_lost)
     )
 

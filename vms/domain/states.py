@@ -37,6 +37,14 @@ class ProofKind(StrEnum):
     DESTROYED_BY_US = "destroyed_by_us"
 
 
+class ResumeBehaviour(StrEnum):
+    """What becomes of a VM whose storage has stopped it."""
+
+    AUTO_RESUME = "auto_resume"  # it goes on when its storage is back
+    LEAVE_PAUSED = "leave_paused"  # a person decides
+    KILL = "kill"  # after a while it is ended there, and HA starts it elsewhere
+
+
 class EndReason(StrEnum):
     """How the guest ended, as far as anybody can tell; decides whether it restarts."""
 
@@ -48,6 +56,7 @@ class EndReason(StrEnum):
     HOST_LOST = "host_lost"
     HOST_SHUTDOWN = "host_shutdown"  # on purpose, because its host shall go off
     NOT_STARTED = "not_started"
+    KILLED = "killed"  # by the portal, as its storage had stopped it for too long
 
 
 #: Proofs that speak about the whole host.

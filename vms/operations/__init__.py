@@ -15,6 +15,7 @@ from vms.operations.acting import advance_act
 from vms.operations.adopting import advance_adopt
 from vms.operations.cleaning import advance_clean, advance_host_clean
 from vms.operations.looking import look_at
+from vms.operations.pausing import advance_pause
 from vms.operations.settling import advance_settle
 from vms.operations.starting import advance_start
 from vms.services.requests import ADVANCE
@@ -27,6 +28,8 @@ _KINDS: dict[str, Callable[[VmOperation, float], None]] = {
     "adopt": advance_adopt,
     "clean": advance_clean,
     "start": advance_start,
+    "revive": advance_pause,
+    "kill": advance_pause,
     "settle": advance_settle,
 }
 

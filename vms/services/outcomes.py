@@ -72,6 +72,13 @@ def stopped(op: VmOperation, run: Run, evidence: Evidence, *, now: datetime) -> 
 
 
 @transaction.atomic
+def killed(op: VmOperation, run: Run, evidence: Evidence, *, now: datetime) -> None:
+    """The host ended a copy that its storage had stopped: another host is tried first."""
+    Vm.objects.filter(pk=run.vm_id).update(refused_by=run.host_id)
+    stopped(op, run, evidence, now=now)
+
+
+@transaction.atomic
 def stamped(op: VmOperation, run: Run | None, *, now: datetime) -> None:
     """An adopted domain carries the portal's mark now."""
     if not work.finish(op, now, OperationState.DONE, "the host has marked it as the portal's"):

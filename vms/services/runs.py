@@ -15,6 +15,7 @@ from django.db.models import F
 from hosts.models import Host
 from portal.core.services import record_event
 from portal.lib.live import announce_on_commit
+from vms import selectors
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
 from vms.models import Proof, Run, Vm
 
@@ -57,12 +58,14 @@ def _open(vm_id: int, host: Host, now: datetime, **fields: Any) -> Run:
 @transaction.atomic
 def start_run(vm_id: int, host: Host, *, why: str, now: datetime) -> Run:
     """Open a run in state ``starting``; raise :class:`AlreadyOpen` when one is open."""
-    marked = Vm.objects.select_for_update(no_key=True).filter(pk=vm_id)
-    if any(vm.quarantined for vm in marked):
-        raise AlreadyOpen("a second copy of it was seen: a person must choose")
+    for vm in Vm.objects.select_for_update(no_key=True).filter(pk=vm_id):
+        if vm.quarantined:
+            raise AlreadyOpen("a second copy of it was seen: a person must choose")
+        for lock in selectors.locks_in_force(now).filter(vm=vm):
+            raise AlreadyOpen(f"it is {lock}")
     run = _open(vm_id, host, now, state=RunState.STARTING)
     set_state(vm_id, VmState.STARTING, f"on {host.name}: {why}", now)
-    Vm.objects.filter(pk=vm_id).update(waiting_since=None, waiting_for="")
+    Vm.objects.filter(pk=vm_id).update(waiting_since=None, waiting_for="", suspended=False)
     record_event(
         "vm.starting",
         f"{run.vm.name}: starting on {host.name} as generation {run.generation} ({why})",
@@ -86,6 +89,7 @@ def adopt_run(
     run = _open(
         vm_id, host, seen_at, state=RunState.RUNNING, running_at=seen_at, adopting=unstamped
     )
+    Vm.objects.filter(pk=vm_id).update(waiting_since=None, waiting_for="")
     set_state(vm_id, VmState.UP, f"found running on {host.name}", now)
     record_event(
         "vm.adopted",
@@ -157,6 +161,7 @@ def close_run(run_id: int, evidence: Evidence, now: datetime) -> bool:
     if not won:
         proof.delete()
         return False
+    Vm.objects.filter(pk=run.vm_id, io_error_since__isnull=False).update(io_error_since=None)
     set_state(run.vm_id, VmState.DOWN, evidence.text, now)
     record_event(
         "run.proof",

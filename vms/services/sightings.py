@@ -6,17 +6,18 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import F
 
-from hosts.domain.looks import GuestReason, GuestState, Look
+from hosts.domain.looks import GuestState, Look
 from hosts.models import Host
 from hosts.services import looks
 from portal.core.models import OPEN_STATES, OperationState, Setting
 from portal.core.services import installation_id, record_event
 from vms import selectors
+from vms.domain.condition import is_paused_by_storage, state_of
 from vms.domain.proofs import OpenRun, whose_wish
 from vms.domain.sightings import Asked, Finding, KnownVm, Sighting, judge
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
 from vms.models import Run, Vm, VmOperation
-from vms.services import requests, runs
+from vms.services import pauses, requests, runs
 from vms.services.runs import AlreadyOpen, Evidence
 
 
@@ -82,16 +83,6 @@ def _is_news(findings: tuple[Finding, ...]) -> bool:
     )
 
 
-_STATES = {
-    GuestState.RUNNING: VmState.UP,
-    GuestState.PAUSED: VmState.PAUSED,
-    GuestState.STOPPING: VmState.STOPPING,
-    GuestState.SUSPENDED: VmState.SUSPENDED,
-    GuestState.CRASHED: VmState.PAUSED,
-    GuestState.UNKNOWN: VmState.UNKNOWN,
-}
-
-
 def _running(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
     if finding.run is None or finding.guest is None:
         return
@@ -99,10 +90,10 @@ def _running(finding: Finding, host: Host, asked_at: datetime, now: datetime) ->
         runs.mark_running(finding.run.pk, why="its host lists it", now=now)
     still_open = Run.objects.filter(pk=finding.run.pk, ended_at__isnull=True).exists()
     if still_open:
-        state = _STATES.get(finding.guest.state, VmState.UNKNOWN)
-        if state is VmState.PAUSED and finding.guest.reason is GuestReason.USER:
-            state = VmState.SUSPENDED
-        runs.set_state(finding.vm, state, f"on {host.name}", now)
+        guest = finding.guest
+        changed = runs.set_state(finding.vm, state_of(guest), f"on {host.name}", now)
+        if changed or is_paused_by_storage(guest):
+            pauses.note(finding.vm, host, guest, asked_at, now)
         _no_settlement(finding.run.pk, now)
 
 

@@ -1,0 +1,61 @@
+"""Fault words about guests that do not simply run or end: locks, storage errors, pauses."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hosts.domain.looks import GuestState
+from portal.sim.scene import Scene, Word
+from portal.sim.world import World
+
+
+def fail_storage(world: World, host: str, vm: str) -> None:
+    """Let a VM's storage give errors on a host: a copy that runs there is stopped."""
+    machine, uuid = world.hosts[host], world.vms[vm].uuid
+    machine.failing.add(uuid)
+    guest = machine.guests.get(uuid)
+    if machine.alive and guest is not None and guest.state is GuestState.RUNNING:
+        machine.io_error(uuid)
+
+
+def mend_storage(world: World, host: str, vm: str) -> None:
+    """Let a VM's storage work again on a host; a copy that was stopped stays so."""
+    world.hosts[host].failing.discard(world.vms[vm].uuid)
+
+
+def _io_error(scene: Scene, vm: str, s: float = 0) -> None:
+    """Its storage fails where it runs, for ``s`` seconds or until all is repaired."""
+    world = scene.world
+    for host in world.where(vm):
+        fail_storage(world, host, vm)
+        if s:
+            world.line.after(float(s), lambda host=host: mend_storage(world, host, vm))  # type: ignore[misc]  # binds the loop's host
+
+
+def _shutdown_host(scene: Scene, host: str, s: float) -> None:
+    """A host goes down by itself: it shuts its guests down, and is off ``s`` seconds later."""
+    world = scene.world
+    machine = world.hosts[host]
+    if not machine.alive:
+        return
+    for uuid, guest in list(machine.guests.items()):
+        if guest.executes:
+            machine.guest_shutdown(uuid)
+    life = world.life_of(host)
+    world.line.after(
+        float(s), lambda: world.power_off(host) if world.life_of(host) == life else None
+    )
+
+
+def _admin(word: str, **more: Any) -> Any:
+    return lambda scene, **args: scene.portal.admin(word, {**more, **args})
+
+
+VM_WORDS: Mapping[str, Word] = {
+    "vm.io_error_pause": Word(_io_error, ("vm",), ("s",)),
+    "vm.lock": Word(_admin("lock", s=0), ("vm",), ("s",)),
+    "vm.unlock": Word(_admin("unlock"), ("vm",)),
+    "host.shutdown": Word(_shutdown_host, ("host", "s")),
+    "admin.mark_disks": Word(_admin("mark_disks"), ("vm", "why")),
+    "admin.suspend": Word(_admin("suspend"), ("vm",)),
+    "admin.resume": Word(_admin("resume"), ("vm",)),
+}
