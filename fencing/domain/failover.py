@@ -125,8 +125,6 @@ def _silent(
         yield from _fence(cluster, host, policy, decision, now)
     if decision.verdict is Verdict.ASK:
         yield Raise(AlertKind.CONFIRM_REBOOT, host.pk, 0, decision.why)
-    elif decision.verdict is Verdict.FENCE and host.fence_open:
-        yield Clear(AlertKind.CONFIRM_REBOOT, host.pk, 0)  # its BMC answers the fence again
 
 
 def _leave_alone(

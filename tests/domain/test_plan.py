@@ -11,7 +11,6 @@ from fencing.domain.facts import ClusterFacts
 from fencing.domain.failover import plan
 from fencing.domain.intentions import (
     AskBmc,
-    Clear,
     Evacuated,
     Fence,
     Hold,
@@ -132,17 +131,6 @@ def test_a_fence_that_got_lost_is_asked_for_again() -> None:
     assert [wish.host for wish in _wishes(facts, Fence)] == [1]
     under_way = replace(orphan, fence_open=True)
     assert not _wishes(replace(facts, hosts=(under_way, host(2), host(3))), Fence)
-
-
-def test_nobody_is_asked_any_more_once_the_bmc_answers_a_fence_again() -> None:
-    asked = frozenset({("confirm_reboot", 1, 0)})
-    fenced = silent(1, ha=HaState.FENCING, fence_open=True)
-    facts = cluster(fenced, host(2), host(3), vms=(HOME,), alerts=asked)
-    assert "confirm_reboot" in [wish.kind for wish in _wishes(facts, Clear)]
-    mute = replace(fenced, controllers=(bmc(problem=PowerProblem.UNREACHABLE),))
-    facts = replace(facts, hosts=(mute, host(2), host(3)))
-    assert "confirm_reboot" in [wish.kind for wish in _wishes(facts, Raise)]
-    assert not _wishes(facts, Clear)
 
 
 def test_a_host_is_in_maintenance_once_no_run_can_be_on_it() -> None:
