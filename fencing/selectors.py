@@ -21,6 +21,7 @@ from fencing.domain.power import PowerProblem, PowerState
 from fencing.domain.steps import FenceStep
 from fencing.models import Alert, FenceOperation, HaResource, PowerController
 from hosts.domain.heartbeat import Track
+from hosts.domain.liveness import up_since
 from hosts.domain.states import HostStatus, Wanted
 from hosts.models import (
     Cluster,
@@ -232,8 +233,7 @@ def controller_facts(row: PowerController) -> ControllerFacts:
 
 def host_facts(row: Host, states: States, engine_since: datetime) -> HostFacts:
     """Return the frozen view of a host's row."""
-    ha = states.ha.get(row.pk)
-    fence = states.open.get((row.pk, "fence"))
+    ha, fence = states.ha.get(row.pk), states.open.get((row.pk, "fence"))
     return HostFacts(
         pk=row.pk,
         name=row.name,
@@ -251,6 +251,7 @@ def host_facts(row: Host, states: States, engine_since: datetime) -> HostFacts:
         controllers=tuple(states.controllers.get(row.pk, ())),
         first_contact=row.first_contact,
         back_at=row.back_at,
+        up_since=up_since(row.last_seen, row.uptime_s),
         disproved=row.disproved,
         fence_open=fence is not None,
         fence_acting=fence is not None and _may_act(fence),

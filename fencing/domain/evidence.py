@@ -97,8 +97,8 @@ def contradiction(host: HostFacts) -> ControllerFacts | None:
 
     Decision row 1.  The question that was answered by life must have been sent
     after the reading's answer had arrived.  Readings from before a host came back
-    after a proof are about the time before, and contradict nothing: somebody has
-    switched it on.
+    after a proof, or from before the boot that it tells of, are about the time before,
+    and contradict nothing: somebody has switched it on.
     """
     lived_at = _lived_at(host)
     if host.first_contact or lived_at is None:
@@ -106,7 +106,8 @@ def contradiction(host: HostFacts) -> ControllerFacts | None:
     for item in host.controllers:
         if not item.trusted or item.state is not PowerState.OFF:
             continue
-        old = host.back_at is not None and item.asked_at and item.asked_at <= host.back_at
+        began = [at for at in (host.back_at, host.up_since) if at is not None]
+        old = item.asked_at is not None and any(item.asked_at <= at for at in began)
         if item.answered_at is not None and not old and lived_at > item.answered_at:
             return item
     return None

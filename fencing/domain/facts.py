@@ -64,6 +64,7 @@ class HostFacts:
     controllers: tuple[ControllerFacts, ...] = ()
     first_contact: bool = False  # its list must be compared before it is used again
     back_at: datetime | None = None  # it answered again then, after a proof
+    up_since: datetime | None = None  # by its own uptime, at its last good look
     disproved: bool = False  # it came back as if it had never been off
     fence_open: bool = False
     fence_acting: bool = False  # its power command may be on its way

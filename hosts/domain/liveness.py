@@ -1,6 +1,7 @@
 """From looks to events: pure counting, no clock of its own."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from hosts.domain.states import HostEvent, Wanted
 
@@ -49,3 +50,13 @@ def rebooted(
     if uptime_before_s is None or uptime_now_s is None:
         return False
     return uptime_now_s < uptime_before_s
+
+
+def up_since(seen_at: datetime | None, uptime_s: float | None) -> datetime | None:
+    """Return when the host booted, by the uptime it told in the look asked at ``seen_at``.
+
+    The answer came after the question, so the boot was this late at the earliest.
+    """
+    if seen_at is None or uptime_s is None:
+        return None
+    return seen_at - timedelta(seconds=uptime_s)

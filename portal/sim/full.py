@@ -141,6 +141,11 @@ class FullPortal:
             self.line.at(self.line.ms, lambda: self.fibers.kill_waiting(dead))
             raise Crash
 
+    def kill(self, engine: str) -> None:
+        """Let this engine die at once, with all that it waits for."""
+        with self.engines.being(self.engines.node(engine)):
+            self.fibers.kill_waiting(self.engines.crash())
+
     def start_engines(self) -> None:
         """Let every dead engine live again, in a new epoch."""
         now = self.line.now()

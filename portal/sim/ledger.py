@@ -12,6 +12,7 @@ from typing import Any
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ClusterFacts, ControllerFacts, HostFacts
 from fencing.domain.policy import Policy
+from hosts.domain.liveness import up_since
 from hosts.domain.states import HostEvent, Wanted, next_status
 from portal.lib.ha.states import HaEvent, next_state
 from portal.sim.engine import Engines
@@ -206,6 +207,7 @@ class Book:
             controllers=(self.controllers[row.pk],) if row.pk in self.controllers else (),
             first_contact=row.first_contact,
             back_at=row.back_at,
+            up_since=up_since(row.last_seen, row.uptime_s),
             disproved=row.disproved,
             fence_open=fence is not None,
             fence_acting=fence is not None and (fence.state == "acting" or fence.step == "read"),

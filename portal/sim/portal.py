@@ -68,6 +68,9 @@ class Portal(Protocol):
     def admin(self, word: str, args: Mapping[str, Any]) -> None:
         """Do what a person does through the portal."""
 
+    def kill(self, engine: str) -> None:
+        """Let this engine die at once, with all that it waits for."""
+
     def start_engines(self) -> None:
         """Let every dead engine live again, in a new epoch."""
 

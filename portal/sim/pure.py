@@ -177,6 +177,11 @@ class PurePortal:
         """Do what a person does through the portal."""
         pure_admin.WORDS[word](self.book, **args)
 
+    def kill(self, engine: str) -> None:
+        """Let this engine die at once, with all that it waits for."""
+        with self.engines.being(self.engines.node(engine)):
+            self.engines.crash()
+
     def start_engines(self) -> None:
         """Let every dead engine live again: what its dead life had claimed is due at once."""
         book, now = self.book, self.line.now()

@@ -218,6 +218,7 @@ def _check_names(scenario: Scenario) -> None:
     _check_rules(scenario, hosts, vms)
     domains = {name for host in scenario.hosts for name in host.storage or ()}
     names = {"host": hosts, "with": hosts, "vm": vms, "domain": domains, "reader": hosts}
+    names["engine"] = set(scenario.engines)
     for event in scenario.events:
         for key, known in names.items():
             if key in event.args and event.args[key] not in known:

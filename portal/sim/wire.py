@@ -24,6 +24,7 @@ Wait = Generator[float, None, T]
 
 LOOK_S = 0.02
 SLOW_S = 0.3
+AGAIN_S = 1.0
 ACT_S = 0.05
 START_S = 0.5
 BMC_S = 0.1
@@ -65,15 +66,24 @@ class Wire:
         except Silent as silence:
             self._connected[name] = False
             refused = silence.kernel is KernelSign.ALIVE and not self.world.hosts[name].hung
-            if not refused:
-                yield SLOW_S - LOOK_S / 2
-                if on_slow is not None:
-                    on_slow()
-                yield deadline - SLOW_S
-            raise
+            if refused:
+                raise
+            yield SLOW_S - LOOK_S / 2
+            if on_slow is not None:
+                on_slow()
+            answer = yield from self._knock_again(name, deadline)
         self._connected[name] = True
         yield LOOK_S / 2 + self._pause()
         return answer
+
+    def _knock_again(self, name: str, deadline: float) -> Wait[Look]:
+        """TCP sends its first packet again after a second; later answers come too late."""
+        yield AGAIN_S - SLOW_S
+        try:
+            return self._behind[name].look(deadline=deadline)
+        except Silent:
+            yield deadline - AGAIN_S
+            raise
 
     def act(
         self,

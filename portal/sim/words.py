@@ -180,12 +180,16 @@ def _observe(scene: Scene, s: float = 0) -> None:
     scene.portal.admin("observe", {"s": float(s)})
 
 
-def _crash_engine(scene: Scene, after: int = 0, s: float = 0) -> None:
+def _crash_engine(scene: Scene, after: int = 0, s: float = 0, engine: str = "") -> None:
     """Die at the ``after``-th step from now: commits and hardware calls, or intentions.
 
-    With ``s`` it is back so many seconds after its death, else with ``engine.start``.
+    Whoever takes that step dies; an ``engine`` that is named dies at once, between two
+    steps.  With ``s`` it is back so many seconds after its death, else with ``engine.start``.
     """
-    scene.portal.crash_in = int(after)
+    if engine:
+        scene.portal.kill(engine)
+    else:
+        scene.portal.crash_in = int(after)
     if s:
         engines = scene.portal.engines
         engines.on_death = lambda: scene.world.line.after(float(s), scene.portal.start_engines)
@@ -245,7 +249,7 @@ WORDS: Mapping[str, Word] = {
     "admin.observe": Word(_observe, (), ("s",)),
     "admin.arm": Word(_arm),
     "admin.set_policy": Word(_admin("set_policy"), ("policy",)),
-    "engine.crash": Word(_crash_engine, (), ("after", "s")),
+    "engine.crash": Word(_crash_engine, (), ("after", "s", "engine")),
     "engine.start": Word(_start_engine),
     "task.delay": Word(_delay, ("s",)),
     "task.duplicate": Word(_duplicate, (), ("times",)),

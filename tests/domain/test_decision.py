@@ -36,6 +36,16 @@ def test_row_1_old_readings_contradict_nothing_at_first_contact() -> None:
     assert _row(facts) == (Verdict.NOTHING, 0)
 
 
+def test_row_1_a_reading_from_before_the_boot_contradicts_nothing() -> None:
+    """It was off when its BMC said so; somebody has switched it on since."""
+    before, after = off(first=30, last=25), ago(20)
+    assert _row(host(last_seen=ago(0.1), controllers=(before,), up_since=after)) == (
+        Verdict.NOTHING, 0,
+    )  # fmt: skip
+    up_at_the_time = host(last_seen=ago(0.1), controllers=(before,), up_since=ago(26))
+    assert _row(up_at_the_time) == (Verdict.DISTRUST, 1)
+
+
 @pytest.mark.parametrize("status", [HostStatus.CONNECTING, HostStatus.NON_RESPONSIVE])
 def test_row_2_off_twice_is_dead_and_proven_without_grace(status: HostStatus) -> None:
     facts = silent(status=status, last_seen=ago(5), controllers=(off(),))

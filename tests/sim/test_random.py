@@ -9,8 +9,8 @@ from portal.sim.scenario import Scenario
 from portal.sim.schedules import schedule
 from portal.sim.shrink import as_yaml
 
-PURE, FULL = 1500, 25
-CHUNKS = 5
+PURE, FULL = 5000, 100
+CHUNKS = 10
 
 
 def _small(seed: int) -> Scenario:

@@ -38,5 +38,5 @@ def test_every_scenario_says_in_one_sentence_what_must_happen(folder: Path) -> N
     assert load(folder).expect is not None
 
 
-def test_there_are_ten_scenarios_at_least() -> None:
-    assert len(FOLDERS) >= 10
+def test_there_are_120_scenarios_at_least() -> None:
+    assert len(FOLDERS) >= 120
