@@ -56,6 +56,7 @@ class HostFacts:
     status_since: datetime
     last_seen: datetime | None
     ha_since: datetime | None = None
+    booted_at: datetime | None = None  # as it told when it last answered
     missed_at: datetime | None = None  # the last look that went unanswered
     kernel_seen: datetime | None = None  # it answered below libvirt, since the last good look
     slow_since: datetime | None = None  # a look is overdue since then

@@ -1,6 +1,7 @@
 """From looks to events: pure counting, no clock of its own."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from hosts.domain.states import HostEvent, Wanted
 
@@ -29,6 +30,13 @@ def after_good_look(*, fit: bool, wanted: Wanted) -> HostEvent:
 def after_missed_look(missed: int, missed_polls: int) -> HostEvent:
     """Return what the ``missed``-th unanswered look in a row means."""
     return HostEvent.SILENT if missed >= missed_polls else HostEvent.MISSED
+
+
+def booted_at(last_seen: datetime | None, uptime_s: float | None) -> datetime | None:
+    """Return when a host last booted, as its last good look told; None where it does not tell."""
+    if last_seen is None or uptime_s is None:
+        return None
+    return last_seen - timedelta(seconds=uptime_s)
 
 
 def rebooted(

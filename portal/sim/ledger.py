@@ -12,6 +12,7 @@ from typing import Any
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ClusterFacts, ControllerFacts, HostFacts
 from fencing.domain.policy import Policy
+from hosts.domain.liveness import booted_at
 from hosts.domain.states import HostEvent, Wanted, next_status
 from portal.lib.ha.states import HaEvent, next_state
 from portal.sim.log import Happened
@@ -175,6 +176,7 @@ class Book:
             status_since=row.since,
             last_seen=row.last_seen,
             ha_since=row.ha_since,
+            booted_at=booted_at(row.last_seen, row.uptime_s),
             missed_at=row.missed_at,
             kernel_seen=row.kernel_seen,
             slow_since=row.slow_since,
