@@ -146,7 +146,7 @@ def cluster_facts(cluster_id: int, now: datetime) -> ClusterFacts:
         engine_since=since,
         # Without witnesses nobody can tell.
         witness_seen=not policy.witness or is_fresh(witness_seen_at(cluster_id), now),
-        distrust=str(forgetful.value) if forgetful else "",
+        distrust=str(forgetful.value["text"]) if forgetful else "",
         alerts=_open_alerts(),
         rules=affinity_rules(cluster_id),
         domains=tuple(

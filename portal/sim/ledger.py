@@ -49,9 +49,14 @@ class Book:
         self.observe_until: datetime | None = None
         self.wanted_after: dict[int, Wanted] = {}  # host: what was wanted before its shutdown
         self.distrust = ""
+        self.distrusted_at: datetime | None = None
+        self.newer: dict[tuple[int, int], tuple[int, bool]] = {}  # (VM, host): generation, executes
         self.storage = StorageRows()
         self.engine_since = line.now()
         self.log: list[Happened] = []
+        self.emitted = 0  # events so far, and how many the engine's machine remembers
+        self.remembered = 0
+        self.older = False  # what was put back does not hold all that is remembered
         self.changes = 0  # raised by every write that a plan could notice
         self._pks = 0
         self._told: dict[int, tuple[VmRow, OpenRun | None, datetime | None, VmFacts]] = {}
@@ -68,6 +73,7 @@ class Book:
     def emit(self, kind: str, host: int = 0, vm: int = 0, detail: str = "") -> None:
         """Write an event down."""
         self.changes += 1
+        self.emitted += 1
         host_name = self.hosts[host].name if host else ""
         vm_name = self.vms[vm].name if vm else ""
         self.log.append(Happened(self.line.ms, kind, host_name, vm_name, detail))
