@@ -21,7 +21,7 @@ from fencing.domain.power import PowerProblem, PowerState
 from fencing.domain.steps import FenceStep
 from fencing.models import Alert, FenceOperation, HaResource, PowerController
 from hosts.domain.heartbeat import Track
-from hosts.domain.liveness import up_since
+from hosts.domain.liveness import booted_at
 from hosts.domain.states import HostStatus, Wanted
 from hosts.models import (
     Cluster,
@@ -151,7 +151,7 @@ def cluster_facts(cluster_id: int, now: datetime) -> ClusterFacts:
         engine_since=since,
         # Without witnesses nobody can tell.
         witness_seen=not policy.witness or is_fresh(witness_seen_at(cluster_id), now),
-        distrust=str(forgetful.value) if forgetful else "",
+        distrust=str(forgetful.value["text"]) if forgetful else "",
         alerts=_open_alerts(),
         rules=affinity_rules(cluster_id),
         domains=tuple(
@@ -243,6 +243,7 @@ def host_facts(row: Host, states: States, engine_since: datetime) -> HostFacts:
         status_since=row.status_since,
         last_seen=row.last_seen,
         ha_since=ha.since if ha else None,
+        booted_at=booted_at(row.last_seen, row.uptime_s),
         missed_at=row.missed_at,
         kernel_seen=row.kernel_seen,
         slow_since=row.slow_since,
@@ -251,14 +252,9 @@ def host_facts(row: Host, states: States, engine_since: datetime) -> HostFacts:
         controllers=tuple(states.controllers.get(row.pk, ())),
         first_contact=row.first_contact,
         back_at=row.back_at,
-        up_since=up_since(row.last_seen, row.uptime_s),
         disproved=row.disproved,
-        fence_open=fence is not None,
         fence_acting=fence is not None and _may_act(fence),
-        check_open=(row.pk, "check") in states.open,
-        power_on_open=(row.pk, "power_on") in states.open,
-        drill_open=(row.pk, "drill") in states.open,
-        departing=any((row.pk, kind) in states.open for kind in Departure),
+        **_work_open(row.pk, states),
         power_ons_last_hour=states.power_ons.get(row.pk, 0),
         is_self=row.is_self,
         seen_by_engine=row.last_seen is not None and row.last_seen >= engine_since,
@@ -268,9 +264,15 @@ def host_facts(row: Host, states: States, engine_since: datetime) -> HostFacts:
         storage=None if row.storage is None else frozenset(row.storage),
         heartbeats=tuple(states.heartbeats.get(row.pk, ())),
         activity=activity_of(states.disks.get(row.pk)),
-        storage_open=(row.pk, "storage") in states.open,
         kdump_since=row.kdump_since,
     )
+
+
+def _work_open(pk: int, states: States) -> dict[str, bool]:
+    """Return, by field of the facts, what is under way with a host's power."""
+    kinds = ("fence", "check", "power_on", "drill", "storage")
+    found = {f"{kind}_open": (pk, kind) in states.open for kind in kinds}
+    return found | {"departing": any((pk, kind) in states.open for kind in Departure)}
 
 
 def _may_act(fence: FenceOperation) -> bool:

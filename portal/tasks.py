@@ -7,7 +7,7 @@ from celery import shared_task
 from celery.signals import worker_ready
 
 from fencing.models import FenceOperation
-from fencing.services import ha_claims
+from fencing.services import ha_claims, restored
 from fencing.services.capacity import CAPACITY
 from fencing.services.power import ADVANCE as ADVANCE_POWER
 from fencing.services.power import ROUND
@@ -57,6 +57,7 @@ def sweep() -> None:
     """Wake everything that is due, and plan for every cluster."""
     now = clock.now()
     engines.beat(engines.me(), now)
+    restored.remember()
     late = now - LOST_AFTER
     for host_id in Host.objects.filter(look_due_at__lte=late).values_list("pk", flat=True):
         wake(LOOK, host_id)

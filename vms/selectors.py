@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import F, Prefetch, Q, QuerySet
 
 from hosts.models import Cluster
-from portal.core.models import OPEN_STATES
+from portal.core.models import OPEN_STATES, Setting
 from vms.domain.affinity import Rule, RuleKind
 from vms.domain.condition import WELL, Condition, Remedy
 from vms.domain.placement import NOWHERE
@@ -52,6 +52,11 @@ def open_run_of(row: tuple[Any, ...]) -> OpenRun:
         pk, vm, vm_uuid, vm_name, host, generation, _RUN_STATES[state], started_at,
         outstanding, migrating_to, contender, adopting, running_at, asked_down,
     )  # fmt: skip
+
+
+def is_distrusted(cluster_id: int) -> bool:
+    """Whether the database is older than what the hosts of a cluster show."""
+    return Setting.objects.filter(name=f"forgetful.{cluster_id}").exists()
 
 
 def run_of(op: VmOperation) -> Run:

@@ -34,6 +34,7 @@ from fencing.services import (
     inventory,
     power,
     removing,
+    restored,
     starts,
 )
 from hosts.api import ClusterViewSet as PlainClusterViewSet
@@ -65,7 +66,7 @@ class ClusterViewSet(PlainClusterViewSet):
 
     def get_serializer_class(self) -> type[Any]:
         """Return the whole form where one cluster is read or changed."""
-        whole = (*WHOLE, "enable_ha", "disable_ha", "configure_ha")
+        whole = (*WHOLE, "enable_ha", "disable_ha", "configure_ha", "accept_database")
         return WholeClusterSerializer if self.action in whole else ShownClusterSerializer
 
     def _ha(self, cluster: Cluster) -> Response:
@@ -81,6 +82,15 @@ class ClusterViewSet(PlainClusterViewSet):
     def disable_ha(self, cluster: Cluster, fields: dict[str, Any], request: Request) -> Response:
         """Let HA leave the whole cluster alone: nothing is fenced or judged.  Answers 200."""
         ha_switches.set_scope(cluster, on=False, actor=str(caller(request)), now=clock.now())
+        return self._ha(cluster)
+
+    @verb("accept-database", role=Role.ADMIN, answers_itself=True)
+    def accept_database(
+        self, cluster: Cluster, fields: dict[str, Any], request: Request
+    ) -> Response:
+        """Go by what the hosts show, after the database was restored.  Answers 200."""
+        with allowed():
+            restored.accept(cluster, actor=str(caller(request)), now=clock.now())
         return self._ha(cluster)
 
     @verb("configure-ha", takes=ConfigureClusterHaSerializer, role=Role.ADMIN, answers_itself=True)

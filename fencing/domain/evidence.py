@@ -106,7 +106,7 @@ def contradiction(host: HostFacts) -> ControllerFacts | None:
     for item in host.controllers:
         if not item.trusted or item.state is not PowerState.OFF:
             continue
-        began = [at for at in (host.back_at, host.up_since) if at is not None]
+        began = [at for at in (host.back_at, host.booted_at) if at is not None]
         old = item.asked_at is not None and any(item.asked_at <= at for at in began)
         if item.answered_at is not None and not old and lived_at > item.answered_at:
             return item

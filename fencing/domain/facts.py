@@ -56,6 +56,7 @@ class HostFacts:
     status_since: datetime
     last_seen: datetime | None
     ha_since: datetime | None = None
+    booted_at: datetime | None = None  # as it told when it last answered
     missed_at: datetime | None = None  # the last look that went unanswered
     kernel_seen: datetime | None = None  # it answered below libvirt, since the last good look
     slow_since: datetime | None = None  # a look is overdue since then
@@ -64,7 +65,6 @@ class HostFacts:
     controllers: tuple[ControllerFacts, ...] = ()
     first_contact: bool = False  # its list must be compared before it is used again
     back_at: datetime | None = None  # it answered again then, after a proof
-    up_since: datetime | None = None  # by its own uptime, at its last good look
     disproved: bool = False  # it came back as if it had never been off
     fence_open: bool = False
     fence_acting: bool = False  # its power command may be on its way

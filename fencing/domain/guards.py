@@ -66,6 +66,23 @@ def everybody_is_silent(
     )
 
 
+def the_site_has_just_booted(
+    cluster: ClusterFacts, host: HostFacts, policy: Policy, now: datetime
+) -> str:
+    """Every other host has booted since it fell silent: after a black start it may boot still."""
+    others = [item for item in cluster.hosts if item.pk != host.pk and item.status in ANSWERING]
+    boots = [item.booted_at for item in others]
+    if not others or host.last_seen is None:
+        return ""
+    since = [at for at in boots if at is not None and at > host.last_seen]
+    if len(since) < len(others) or now - max(since) >= timedelta(seconds=policy.boot_wait):
+        return ""
+    return (
+        "every host that answers has booted since this one fell silent: the power of the whole "
+        f"site failed, and it has {policy.boot_wait:g} s (boot_wait) to boot as well"
+    )
+
+
 def engine_is_cut_off(cluster: ClusterFacts, host: HostFacts, policy: Policy, now: datetime) -> str:
     """The engine cannot reach its witness addresses either."""
     return "" if cluster.witness_seen else "this engine cannot reach its witness addresses"
@@ -154,6 +171,7 @@ GUARDS: tuple[Guard, ...] = (
     it_is_this_portal,
     too_many_are_silent,
     everybody_is_silent,
+    the_site_has_just_booted,
     engine_is_cut_off,
     engine_is_new,
     enough_fences_under_way,
@@ -172,6 +190,7 @@ LAST_MOMENT: tuple[Guard, ...] = (
     it_is_this_portal,
     too_many_are_silent,
     everybody_is_silent,
+    the_site_has_just_booted,
     engine_is_cut_off,
     its_kernel_lives,
     storage_shows_life,

@@ -6,6 +6,7 @@ from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ClusterFacts
 from fencing.models import Alert, FenceOperation, HaResource, Incident
 from fencing.services.incidents import clear_alert, close_incident, raise_alert
+from fencing.services.restored import settle
 from hosts.domain.states import HostStatus
 from hosts.models import Host
 from portal.core.models import OPEN_STATES, Event, Setting
@@ -151,5 +152,5 @@ def _out_of_sight(cluster_id: int, now: datetime) -> None:
 
 def _database_alert(cluster_id: int, now: datetime) -> None:
     row = Setting.objects.filter(name=f"forgetful.{cluster_id}").first()
-    if row is not None:
-        raise_alert(AlertKind.FORGETFUL_DATABASE, 0, 0, str(row.value), now)
+    if row is not None and not settle(cluster_id, now):
+        raise_alert(AlertKind.FORGETFUL_DATABASE, 0, 0, str(row.value["text"]), now)

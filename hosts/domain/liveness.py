@@ -32,6 +32,13 @@ def after_missed_look(missed: int, missed_polls: int) -> HostEvent:
     return HostEvent.SILENT if missed >= missed_polls else HostEvent.MISSED
 
 
+def booted_at(last_seen: datetime | None, uptime_s: float | None) -> datetime | None:
+    """Return when a host last booted, as its last good look told; None where it does not tell."""
+    if last_seen is None or uptime_s is None:
+        return None
+    return last_seen - timedelta(seconds=uptime_s)
+
+
 def rebooted(
     *,
     marker_before: str,
@@ -50,13 +57,3 @@ def rebooted(
     if uptime_before_s is None or uptime_now_s is None:
         return False
     return uptime_now_s < uptime_before_s
-
-
-def up_since(seen_at: datetime | None, uptime_s: float | None) -> datetime | None:
-    """Return when the host booted, by the uptime it told in the look asked at ``seen_at``.
-
-    The answer came after the question, so the boot was this late at the earliest.
-    """
-    if seen_at is None or uptime_s is None:
-        return None
-    return seen_at - timedelta(seconds=uptime_s)

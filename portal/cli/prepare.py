@@ -9,6 +9,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from fencing.services import restored
 from hosts.models import Host
 from hosts.services import engines
 from portal.core.models import Role, RoleBinding, User
@@ -60,5 +61,6 @@ def refuse_demo_hosts() -> None:
 
 
 def join() -> int:
-    """Start a new epoch of this engine; older claims are void from here on."""
+    """Start a new epoch of this engine; older claims are void, and an old backup is noticed."""
+    restored.check(clock.now())
     return engines.join(settings.ENGINE_NAME, clock.now()).epoch

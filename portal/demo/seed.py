@@ -101,4 +101,5 @@ def _forget() -> None:
         Cluster,
     ):
         model._base_manager.all().delete()
-    Setting.objects.filter(name__startswith="forgetful.").delete()
+    for name in ("forgetful.", "newer."):
+        Setting.objects.filter(name__startswith=name).delete()

@@ -67,6 +67,24 @@ def _template() -> CrashingWrapper:
     return _Template.connection
 
 
+def copied(wrapper: CrashingWrapper) -> sqlite3.Connection:
+    """Return a backup of a simulation's database."""
+    backup = sqlite3.connect(":memory:", check_same_thread=False)
+    raw = wrapper.connection
+    if not isinstance(raw, sqlite3.Connection):
+        raise TypeError("a simulation runs on SQLite")
+    raw.backup(backup)
+    return backup
+
+
+def put_back(backup: sqlite3.Connection, wrapper: CrashingWrapper) -> None:
+    """Overwrite a simulation's database with a backup."""
+    raw = wrapper.connection
+    if not isinstance(raw, sqlite3.Connection):
+        raise TypeError("a simulation runs on SQLite")
+    backup.backup(raw)
+
+
 @contextmanager
 def in_memory() -> Iterator[CrashingWrapper]:
     """Let the default database be an empty one in memory until the block ends."""

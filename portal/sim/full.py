@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
+from sqlite3 import Connection
 from typing import Any
 
 from django.db.models import F, Q
@@ -13,6 +14,7 @@ from fencing import operations as power_operations
 from fencing import power as power_drivers
 from fencing.models import Alert, FenceOperation
 from fencing.selectors import cluster_policy, policy_of
+from fencing.services import restored
 from fencing.services.rounds import run_round
 from fencing.services.witness import record_seen
 from hosts import hypervisor, storage
@@ -22,9 +24,9 @@ from hosts.models import Cluster, Host, HostStorage
 from hosts.services import engines, work
 from portal import tasks
 from portal.core.models import OPEN_STATES, Event
-from portal.lib import clock, ids, live, node, queue
+from portal.lib import clock, ids, live, node, queue, watermark
 from portal.sim import full_admin, full_rows
-from portal.sim.database import CrashingWrapper, in_memory
+from portal.sim.database import CrashingWrapper, copied, in_memory, put_back
 from portal.sim.engine import Engines
 from portal.sim.fibers import Fibers
 from portal.sim.full_ports import SimHypervisor, SimPower, SimStorage
@@ -64,6 +66,7 @@ class FullPortal:
         self.wire, self.line = wire, wire.world.line
         self.engines = Engines(self.line, self.run, start.engines, random)
         self.fibers = Fibers(self.engines)
+        self._backups: dict[int, Connection] = {}
         self.crash_in: int | None = None  # commits and hardware calls until the engine dies
         self._last_event = 0
         self._calm = (-1, -1)  # (last event, ms) of the last round that wished for nothing
@@ -88,6 +91,7 @@ class FullPortal:
         hypervisor.install(partial(SimHypervisor, self))
         power_drivers.install("memory", SimPower(self))
         storage.install(SimStorage(self))
+        watermark.install(_InMind())
 
     def close(self) -> None:
         """Give the ports back."""
@@ -100,6 +104,7 @@ class FullPortal:
         hypervisor.install(None)
         power_drivers.install("memory", None)
         storage.install(None)
+        watermark.install(None)
 
     def run(self, task: str, args: tuple[int, ...]) -> None:
         """Run a task until it ends or waits for hardware."""
@@ -155,6 +160,19 @@ class FullPortal:
             for model in (VmOperation, FenceOperation):
                 work.release_claims(model, tag, now)
             dead.alive = True
+
+    def keep_backup(self) -> None:
+        """Keep the whole database."""
+        self._backups[self.line.ms] = copied(self._connection)
+
+    def restore(self, at_ms: int) -> None:
+        """Put a kept database back under an engine that starts anew."""
+        for each in self.engines.nodes:
+            self.kill(each.name)
+        put_back(self._backups[at_ms], self._connection)
+        self._last_event = Event.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+        restored.check(self.line.now())
+        self.start_engines()
 
     def admin(self, word: str, args: Mapping[str, Any]) -> None:
         """Do what a person does through the portal."""
@@ -218,6 +236,20 @@ class FullPortal:
             for row in rows
             if is_domain(row.kind)
         ]  # fmt: skip
+
+
+class _InMind:
+    """What the engine's machine remembers outlives the database."""
+
+    mark = ""
+
+    def load(self) -> str:
+        """Return it."""
+        return self.mark
+
+    def save(self, mark: str) -> None:
+        """Keep it."""
+        self.mark = mark
 
 
 class _NobodyWatches:

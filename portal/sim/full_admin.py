@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from fencing.domain.departing import Departure
 from fencing.models import PowerController
-from fencing.services import confirmations, departures, kdump
+from fencing.services import confirmations, departures, kdump, restored
 from fencing.services.drills import want_host
 from fencing.services.inventory import NotAllowed, switch_power
 from fencing.services.power import change_controller
@@ -93,6 +93,11 @@ def _set_policy(now: datetime, policy: dict[str, object]) -> None:
         cluster.save(update_fields=["policy"])
 
 
+def _accept_database(now: datetime) -> None:
+    with suppress(NotAllowed):
+        restored.accept(Cluster.objects.get(), actor=BY, now=now)
+
+
 def _trust(now: datetime, host: str) -> None:
     """Somebody looks at the controller and saves it anew: it is tested from scratch."""
     for controller in PowerController.objects.filter(host__name=host):
@@ -138,6 +143,7 @@ WORDS: dict[str, Callable[..., None]] = {
     "observe": _observe,
     "arm": _arm,
     "set_policy": _set_policy,
+    "accept_database": _accept_database,
     "trust": _trust,
     "kdump": _kdump,
     "lock": _lock,

@@ -12,7 +12,7 @@ from typing import Any
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ClusterFacts, ControllerFacts, HostFacts
 from fencing.domain.policy import Policy
-from hosts.domain.liveness import up_since
+from hosts.domain.liveness import booted_at
 from hosts.domain.states import HostEvent, Wanted, next_status
 from portal.lib.ha.states import HaEvent, next_state
 from portal.sim.engine import Engines
@@ -54,9 +54,14 @@ class Book:
         self.observe_until: datetime | None = None
         self.wanted_after: dict[int, Wanted] = {}  # host: what was wanted before its shutdown
         self.distrust = ""
+        self.distrusted_at: datetime | None = None
+        self.newer: dict[tuple[int, int], tuple[int, bool]] = {}  # (VM, host): generation, executes
         self.storage = StorageRows()
         self.engines_since = {item.name: line.now() for item in engines.nodes}
         self.log: list[Happened] = []
+        self.emitted = 0  # events so far, and how many the engine's machine remembers
+        self.remembered = 0
+        self.older = False  # what was put back does not hold all that is remembered
         self.changes = 0  # raised by every write that a plan could notice
         self._pks = 0
         self._told: dict[int, tuple[tuple[object, ...], VmFacts]] = {}
@@ -83,6 +88,7 @@ class Book:
     def emit(self, kind: str, host: int = 0, vm: int = 0, detail: str = "") -> None:
         """Write an event down."""
         self.changes += 1
+        self.emitted += 1
         host_name = self.hosts[host].name if host else ""
         vm_name = self.vms[vm].name if vm else ""
         self.log.append(Happened(self.line.ms, kind, host_name, vm_name, detail))
@@ -199,6 +205,7 @@ class Book:
             status_since=row.since,
             last_seen=row.last_seen,
             ha_since=row.ha_since,
+            booted_at=booted_at(row.last_seen, row.uptime_s),
             missed_at=row.missed_at,
             kernel_seen=row.kernel_seen,
             slow_since=row.slow_since,
@@ -207,7 +214,6 @@ class Book:
             controllers=(self.controllers[row.pk],) if row.pk in self.controllers else (),
             first_contact=row.first_contact,
             back_at=row.back_at,
-            up_since=up_since(row.last_seen, row.uptime_s),
             disproved=row.disproved,
             fence_open=fence is not None,
             fence_acting=fence is not None and (fence.state == "acting" or fence.step == "read"),

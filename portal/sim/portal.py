@@ -74,6 +74,12 @@ class Portal(Protocol):
     def start_engines(self) -> None:
         """Let every dead engine live again, in a new epoch."""
 
+    def keep_backup(self) -> None:
+        """Keep the database as it is now."""
+
+    def restore(self, at_ms: int) -> None:
+        """Put the database back as it was kept then; the engine starts anew on it."""
+
     def view(self) -> View:
         """Return what the portal believes."""
 

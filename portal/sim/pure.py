@@ -21,6 +21,7 @@ from portal.sim import (
     pure_pauses,
     pure_power,
     pure_readings,
+    pure_restore,
     pure_runs,
     pure_storage,
 )
@@ -28,6 +29,7 @@ from portal.sim.abilities import able_of, asks_of
 from portal.sim.engine import Engines
 from portal.sim.ledger import Book
 from portal.sim.portal import Crash, Start, View
+from portal.sim.pure_closing import close_round
 from portal.sim.pure_view import view_of
 from portal.sim.pure_work import ADVANCE, LOOK, ROUND, ask, cancel_unclaimed
 from portal.sim.rows import HostRow, VmRow
@@ -47,6 +49,7 @@ class PurePortal:
         self.book = Book(self.line, layered(start.policy), self._wake, self.engines)
         self.book.armed, self.book.rules = start.armed, start.rules
         self.crash_in: int | None = None  # intentions (here) until the engine dies
+        self._backups: dict[int, pure_restore.Backup] = {}
         self._quiet_at = -1  # the book's changes at the last round that wished for nothing
         self._fill(start)
 
@@ -109,6 +112,7 @@ class PurePortal:
 
     def _sweep(self) -> None:
         book = self.book
+        book.remembered = book.emitted
         late = book.now() - LOST_AFTER
         for host, (due_at, _) in book.turns.items():
             if due_at <= late:
@@ -132,8 +136,7 @@ class PurePortal:
         for item in wishes:
             self._crash_here()
             _WRITERS[type(item)](book, item)
-        self._split_brain_alerts()
-        self._out_of_sight()
+        close_round(book)
         if not wishes and self._nothing_ripens():
             self._quiet_at = book.changes
 
@@ -155,22 +158,6 @@ class PurePortal:
         settled = all(way.problem is None and way.state in asked for way in ways)
         return settled and all(host.status in calm for host in self.book.hosts.values())
 
-    def _split_brain_alerts(self) -> None:
-        kind, book = AlertKind.SPLIT_BRAIN, self.book
-        for vm in book.vms.values():
-            if vm.quarantined:
-                book.raise_alert(kind, 0, vm.pk)
-            elif (kind, 0, vm.pk) in book.alerts:
-                book.clear_alert(kind, 0, vm.pk)
-        if book.distrust:
-            book.raise_alert(AlertKind.FORGETFUL_DATABASE, 0, 0)
-
-    def _out_of_sight(self) -> None:
-        for run in self.book.runs.values():
-            status = self.book.hosts[run.host].status
-            if status in (HostStatus.NON_RESPONSIVE, HostStatus.KDUMPING):
-                self.book.set_state(run.vm, VmState.UNKNOWN, "")
-
     # What a person does
 
     def admin(self, word: str, args: Mapping[str, Any]) -> None:
@@ -181,6 +168,18 @@ class PurePortal:
         """Let this engine die at once, with all that it waits for."""
         with self.engines.being(self.engines.node(engine)):
             self.engines.crash()
+
+    def keep_backup(self) -> None:
+        """Keep the whole ledger."""
+        self._backups[self.line.ms] = pure_restore.copied(self.book)
+
+    def restore(self, at_ms: int) -> None:
+        """Put a kept ledger back under an engine that starts anew."""
+        for node in self.engines.nodes:
+            self.kill(node.name)
+        pure_restore.put_back(self._backups[at_ms], self.book)
+        pure_restore.check(self.book)
+        self.start_engines()
 
     def start_engines(self) -> None:
         """Let every dead engine live again: what its dead life had claimed is due at once."""

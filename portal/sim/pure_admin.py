@@ -10,7 +10,7 @@ from fencing.domain.facts import ControllerFacts
 from fencing.domain.policy import layered
 from fencing.services.starts import _home as home_of
 from hosts.domain.states import Wanted
-from portal.sim import pure_depart, pure_pauses, pure_runs, pure_storage
+from portal.sim import pure_depart, pure_pauses, pure_restore, pure_runs, pure_storage
 from portal.sim.ledger import Book
 from portal.sim.pure_placement import admitted
 from portal.sim.pure_work import ROUND, ask, hurry_fence, want
@@ -131,6 +131,7 @@ WORDS: dict[str, Callable[..., None]] = {
     "observe": lambda book, s=0: arm(book, armed=False, s=s),
     "arm": lambda book: arm(book, armed=True),
     "set_policy": _set_policy,
+    "accept_database": pure_restore.accept,
     "trust": _trust,
     "kdump": pure_storage.heard,
     **pure_pauses.WORDS,

@@ -25,7 +25,7 @@ from vms.domain.states import EndReason, RunState
 from vms.operations import DEADLINES, USUAL_DEADLINE
 from vms.operations.acting import RETRY_S, TRIES
 from vms.operations.settling import AGAIN_S
-from vms.operations.starting import ASK_AGAIN_S, WITHDRAW_AFTER
+from vms.operations.starting import ASK_AGAIN_S, HELD_S, WITHDRAW_AFTER
 
 Step = Generator[float, None, None]
 
@@ -57,6 +57,8 @@ def _start(book: Book, wire: Wire, op: Op, deadline: float) -> Step:
         record(book, op, state="done")
     elif book.vms[run.vm].quarantined and not run.outstanding:
         runs.not_started(book, op, run, blame_host=False)
+    elif book.distrust and not run.outstanding:
+        wait(book, op, HELD_S)
     elif run.outstanding or op.step in ("unanswered", "withdraw"):
         yield from _ask_again(book, wire, op, run, deadline)
     elif op.step == "call":

@@ -220,8 +220,10 @@ def _forgotten(book: Book, finding: Finding, host: int, asked_at: datetime) -> N
     ours = stamp is not None and stamp.installation == INSTALLATION
     if ours and stamp is not None and stamp.generation <= book.vms[finding.vm].generation:
         return  # opened while the host was being asked: the next look compares again
+    if stamp is not None and finding.guest is not None:
+        book.newer[finding.vm, host] = (stamp.generation, finding.guest.executes)
     if not book.distrust:
-        book.distrust = finding.why
+        book.distrust, book.distrusted_at = finding.why, book.now()
         book.emit("database.forgetful", host)
 
 

@@ -35,10 +35,10 @@ def repair(scene: Scene) -> None:
 
 def bring_back(scene: Scene) -> None:
     """Use again what a person has shut down, as soon as that is over."""
-    for name in sorted(scene.departed - scene.departing):
+    for name in sorted(scene.departed - scene.departing - scene.brought_back):
         scene.portal.admin("power_on", {"host": name})
         scene.portal.admin("activate", {"host": name})
-        scene.departed.discard(name)
+        scene.brought_back.add(name)
 
 
 def _revive(world: World, name: str) -> None:

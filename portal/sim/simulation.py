@@ -64,6 +64,9 @@ class Simulation:
         self.line.after(0.5, self.portal.engines.beat)
         self.line.after(1.0, self._tick)
         for event in self.scenario.events:
+            if event.do == "db.restore_old":
+                then = round((event.at - float(event.args["s"])) * 1000)
+                self.line.at(then, self.portal.keep_backup)
             self.line.at(round(event.at * 1000), lambda event=event: self._fault(event))  # type: ignore[misc]  # binds the loop's event
         self.line.run_until(self.scenario.until)
         view, log = self.portal.view(), tuple(self.log)

@@ -212,6 +212,11 @@ def _on_host(method: str) -> Word:
     return Word(lambda scene, host: getattr(scene.world, method)(host), ("host",))
 
 
+def _restore_old(scene: Scene, s: float) -> None:
+    """Somebody puts back the database of ``s`` seconds ago."""
+    scene.portal.restore(scene.world.line.ms - round(float(s) * 1000))
+
+
 WORDS: Mapping[str, Word] = {
     "host.power_off": _on_host("power_off"),
     "host.power_on": _on_host("power_on"),
@@ -250,6 +255,8 @@ WORDS: Mapping[str, Word] = {
     "admin.arm": Word(_arm),
     "admin.set_policy": Word(_admin("set_policy"), ("policy",)),
     "engine.crash": Word(_crash_engine, (), ("after", "s", "engine")),
+    "db.restore_old": Word(_restore_old, ("s",)),
+    "admin.accept_database": Word(_admin("accept_database")),
     "engine.start": Word(_start_engine),
     "task.delay": Word(_delay, ("s",)),
     "task.duplicate": Word(_duplicate, (), ("times",)),

@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404
 
 from fencing.domain.policy import layered
 from fencing.selectors import global_policy
+from fencing.services.restored import distrust_of
 from hosts.models import Cluster
 from hosts.permissions import clusters_in
 from portal.core.models import Event, Role
@@ -57,6 +58,7 @@ def _state(found: Cluster, scopes: Scopes, user: Any) -> dict[str, Any]:
     return {
         "hosts": {"rows": rows, "shown": ("name", "status", "ha", "power", "guests", "seen")},
         "tiers": _tiers(found, scopes),
+        "distrust": distrust_of(found.pk)[0],
         "observe_for": [
             {"words": words, "until": (clock.now() + timedelta(minutes=minutes)).isoformat()}
             for minutes, words in _OBSERVE_FOR

@@ -18,6 +18,7 @@ POST   clusters/{cluster}/actions/arm/             admin     EC    200
 POST   clusters/{cluster}/actions/observe/         admin     EC    200
 POST   clusters/{cluster}/actions/enable-ha/       admin     EC    200
 POST   clusters/{cluster}/actions/disable-ha/      admin     EC    200
+POST   clusters/{cluster}/actions/accept-database/ admin     EC    409
 POST   clusters/{cluster}/actions/configure-ha/    admin     EC    200
 
 GET    hosts/                                      viewer    ECH   200

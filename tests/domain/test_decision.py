@@ -39,10 +39,10 @@ def test_row_1_old_readings_contradict_nothing_at_first_contact() -> None:
 def test_row_1_a_reading_from_before_the_boot_contradicts_nothing() -> None:
     """It was off when its BMC said so; somebody has switched it on since."""
     before, after = off(first=30, last=25), ago(20)
-    assert _row(host(last_seen=ago(0.1), controllers=(before,), up_since=after)) == (
+    assert _row(host(last_seen=ago(0.1), controllers=(before,), booted_at=after)) == (
         Verdict.NOTHING, 0,
     )  # fmt: skip
-    up_at_the_time = host(last_seen=ago(0.1), controllers=(before,), up_since=ago(26))
+    up_at_the_time = host(last_seen=ago(0.1), controllers=(before,), booted_at=ago(26))
     assert _row(up_at_the_time) == (Verdict.DISTRUST, 1)
 
 

@@ -24,6 +24,9 @@ HELD = {
     "another installation": _cluster(distrust="another installation"),
     "this portal": _cluster(first=silent(1, is_self=True)),
     "% of the cluster": cluster(silent(1), silent(2), host(3), vms=(HOME,)),
+    "has booted since": cluster(
+        silent(1), *(host(n, booted_at=ago(20)) for n in (2, 3, 4)), vms=(HOME,)
+    ),
     "witness": _cluster(witness_seen=False),
     "started less than": _cluster(first=silent(1, seen_by_engine=False), engine_since=ago(29)),
     "under way already": cluster(silent(1), host(2, fence_open=True), host(3), vms=(HOME,)),
@@ -57,6 +60,20 @@ def test_without_a_guards_reason_the_host_is_fenced() -> None:
 def test_two_hosts_are_too_few_to_tell_whose_silence_it_is() -> None:
     pair = cluster(silent(1), host(2), vms=(HOME,))
     assert withheld(pair, pair.hosts[0], POLICY, NOW) == ""
+
+
+def test_a_host_that_does_not_boot_after_a_black_start_is_fenced_in_the_end() -> None:
+    def held(*boots: float | None, last: float = 4000) -> str:
+        others = [
+            host(n, booted_at=None if at is None else ago(at)) for n, at in enumerate(boots, 2)
+        ]
+        mine = silent(1, last_seen=ago(last))
+        return withheld(cluster(mine, *others, vms=(HOME,)), mine, POLICY, NOW)
+
+    assert held(590, 3000), "the youngest boot counts"
+    assert not held(600, 3000), "boot_wait is over"
+    assert not held(20, 5000), "one of them runs since before: the site had power"
+    assert not held(20, None), "one does not tell: nobody can say"
 
 
 def test_fence_alone_needs_nobody_who_gains() -> None:

@@ -27,12 +27,14 @@ from portal.lib import clock
 from vms.domain.states import EndReason, ProofKind, RunState
 from vms.models import Run, VmOperation
 from vms.operations.looking import own_look, target_of
-from vms.selectors import run_of
+from vms.selectors import is_distrusted, run_of
 from vms.services import outcomes, runs
 from vms.services.runs import Evidence
 
 #: An unanswered start is asked about this often, and withdrawn after this long.
 ASK_AGAIN_S = 3.0
+#: A start under a database that is not believed is thought of again this often.
+HELD_S = 5.0
 WITHDRAW_AFTER = timedelta(seconds=30)
 
 
@@ -50,6 +52,10 @@ def advance_start(op: VmOperation, deadline_s: float) -> None:
     if run.vm.quarantined and not run.outstanding:
         text = "quarantined: a person must choose; nothing was sent"
         outcomes.not_started(op, run, text, now=clock.now(), blame_host=False)
+        return
+    if not run.outstanding and is_distrusted(run.host.cluster_id):
+        text = "the database is older than what the hosts show: nothing is started"
+        work.wait(op, clock.now(), HELD_S, text)
         return
     hypervisor = hypervisor_for(target_of(run.host))
     if run.outstanding or op.step in ("unanswered", "withdraw"):

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import F
 
-from hosts.domain.looks import GuestState, Look
+from hosts.domain.looks import GuestState, Look, SeenGuest
 from hosts.models import Host
 from hosts.services import looks
 from portal.core.models import OPEN_STATES, OperationState, Setting
@@ -180,11 +180,34 @@ def _forgotten(finding: Finding, host: Host, asked_at: datetime, now: datetime) 
         if guest.stamp.installation == installation_id() and guest.stamp.generation <= given:
             return  # opened while the host was being asked: the next look compares again
     why = f"{host.name} shows {finding.guest.name if finding.guest else 'a VM'}: {finding.why}"
+    if guest is not None and guest.stamp is not None:
+        _note_newer(finding, guest, host)
     _, new = Setting.objects.get_or_create(
-        name=f"forgetful.{host.cluster_id}", defaults={"value": why}
+        name=f"forgetful.{host.cluster_id}",
+        defaults={"value": {"text": why, "at": now.isoformat()}},
     )
     if new:
         record_event("database.forgetful", why, now=now, host=host.pk, cluster=host.cluster_id)
+
+
+def newer_name(cluster_id: int, which: str) -> str:
+    """Return the setting that keeps one copy which is newer than the database."""
+    return f"newer.{cluster_id}.{which}"
+
+
+def _note_newer(finding: Finding, guest: SeenGuest, host: Host) -> None:
+    """Keep where it was seen: whoever accepts the hosts' lists goes by that."""
+    if guest.stamp is None:
+        return
+    value = {
+        "vm": finding.vm,
+        "host": host.pk,
+        "generation": guest.stamp.generation,
+        "executes": guest.executes,
+        "foreign": guest.stamp.installation != installation_id(),
+    }
+    name = newer_name(host.cluster_id, f"{finding.vm}.{host.pk}")
+    Setting.objects.update_or_create(name=name, defaults={"value": value})
 
 
 def _returned(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
