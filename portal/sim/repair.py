@@ -38,6 +38,7 @@ def _revive(world: World, name: str) -> None:
     host.isolated = False
     host.fail_starts.clear()
     host.failing.clear()
+    host.unkillable = False
     if host.hung:
         host.thaw()
     world.forgotten[name].clear()

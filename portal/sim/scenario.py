@@ -203,8 +203,8 @@ def _check_names(scenario: Scenario) -> None:
         if vm.host and vm.host not in hosts:
             raise BadScenario(f"{vm.name}: there is no host {vm.host!r}")
         if vm.resume_behaviour not in list(ResumeBehaviour):
-            known = ", ".join(ResumeBehaviour)
-            raise BadScenario(f"{vm.name}: resume_behaviour must be one of {known}")
+            kinds = ", ".join(ResumeBehaviour)
+            raise BadScenario(f"{vm.name}: resume_behaviour must be one of {kinds}")
     _check_order(scenario)
     _check_rules(scenario, hosts, vms)
     domains = {name for host in scenario.hosts for name in host.storage or ()}
