@@ -5,7 +5,7 @@ from hosts.domain.states import HostStatus, Wanted
 from portal.lib.ha.states import HaState
 from vms.domain.floor import Floor, RuleBook
 from vms.domain.placement import Need, Room
-from vms.domain.restart import HOST_SHUTDOWN_WINDOW, VmFacts, in_order
+from vms.domain.restart import HOST_SHUTDOWN_WINDOW, VmFacts, in_order, left_alone
 
 #: vcpus of guests per vcpu of the host; CPU time can be shared, memory cannot.
 VCPU_OVERCOMMIT = 4
@@ -85,8 +85,8 @@ def floor(cluster: ClusterFacts, start_parallel: int = 0) -> Floor:
 
 
 def protected_on(cluster: ClusterFacts, host: int) -> list[VmFacts]:
-    """Return the HA VMs that shall run and may run on a host, in the order of their turn."""
-    mine = [vm for vm in cluster.vms if vm.ha and vm.wanted_up and vm.run]
+    """Return the VMs that may run on a host and that HA would restart, in order of their turn."""
+    mine = [vm for vm in cluster.vms if vm.ha and vm.wanted_up and vm.run and not left_alone(vm)]
     return in_order(vm for vm in mine if vm.run and host in vm.run.holders)
 
 

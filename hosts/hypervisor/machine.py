@@ -33,6 +33,7 @@ class MemoryHost:
     fail_starts: dict[str, int] = field(default_factory=dict)  # uuid -> starts still to refuse
     slow_starts: set[str] = field(default_factory=set)  # a create that hangs: NoAnswer
     failing: set[str] = field(default_factory=set)  # guests whose storage gives errors
+    unkillable: bool = False  # its guests' processes hang in the kernel: no destroy ends one
     deaf: set[str] = field(default_factory=set)  # guests that ignore the power button
     queue: list[Callable[[], None]] = field(default_factory=list)  # sent while hung
 

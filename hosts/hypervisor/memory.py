@@ -148,7 +148,10 @@ class MemoryHypervisor:
 
     def destroy(self, uuid: str, *, deadline: float) -> None:
         def work() -> None:
-            if self._guest(uuid).executes:
+            guest = self._guest(uuid)
+            if guest.executes and self.host.unkillable:
+                raise Refused(f"{guest.name}: its process does not end")
+            if guest.executes:
                 self._set(uuid, _OFF, GuestReason.DESTROYED)
 
         self._do(work)

@@ -131,9 +131,8 @@ def record_look(claim: LookClaim, look: Look, *, now: datetime) -> LookEffect | 
     )
     disproved = bool(host.marker_at_proof) and look.boot_marker == host.marker_at_proof
     changes = _learned(look) | _answered(claim.asked_at)
+    changes |= {"lost_at": host.last_seen} if has_rebooted else {}  # it went down after that
     changes["disproved"] = disproved or (host.disproved and not has_rebooted)
-    if has_rebooted:
-        changes["lost_at"] = host.last_seen or claim.asked_at  # it went down after that
     if host.first_contact and not disproved:
         changes["back_at"] = claim.asked_at
     if not _take(claim, claim.asked_at + timedelta(seconds=claim.pace.poll_s), **changes):

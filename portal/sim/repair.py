@@ -47,6 +47,7 @@ def _revive(world: World, name: str) -> None:
     host.fail_starts.clear()
     host.deaf.clear()
     host.failing.clear()
+    host.unkillable = False
     if host.hung:
         host.thaw()
     world.forgotten[name].clear()

@@ -1,6 +1,7 @@
 """Fault words about guests that do not simply run or end: locks, storage errors, pauses."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from hosts.domain.looks import GuestState
@@ -46,6 +47,23 @@ def _shutdown_host(scene: Scene, host: str, s: float) -> None:
     )
 
 
+def _unkillable(scene: Scene, host: str, s: float = 0) -> None:
+    """No guest's process ends there at a destroy, for ``s`` seconds or until all is repaired."""
+    machine = scene.world.hosts[host]
+    machine.unkillable = True
+    if s:
+        scene.world.line.after(float(s), lambda: setattr(machine, "unkillable", False))
+
+
+def _autostart(scene: Scene, vm: str) -> None:
+    """Somebody lets the host start this guest by itself at each boot, past the portal."""
+    world, uuid = scene.world, scene.world.vms[vm].uuid
+    for host in world.where(vm):
+        guests = world.hosts[host].guests
+        guests[uuid] = replace(guests[uuid], autostart=True)
+        world.outside.add((vm, host))
+
+
 def _admin(word: str, **more: Any) -> Any:
     return lambda scene, **args: scene.portal.admin(word, {**more, **args})
 
@@ -54,6 +72,9 @@ VM_WORDS: Mapping[str, Word] = {
     "vm.io_error_pause": Word(_io_error, ("vm",), ("s",)),
     "vm.lock": Word(_admin("lock", s=0), ("vm",), ("s",)),
     "vm.unlock": Word(_admin("unlock"), ("vm",)),
+    "host.unkillable": Word(_unkillable, ("host",), ("s",)),
+    "host.autostart": Word(_autostart, ("vm",)),
+    "admin.power_on": Word(lambda scene, host: scene.world.power_on(host), ("host",)),
     "host.shutdown": Word(_shutdown_host, ("host", "s")),
     "admin.mark_disks": Word(_admin("mark_disks"), ("vm", "why")),
     "admin.suspend": Word(_admin("suspend"), ("vm",)),

@@ -10,6 +10,7 @@ from fencing.domain.failover import plan
 from fencing.domain.guards import LAST_MOMENT, withheld
 from fencing.domain.intentions import Fence, Raise, UseProof
 from tests.domain.facts import NOW, POLICY, ago, cluster, host, off, run, silent, vm
+from vms.domain.condition import Condition
 
 HOME = vm(1, run=run())
 
@@ -79,6 +80,22 @@ def test_a_host_that_does_not_boot_after_a_black_start_is_fenced_in_the_end() ->
 def test_fence_alone_needs_nobody_who_gains() -> None:
     alone = replace(POLICY, fence_alone="on")
     assert withheld(cluster(silent(1), host(2), host(3)), silent(1), alone, NOW) == ""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"condition": Condition(suspended=True)},
+        {"condition": Condition(disks_illegal="a merge failed")},
+        {"quarantined": True},
+    ],
+)
+def test_a_vm_that_nobody_would_restart_gains_nothing_by_a_fence(changes: dict[str, Any]) -> None:
+    left = cluster(silent(1), host(2), host(3), vms=(replace(HOME, **changes),))
+    assert "nobody would gain" in withheld(left, left.hosts[0], POLICY, NOW)
+    locked = replace(HOME, condition=Condition(locked="locked by ann"))
+    waits = replace(left, vms=(locked,))
+    assert withheld(waits, waits.hosts[0], POLICY, NOW) == ""
 
 
 def test_the_last_moment_stops_for_a_crowd_and_not_for_observing() -> None:
