@@ -20,6 +20,9 @@ _TOP = 30  # the height of the axis
 _NARROWEST, _PER_DOUBLING = 22, 17
 _MARKS, _BAR, _GAP, _LANE_GAP = 20, 20, 3, 14
 _LETTER = 6.7  # the width of a letter in a bar
+_INSIDE = 6  # between the edge of a bar and its label
+_AGAIN = 260  # a label is repeated after this, as pictures are wider than screens
+_SIGN = 11  # half the width of a mark
 _TICK = 46  # a time above the axis needs this much
 
 #: Tone -> the pattern that says the same without colour; the others have none.
@@ -34,8 +37,9 @@ class Bar:
     y: int
     width: float
     tone: str  # the empty text: a thin line, as there is nothing
-    label: str  # the empty text where it does not fit
+    label: str
     title: str
+    at: tuple[float, ...]  # where the label stands: nowhere if it does not fit, else repeated
     pattern: str = ""
 
 
@@ -75,8 +79,8 @@ class Drawing:
 
     @property
     def later(self) -> float:
-        """The width of what lies after the cursor."""
-        return self.width - self.cursor
+        """Where that begins which happens after the cursor; its own mark is not of it."""
+        return round(self.cursor + _SIGN, 1)
 
 
 #: Mark -> the letter within it; a decision shows the number of its row.
@@ -169,10 +173,16 @@ class _Sheet:
 
     def _bar(self, part: Segment, tone: str, label: str, title: str) -> Bar:
         x, end = self._axis.x(part.begin), self._axis.x(part.end)
-        fits = len(label) * _LETTER + 10 <= end - x
         whole = f"{part.from_s:.1f} s to {part.to_s:.1f} s: {title}"
-        wide = round(end - x, 1)
-        return Bar(x, self.y, wide, tone, label if fits else "", whole, PATTERNS.get(tone, ""))
+        at = tuple(_places(x + _INSIDE, end - _INSIDE - len(label) * _LETTER))
+        pattern = PATTERNS.get(tone, "")
+        return Bar(x, self.y, round(end - x, 1), tone, label, whole, at, pattern)
+
+
+def _places(first: float, last: float) -> Iterator[float]:
+    while first <= last:
+        yield round(first, 1)
+        first += _AGAIN
 
 
 def _host_rows(host: HostLane) -> list[_Row]:
@@ -202,8 +212,10 @@ def _run(part: Segment) -> tuple[Segment, str, str, str]:
 
 
 def _executing(part: Segment) -> tuple[Segment, str, str, str]:
+    frozen = f", suspended on {part.frozen}" if part.frozen else ""
+    where = f"{part.value or 'nowhere'}{frozen}"
     if not part.value:
-        return part, "", "nowhere", "executes nowhere"
+        return part, "", where, f"executes {where}"
     if " and " in part.value:
-        return part, "bad", f"TWICE: {part.value}", f"executes twice, on {part.value}"
-    return part, "good", part.value, f"executes on {part.value}"
+        return part, "bad", f"TWICE: {where}", f"executes twice, on {where}"
+    return part, "good", where, f"executes on {where}"

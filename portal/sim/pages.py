@@ -73,7 +73,7 @@ def _context(found: Shown, step: int) -> dict[str, Any]:
                 "name": lane.name,
                 "ha": lane.ha,
                 "run": moment.vms[lane.name],
-                "executes": lane.executes_on(step),
+                "truth": lane.executing(step),
             }
             for lane in picture.vms
         ],

@@ -24,6 +24,7 @@ class Segment:
     begin: float
     end: float
     proof: str = ""  # of a run: by which proof it ended; empty while it is open
+    frozen: str = ""  # where a copy is suspended meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class HostLane:
 
 @dataclass(frozen=True, slots=True)
 class VmLane:
-    """One VM: its runs by host, and where copies of it executed in truth.
+    """One VM: its runs by host, and where copies of it ran in truth.
 
     Of both the value is empty while there is none; two hosts at once are joined by " and ".
     """
@@ -49,9 +50,9 @@ class VmLane:
     executes: tuple[Segment, ...]
     marks: tuple[Step, ...]
 
-    def executes_on(self, step: int) -> str:
-        """Return where copies execute after a step."""
-        return next(part.value for part in reversed(self.executes) if part.begin <= step)
+    def executing(self, step: int) -> Segment:
+        """Return where copies run after a step."""
+        return next(part for part in reversed(self.executes) if part.begin <= step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,5 +157,6 @@ def _executes(scale: _Scale, told: list[Executing]) -> tuple[Segment, ...]:
     found = []
     for (begin, item), (end, following) in zip(begins, ends, strict=True):
         to_s = scale.until if following is None else following.ms / 1000
-        found.append(Segment(" and ".join(item.hosts), item.ms / 1000, to_s, begin, end))
+        hosts, frozen = " and ".join(item.hosts), " and ".join(item.frozen)
+        found.append(Segment(hosts, item.ms / 1000, to_s, begin, end, frozen=frozen))
     return tuple(part for part in found if part.begin < part.end)

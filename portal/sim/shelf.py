@@ -12,6 +12,7 @@ from portal.sim.scenario import BadScenario, Scenario, load
 
 _NAME = re.compile(r"[a-z0-9_]+\Z")
 _FILES = ("README.md", "scenario.yaml")
+_CAPITALS = {name.lower(): name for name in ("BMC", "BMCs", "CPU", "HA", "VM", "VMs")}
 
 
 class NoScenario(Exception):
@@ -29,7 +30,8 @@ class Told:
     @property
     def title(self) -> str:
         """The folder's name as words."""
-        return self.name.replace("_", " ").capitalize()
+        said = " ".join(_CAPITALS.get(part, part) for part in self.name.split("_"))
+        return said[:1].upper() + said[1:]
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -62,7 +64,7 @@ def shown(name: str) -> Shown:
     """Play a scenario in the pure depth, which touches no database, or take it as played."""
     folder = settings.SCENARIOS / name
     if not _NAME.match(name) or not (folder / "scenario.yaml").is_file():
-        raise NoScenario(f"There is no scenario named {name!r}. The list names all there are.")
+        raise NoScenario(f"There is no scenario named “{name}”: /simulator/ lists them all.")
     try:
         return _shown(folder, _changed(folder))
     except BadScenario as error:
@@ -79,7 +81,10 @@ def _changed(folder: Path) -> tuple[int, ...]:
 def _told(folder: Path, changed: tuple[int, ...]) -> Told:
     readme = folder / "README.md"
     sentence = readme.read_text(encoding="utf-8").strip() if readme.is_file() else ""
-    return Told(folder.name, sentence, load(folder))
+    try:
+        return Told(folder.name, sentence, load(folder))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise BadScenario(" ".join(str(error).split())) from None
 
 
 @lru_cache(maxsize=64)
