@@ -120,6 +120,20 @@ def test_a_host_that_is_cut_off_and_then_dies() -> None:
         ("fenced", 111.8),
     ]
     assert told_by(hosts["node2"].status) == [("up", 0.0, 180.0)]
+    assert told_by(vms["vm1"].runs) == [
+        ("node1", 0.0, 111.8),
+        ("", 111.8, 111.8),
+        ("node2", 111.8, 180.0),
+    ]
+    assert [part.proof for part in vms["vm1"].runs] == ["power_off", "", ""]
+    executes = told_by(vms["vm1"].executes)
+    assert [value for value, _, _ in executes] == ["node1", "", "node2"]
+    assert executes[0][2] == 80.0  # it ends with the panic, not when the portal learns of it
+    assert 111.8 < executes[2][1] <= 112.3
+
+
+def test_faults_decisions_fences_proofs_and_alerts_are_marked_where_they_happen() -> None:
+    hosts, vms = lanes(played("isolated_then_dies")[1])
     marks = [(step.mark, step.at) for step in hosts["node1"].marks if step.mark != "evidence"]
     assert marks == [
         ("fault", 30.0),
@@ -136,16 +150,6 @@ def test_a_host_that_is_cut_off_and_then_dies() -> None:
         ("decision", 111.8),
     ]
     assert [(step.mark, step.at) for step in vms["vm1"].marks] == [("proof", 111.8)]
-    assert told_by(vms["vm1"].runs) == [
-        ("node1", 0.0, 111.8),
-        ("", 111.8, 111.8),
-        ("node2", 111.8, 180.0),
-    ]
-    assert [part.proof for part in vms["vm1"].runs] == ["power_off", "", ""]
-    executes = told_by(vms["vm1"].executes)
-    assert [value for value, _, _ in executes] == ["node1", "", "node2"]
-    assert executes[0][2] == 80.0  # it ends with the panic, not when the portal learns of it
-    assert 111.8 < executes[2][1] <= 112.3
 
 
 def test_a_wrong_word_of_a_person_shows_two_copies_and_then_a_frozen_one() -> None:

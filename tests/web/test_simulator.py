@@ -20,6 +20,13 @@ def body(answer: Any) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", answer.content.decode()).split())
 
 
+def sentence(answer: Any) -> str:
+    """Return what is said of the step, and its reason."""
+    found = re.search(r'<p class="sim-told">(.*?)</p>', answer.content.decode(), re.DOTALL)
+    assert found is not None
+    return " ".join(re.sub(r"<[^>]+>", " ", found[1]).split())
+
+
 def test_every_scenario_stands_in_the_list_with_its_sentence_and_faults(viewer: Client) -> None:
     answer = viewer.get(LIST)
     page = answer.content.decode()
@@ -54,10 +61,12 @@ def test_a_scenario_opens_where_its_first_fault_happens(viewer: Client) -> None:
 
 
 def test_a_step_shows_its_reason_and_what_holds_at_that_moment(viewer: Client) -> None:
-    said = body(viewer.get(PAGE, {"step": 15}))
-    assert "HA of node1 is now “being fenced”" not in said
-    said = body(viewer.get(PAGE, {"step": 16}))
-    assert "HA of node1 is now “being fenced”. Row 5: power on" in said
+    assert sentence(viewer.get(PAGE, {"step": 13})) == (
+        "The kernel of node1 panics; the power stays on."
+    )
+    answer = viewer.get(PAGE, {"step": 16})
+    said = body(answer)
+    assert sentence(answer).startswith("HA of node1 is now “being fenced”. Row 5: power on")
     assert "node1 not responding being fenced" in said
     assert "its run on node1 is open executes nowhere" in said
     said = body(viewer.get(PAGE, {"step": 27}))
