@@ -71,6 +71,7 @@ urlpatterns = [
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
+    path("api/v1/", include("portal.sim.api_urls")),
     path("api/", include("portal.api.routes")),
 ]
 if settings.DEMO_DIR:

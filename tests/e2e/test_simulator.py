@@ -1,4 +1,4 @@
-"""A scenario is watched step by step: with the keys, the slider, the picture, and without a script."""
+"""A scenario is watched step by step: by keys, slider and picture, and without a script."""
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
