@@ -35,6 +35,9 @@ if not _MISSING:
     with starting.usable("HOLDFAST_VAR", f"The data folder {VAR}"):
         VAR.mkdir(parents=True, exist_ok=True, mode=0o700)
 
+#: The stories that the simulator's page plays; an installation may lack them.
+SCENARIOS = BASE_DIR / "tests" / "scenarios"
+
 #: The data centre in a box; empty in production.
 DEMO_DIR = given("HOLDFAST_DEMO")
 

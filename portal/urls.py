@@ -4,6 +4,7 @@ from django.conf import settings
 from django.urls import include, path
 
 from portal.api import refusals
+from portal.sim import pages as simulator
 from portal.views import (
     account,
     cluster,
@@ -60,6 +61,8 @@ urlpatterns = [
     path("notifications/<int:pk>/", notifications.target, name="notification-target"),
     path("self-check/", upkeep.self_check, name="self-check-page"),
     path("policy/", upkeep.policy, name="global-policy"),
+    path("simulator/", simulator.listed, name="simulator"),
+    path("simulator/<slug:name>/", simulator.scenario, name="scenario"),
     path("users/", people.UserList.as_view(), name="users"),
     path("users/add/", people.user_add, name="user-add"),
     path("users/<int:pk>/", people.user, name="user"),
@@ -68,6 +71,7 @@ urlpatterns = [
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
+    path("api/v1/", include("portal.sim.api_urls")),
     path("api/", include("portal.api.routes")),
 ]
 if settings.DEMO_DIR:

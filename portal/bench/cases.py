@@ -163,6 +163,9 @@ def _pages() -> Iterator[Case]:
     yield Case("overview-narrow", "/", "vms", OVERVIEW_MS, narrow=True)
     for table, queries in PAGES.items():
         yield from _cases("page", table, f"/{table}/", **queries)
+    yield Case("page-scenarios", "/simulator/", "scenarios")
+    yield Case("page-scenarios-search", "/simulator/?search=storage", "scenarios")
+    yield Case("page-scenario", "/simulator/isolated_then_dies/", "scenarios")
     for table in ("host", "vm", "cluster", "incident"):
         yield Case(f"page-{table}", f"/{table}s/{{{table}}}/", f"{table}s")
 

@@ -33,6 +33,7 @@ from portal.core.models import (
     User,
 )
 from portal.lib import clock
+from portal.sim.shelf import scenarios
 from vms.models import AffinityRule, Proof, Run, Vm, VmOperation
 
 _BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -69,6 +70,7 @@ def fill(hosts: int, vms: int) -> dict[str, Any]:
     people = {"wide": _person("wide"), "narrow": _person("narrow", _middle(Cluster).pk)}
     rows = {name: sum(_count(table) for table in tables) for name, tables in TABLES.items()}
     rows["tokens"] = _TOKENS  # each person sees no others
+    rows["scenarios"] = len(scenarios())
     last = {
         f"last_{name.replace('-', '_')}": math.ceil(count / PAGE) for name, count in rows.items()
     }

@@ -15,6 +15,7 @@ from portal.sim.repair import bring_back, repair, unfinished
 from portal.sim.scenario import EventSpec, Scenario
 from portal.sim.scene import Scene
 from portal.sim.timeline import Timeline
+from portal.sim.truth import Executing, Witness
 from portal.sim.wire import Wire
 from portal.sim.words import do
 from portal.sim.world import World, WorldVm
@@ -39,6 +40,7 @@ class Outcome:
     power: dict[str, str]
     gaps: dict[str, float]  # vm: seconds in which no copy executed
     deaths: tuple[int, ...]  # when engines died, in ms
+    truth: tuple[Executing, ...]  # where copies executed, change by change
 
 
 class Simulation:
@@ -50,6 +52,7 @@ class Simulation:
         self.log: list[str] = []
         self.gaps = dict.fromkeys(world.vms, 0.0)
         self._seen_version = -1
+        self._witness = Witness(world)
         scene = Scene(world, portal, {}, scenario.cluster.armed)
         self.scene = scene
         policy = layered(scenario.cluster.policy)
@@ -59,6 +62,7 @@ class Simulation:
     def run(self, *, converge: bool) -> Outcome:
         """Let everything happen; with ``converge``, repair all faults at the end and wait."""
         self.line.after_each = self._watch
+        self._witness.look(0)
         for pk in self.world.host_pks.values():
             self.portal.engines.send(LOOK, (pk,), None)
         self.line.after(0.5, self.portal.engines.beat)
@@ -70,6 +74,7 @@ class Simulation:
             self.line.at(round(event.at * 1000), lambda event=event: self._fault(event))  # type: ignore[misc]  # binds the loop's event
         self.line.run_until(self.scenario.until)
         view, log = self.portal.view(), tuple(self.log)
+        truth = tuple(self._witness.seen)
         if converge:
             self._converge()
         self._errors()
@@ -86,6 +91,7 @@ class Simulation:
             },
             gaps=self.gaps,
             deaths=tuple(self.portal.engines.deaths),
+            truth=truth,
         )
 
     def _fault(self, event: EventSpec) -> None:
@@ -101,6 +107,7 @@ class Simulation:
         if self.world.version != self._seen_version:
             self._seen_version = self.world.version
             self.oracle.after_world()
+            self._witness.look(len(self.log))
 
     def _tick(self) -> None:
         for vm in self.world.vms:

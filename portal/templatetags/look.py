@@ -151,7 +151,9 @@ EVENTS = {
 RULES = {
     "row 1": "Row 1: the BMC said off while the host answered, so it is not believed",
     "row 2": "Row 2: proven off by its BMC, so its VMs may start elsewhere",
+    "row 3": "Row 3: its storage heartbeat advances, so it lives and its VMs are left running",
     "row 4": "Row 4: its kernel answers, so its VMs are left running",
+    "row 5": "Row 5: power on, and its storage heartbeat has stood still too long: fence it",
     "row 6": "Row 6: silent for the whole grace, power on, no sign of life: fence it",
     "row 8": "Row 8: no proof to be had, so a person is asked and nothing is guessed",
     "manual": "A person's word",
@@ -159,6 +161,7 @@ RULES = {
     "power_off": "Proof: its BMC read back off",
     "observed_off": "Proof: its host reports it off",
     "rebooted": "Proof: its host has rebooted",
+    "kdump": "Proof: its host's crash kernel writes a dump",
     "never_started": "Proof: it never started",
     "destroyed_by_us": "Proof: stopped at the portal's word",
 }

@@ -50,6 +50,7 @@ WAYS: dict[str, tuple[Way, ...]] = {
         Way("users", "users", "Users and roles", for_admins=True),
         Way("tokens", "key", "API tokens"),
         Way("self-check-page", "stethoscope", "Self-check", for_admins=True),
+        Way("simulator", "timeline", "Simulator"),
         Way("docs", "code", "API"),
     ),
 }

@@ -126,6 +126,9 @@ GET    deliveries/                                 admin     E     200
 GET    deliveries/{delivery}/                      admin     E     200
 POST   deliveries/{delivery}/actions/retry/        admin     E     202
 
+GET    simulator/scenarios/                        viewer    any   200
+GET    simulator/scenarios/isolated_then_dies/     viewer    any   200
+
 GET    self-check/                                 admin     E     200
 
 GET    users/                                      admin     E     200

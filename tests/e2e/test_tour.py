@@ -21,6 +21,7 @@ FIRST: dict[str, Callable[[Api], Any]] = {
     "event": lambda api: api.get("events/")[0]["id"],
     "host": lambda api: api.get("hosts/")[0]["id"],
     "incident": lambda api: api.get("incidents/")[0]["id"],
+    "scenario": lambda api: "host_comes_back_with_stale_copy",
     "operation": lambda api: api.get("operations/")[0]["id"],
     "target": lambda api: api.get("notification-targets/")[0]["id"],
     "user": lambda api: api.get("users/")[0]["id"],
@@ -56,6 +57,8 @@ PAGES = {
     "notification-add": "",
     "notification-target": "target",
     "self-check-page": "",
+    "simulator": "",
+    "scenario": "scenario",
     "global-policy": "",
     "users": "",
     "user-add": "",
@@ -69,7 +72,7 @@ PAGES = {
 }
 
 #: These show all there is, wide and in the dark as well; each look of axe takes its time.
-DARK_AND_WIDE = ("overview", "host", "vms", "global-policy", "incident")
+DARK_AND_WIDE = ("overview", "host", "vms", "global-policy", "incident", "scenario")
 
 #: Addresses that are no page of such a person's, and why.
 NO_PAGES = {

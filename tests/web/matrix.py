@@ -45,6 +45,9 @@ GET    /incidents/                            viewer     any   200
 GET    /incidents/{incident}/                 viewer     ECH   200
 GET    /incidents/{incident}/part/            viewer     ECH   200
 
+GET    /simulator/                            viewer     any   200
+GET    /simulator/power_cut_with_heartbeat/   viewer     any   200
+
 GET    /policy/                               viewer     any   200
 GET    /tokens/                               viewer     any   200
 GET    /users/                                admin      E     200

@@ -40,7 +40,10 @@ def pages(patterns: Any = None, prefix: str = "/") -> set[str]:
 
 
 #: Addresses that take a word instead of an object: the row names one of many.
-WORDS = {"/parts/hosts/": "/parts/{}/"}
+WORDS = {
+    "/parts/hosts/": "/parts/{}/",
+    "/simulator/power_cut_with_heartbeat/": "/simulator/{}/",
+}
 
 
 def test_every_page_has_a_row() -> None:
