@@ -24,7 +24,7 @@ _UNDONE_BY = {
     "storage.lose": "storage.regain",
     "engine.isolate": "engine.rejoin",
     "site.power_cut": "site.power_restore",
-    "admin.shutdown_host": "admin.power_on",
+    "admin.shutdown_host": "admin.start_host",
     "vm.lock": "vm.unlock",
     "admin.suspend": "admin.resume",
     "host.shutdown": "host.power_on",

@@ -249,7 +249,7 @@ WORDS: Mapping[str, Word] = {
     "admin.activate": Word(_admin("activate"), ("host",)),
     "admin.shutdown_host": Word(_depart("shutdown_host"), ("host",)),
     "admin.reboot_host": Word(_depart("reboot_host"), ("host",)),
-    "admin.power_on": Word(_admin("power_on"), ("host",)),
+    "admin.start_host": Word(_admin("power_on"), ("host",)),
     "vm.deaf": Word(_deaf, ("vm",)),
     "admin.observe": Word(_observe, (), ("s",)),
     "admin.arm": Word(_arm),
