@@ -75,6 +75,8 @@ def _unfinished(scene: Scene, view: View) -> Iterator[str]:
         if len(where) != 1 or where != opened:
             yield f"{name} executes on {where or 'no host'}, its run is open on {opened or 'none'}"
     for name, (status, _) in view.statuses.items():
+        if status == "down" and name in scene.resting:
+            continue  # it was fenced while it was wanted in maintenance, and stays off
         if status not in ("up", "maintenance", "preparing_for_maintenance"):
             yield f"{name} is {status}"
     yield from (f"operation {op} is open" for op in view.open_ops)

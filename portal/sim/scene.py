@@ -18,6 +18,7 @@ class Scene:
     observed: int = 0  # how often somebody has changed that
     departing: set[str] = field(default_factory=set)  # hosts that a person is sending off
     departed: set[str] = field(default_factory=set)  # ... or has ever
+    resting: set[str] = field(default_factory=set)  # hosts that a person put into maintenance
     brought_back: set[str] = field(default_factory=set)  # of these, at the end of all faults
 
 

@@ -151,6 +151,16 @@ def _depart(word: str) -> Callable[..., None]:
     return act
 
 
+def _rest(scene: Scene, host: str) -> None:
+    scene.resting.add(host)
+    scene.portal.admin("maintenance", {"host": host})
+
+
+def _activate(scene: Scene, host: str) -> None:
+    scene.resting.discard(host)
+    scene.portal.admin("activate", {"host": host})
+
+
 def _deaf(scene: Scene, vm: str) -> None:
     """The guest ignores the power button."""
     for host in scene.world.hosts.values():
@@ -235,8 +245,8 @@ WORDS: Mapping[str, Word] = {
     "admin.start": Word(_start, ("vm",)),
     "admin.stop": Word(_end("stop"), ("vm",)),
     "admin.shutdown": Word(_end("shutdown"), ("vm",)),
-    "admin.maintenance": Word(_admin("maintenance"), ("host",)),
-    "admin.activate": Word(_admin("activate"), ("host",)),
+    "admin.maintenance": Word(_rest, ("host",)),
+    "admin.activate": Word(_activate, ("host",)),
     "admin.shutdown_host": Word(_depart("shutdown_host"), ("host",)),
     "admin.reboot_host": Word(_depart("reboot_host"), ("host",)),
     "admin.power_on": Word(_admin("power_on"), ("host",)),
