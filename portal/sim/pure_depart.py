@@ -181,8 +181,8 @@ def _off(book: Book, op: Op) -> None:
     if any(run.host == host for run in book.runs.values()):
         use_power_proof(book, host, op.kind)
     else:
-        row = book.hosts[host]
-        marker = row.boot_marker or row.marker_at_proof
+        there = book.hosts[host]
+        marker = there.boot_marker or there.marker_at_proof
         book.set_host(
             host, first_contact=True, marker_at_proof=marker, disproved=False, slow_since=None
         )

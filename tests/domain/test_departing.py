@@ -200,11 +200,8 @@ def test_a_vm_that_waits_for_its_host_is_told_of_and_holds_back_nobody() -> None
     first, second = _frozen(start_tier=1), vm(2, start_tier=2)
     wishes = plan(cluster(off, host(2), vms=(first, second)), NOW)
     assert [item.vm for item in wishes if isinstance(item, Start)] == [2]
-    assert [item.vm for item in wishes if _is_told(item)] == [1]
-
-
-def _is_told(item: object) -> bool:
-    return isinstance(item, Raise) and item.kind is AlertKind.WAITS_FOR_HOST
+    told = [item for item in wishes if isinstance(item, Raise)]
+    assert [item.vm for item in told if item.kind is AlertKind.WAITS_FOR_HOST] == [1]
 
 
 def test_automation_leaves_the_power_of_a_departing_host_alone() -> None:
