@@ -98,6 +98,12 @@ def _wizard(page: Page, rig: Rig) -> None:
     _shoot(page, "add-host")
 
 
+def _simulator(page: Page, rig: Rig) -> None:
+    """A scenario, at the step at which its host is about to be fenced."""
+    page.goto(f"{rig.url}/simulator/isolated_then_dies/?step=16")
+    _shoot(page, "simulator")
+
+
 def main() -> None:
     """Photograph a calm data centre, the way to a new host, and one that loses its power."""
     expect.set_options(timeout=WAIT_MS)
@@ -112,6 +118,7 @@ def main() -> None:
         _shoot(page, "overview")
         _lists(page, rig)
         _wizard(page, rig)
+        _simulator(page, rig)
         page.goto(rig.url)
         _confirm(page, rig)
         _shoot(_open(browser, rig, 390, 844, "dark"), "phone")
