@@ -32,6 +32,7 @@ _ALERTS: dict[AlertKind, str] = {
     AlertKind.NO_ROOM: "It could not place the VM; it starts it as soon as there is room.",
     AlertKind.ONE_HOST_ONLY: "It goes on protecting the VM, but has no second host to start it on.",
     AlertKind.AWAY_FROM_HOME: "It left the VM running where it is.",
+    AlertKind.WAITS_FOR_HOST: "It keeps the VM down until its host is used again.",
     AlertKind.START_FAILED: "It tried each host that it may use; the VM is down.",
     AlertKind.ONLY_OBSERVING: "It started nothing: HA is not armed in that cluster.",
     AlertKind.VM_DESTROYED: "It left the VM off: somebody's own stop is not undone.",
