@@ -13,6 +13,7 @@ from hosts.domain.states import SILENCE_EXPECTED, SLOW_LOOK, HostEvent, HostStat
 from hosts.models import Host
 from hosts.services.moves import move_host
 from portal.core.services import record_event
+from portal.lib import own_machine
 from portal.lib.live import announce_on_commit
 from portal.lib.queue import wake_on_commit
 
@@ -133,6 +134,7 @@ def record_look(claim: LookClaim, look: Look, *, now: datetime) -> LookEffect | 
     changes = _learned(look) | _answered(claim.asked_at)
     changes |= {"lost_at": host.last_seen} if has_rebooted else {}  # it went down after that
     changes["disproved"] = disproved or (host.disproved and not has_rebooted)
+    changes["is_self"] = _carries_us(look)
     if host.first_contact and not disproved:
         changes["back_at"] = claim.asked_at
     if not _take(claim, claim.asked_at + timedelta(seconds=claim.pace.poll_s), **changes):
@@ -157,6 +159,13 @@ def entered_with(host_id: int, look: Look, *, asked_at: datetime, now: datetime)
     """A host that was looked at as it was entered is up: what runs there is adopted already."""
     Host.objects.filter(pk=host_id).update(**_learned(look) | _answered(asked_at))
     move_host(host_id, HostEvent.SEEN_FIT, why="it answered as it was entered", now=now)
+
+
+def _carries_us(look: Look) -> bool:
+    """Whether this portal runs on the machine, or in a guest of it."""
+    own = own_machine.uuid()
+    guest = look.guest(own) if own else None
+    return bool(own) and (look.host_uuid == own or (guest is not None and guest.executes))
 
 
 def stranger(host: Host, look: Look) -> str:

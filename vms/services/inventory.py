@@ -8,6 +8,7 @@ from django.db import transaction
 from portal.core import edits
 from portal.core.models import OperationState
 from portal.core.services import record_event
+from portal.lib import own_machine
 from portal.lib.live import announce_on_commit
 from portal.lib.queue import wake_on_commit
 from vms.domain.states import VmState
@@ -118,6 +119,9 @@ def act(vm: Vm, kind: str, *, actor: str, now: datetime) -> VmOperation:
     ``shutdown`` and ``stop`` first take down that the VM is wanted down, so that
     nobody takes its end for a failure, and a VM that waits for its restart stays down.
     """
+    if vm.uuid == own_machine.uuid():
+        text = f"this portal runs in {vm.name}"
+        raise NotNow(text, "Do that on its host, or from another engine.")
     run = Run.objects.filter(vm=vm, ended_at__isnull=True).first()
     last = vm.runs.order_by("-generation").first()
     down, was_wanted = kind in ("shutdown", "stop"), vm.wanted_up
