@@ -99,7 +99,7 @@ def with_shelter(rows: QuerySet[Vm]) -> QuerySet[Vm]:
     has_xml = Case(When(xml="", then=False), default=True)
     loaded = rows.select_related("cluster").prefetch_related("disks").defer("xml")
     loaded = loaded.annotate(has_xml=has_xml)
-    return loaded.prefetch_related(Prefetch("runs", queryset=open_now, to_attr="open_runs"))
+    return loaded.prefetch_related("lock", Prefetch("runs", queryset=open_now, to_attr="open_runs"))
 
 
 def shelter_of(vm: Vm) -> Shelter:

@@ -33,7 +33,7 @@ class ScenariosSerializer(serializers.Serializer[Any]):
     results = ScenarioSerializer(many=True)
 
 
-class StepSerializer(serializers.Serializer[Any]):
+class ScenarioStepSerializer(serializers.Serializer[Any]):
     """One line of the log."""
 
     number = serializers.IntegerField()
@@ -90,7 +90,7 @@ class PictureSerializer(ScenarioSerializer):
     wrong = serializers.ListField(
         child=serializers.CharField(), help_text="Broken rules and what was expected in vain."
     )
-    steps = StepSerializer(many=True)
+    steps = ScenarioStepSerializer(many=True)
     host_lanes = HostLaneSerializer(many=True)
     vm_lanes = VmLaneSerializer(many=True)
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from fencing.domain.policy import Policy
 from hosts.domain.states import HostStatus
-from portal.sim.ledger import OPEN
 from portal.sim.log import Happened
 from portal.sim.portal import View
 from portal.sim.scene import Scene
@@ -128,7 +127,7 @@ class PowerJudge:
     def _sent_off(self, ms: int, host: str, view: View) -> list[str]:
         """A person's word stands for every sign of life, but not for the VMs on the host."""
         there = [run.vm for run in view.runs if run.host == host and run.proof is None]
-        fenced = any(name == host and how in OPEN for name, _, how in view.fences)
+        fenced = f"fence {host}" in view.open_ops
         return [f"with {', '.join(there)} on it"] if there and not fenced else []
 
     def _of_the_host(self, ms: int, host: str, view: View) -> list[str]:

@@ -44,7 +44,8 @@ def test_every_picture_ends_as_the_portal_and_the_world_ended(name: str) -> None
     assert steps == len(outcome.log)
     shown = {host: (now.status, now.ha) for host, now in end.hosts.items()}
     assert shown == dict(outcome.view.statuses)
-    for lane in found.vms:
+    restored = any(event.do == "db.restore_old" for event in outcome.scenario.events)
+    for lane in found.vms if not restored else ():  # then the portal forgets what was shown
         runs = sorted(
             (run for run in outcome.view.runs if run.vm == lane.name), key=lambda r: r.generation
         )
@@ -234,3 +235,7 @@ def test_a_vm_that_runs_twice_is_drawn_as_bad_and_says_so() -> None:
     bad = [bar for bar in draw(found, 0).bars if bar.tone == "bad" and "twice" in bar.title]
     assert [bar.label for bar in bad] == ["TWICE: node1 and node2"]
     assert bad[0].at
+
+
+def test_every_fault_word_has_a_sentence_and_no_sentence_is_of_another() -> None:
+    assert set(FAULTS) == set(WORDS)
