@@ -73,7 +73,7 @@ def _rest(told: Planted) -> None:
         assert answer.status_code < 500, path
         body = answer.json() if "json" in answer.headers["Content-Type"] else {}
         rows = body.get("results", []) if isinstance(body, dict) else []
-        ids[path] = [row["id"] for row in rows][:50]
+        ids[path] = [row.get("id", row.get("name")) for row in rows][:50]
     for path in (item for item in paths if "{" in item):
         for pk in ids[path.partition("{")[0]]:
             assert told.send("GET", re.sub(r"\{\w+\}", str(pk), path)).status_code == 200
