@@ -38,6 +38,7 @@ class PowerJudge:
     _status: dict[str, str] = field(default_factory=dict)
     _alive_since: dict[str, int] = field(default_factory=dict)
     _beating_since: dict[tuple[str, str], int] = field(default_factory=dict)  # (host, reader)
+    _blind_at: dict[str, int] = field(default_factory=dict)  # neighbour: when it last saw nothing
     _writing_since: dict[str, int] = field(default_factory=dict)
     _observing_since: int | None = None
 
@@ -78,6 +79,7 @@ class PowerJudge:
             return
         write = {copy.host for copy in world.copies() if copy.writes}
         seeing = {name for name in world.hosts if world.storage.reads(name)}
+        self._blind_at |= {name: ms for name in world.hosts if name not in seeing}
         for host in world.hosts:
             if host in write and seeing - {host}:
                 self._writing_since.setdefault(host, ms)
@@ -98,6 +100,13 @@ class PowerJudge:
     def _storage_shows_life(self, ms: int, host: str) -> bool:
         since = [at for (name, _), at in self._beating_since.items() if name == host]
         return any(ms - at > LIFE_MS for at in since)
+
+    def _disks_show_life(self, ms: int, host: str) -> bool:
+        """Whether every neighbour could have told for long enough: one that fails tells nothing."""
+        watched = self._watched_ms()
+        others = (at for name, at in self._blind_at.items() if name != host)
+        blind = any(ms - at <= watched for at in others)
+        return not blind and ms - self._writing_since.get(host, ms) > watched
 
     def _watched_ms(self) -> float:
         """How long disks must have been seen written: all samples, and one look that was missed."""
@@ -140,7 +149,7 @@ class PowerJudge:
             found.append("although its kernel answers on the network")
         if self._storage_shows_life(ms, host) and never_by_degradation:
             found.append("although its storage heartbeat advances")
-        if ms - self._writing_since.get(host, ms) > self._watched_ms() and never_by_degradation:
+        if self._disks_show_life(ms, host) and never_by_degradation:
             found.append("although its VMs' disks are written")
         grace_ms = self.policy.grace * 1000
         if self.scene.world.storage.knows(host):
