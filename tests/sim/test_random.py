@@ -9,8 +9,8 @@ from portal.sim.scenario import Scenario
 from portal.sim.schedules import schedule
 from portal.sim.shrink import as_yaml
 
-PURE, FULL = 5000, 100
-CHUNKS = 10
+PURE, FULL = 1000, 20
+CHUNKS = 5
 
 
 def _small(seed: int) -> Scenario:
