@@ -186,13 +186,13 @@ def _crash_engine(scene: Scene, after: int = 0, s: float = 0, engine: str = "") 
     Whoever takes that step dies; an ``engine`` that is named dies at once, between two
     steps.  With ``s`` it is back so many seconds after its death, else with ``engine.start``.
     """
+    portal, line = scene.portal, scene.world.line
+    back = (lambda: line.after(float(s), portal.start_engines)) if s else None
+    portal.engines.on_death = back  # of this death: an earlier one's is over
     if engine:
-        scene.portal.kill(engine)
+        portal.kill(engine)
     else:
-        scene.portal.crash_in = int(after)
-    if s:
-        engines = scene.portal.engines
-        engines.on_death = lambda: scene.world.line.after(float(s), scene.portal.start_engines)
+        portal.crash_in = int(after)
 
 
 def _start_engine(scene: Scene) -> None:

@@ -66,6 +66,15 @@ def test_an_engine_that_dies_and_comes_back_loses_no_failover() -> None:
         assert outcome.where["vm1"] not in ([], ["node1"]), after
 
 
+def test_an_engine_that_is_named_dies_at_once_and_is_back_after_its_time() -> None:
+    outcome = _play(
+        {"at": 30, "do": "host.power_off", "host": "node1"},
+        {"at": 30.5, "do": "engine.crash", "engine": "engine1", "s": 6},
+    )
+    assert outcome.deaths == (30_500,)
+    assert outcome.where["vm1"] not in ([], ["node1"])
+
+
 def test_two_writers_are_counted_where_the_world_has_them() -> None:
 
     world: World = build_world(
