@@ -1,6 +1,6 @@
 """Reading guests: rows to the frozen facts that the domain works on."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -74,10 +74,13 @@ def locks_in_force(now: datetime) -> QuerySet[VmLock]:
     return VmLock.objects.filter(Q(until__isnull=True) | Q(until__gt=now))
 
 
-def lock_of(vm: Vm, now: datetime) -> VmLock | None:
-    """Return the lock of a VM (loaded with it) if it is in force."""
+def lock_of(vm: Vm, now: Callable[[], datetime]) -> VmLock | None:
+    """Return the lock of a VM (loaded with it) if it is in force.
+
+    The clock may be the database's: it is asked only about a lock that has an end.
+    """
     lock: VmLock | None = getattr(vm, "lock", None)
-    return lock if lock is not None and (lock.until is None or lock.until > now) else None
+    return lock if lock is not None and (lock.until is None or lock.until > now()) else None
 
 
 def known_vms(cluster_id: int) -> dict[str, KnownVm]:

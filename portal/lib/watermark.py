@@ -38,6 +38,20 @@ class FileStore:
         return Path(settings.VAR) / f"newest-event-{settings.ENGINE_NAME}"
 
 
+class MemoryStore:
+    """Keeps the mark for as long as this object lives: where one process plays a machine."""
+
+    mark = ""
+
+    def load(self) -> str:
+        """Return what was saved last."""
+        return self.mark
+
+    def save(self, mark: str) -> None:
+        """Keep it."""
+        self.mark = mark
+
+
 class _Installed:
     store: Store | None = None
 

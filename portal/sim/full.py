@@ -91,7 +91,7 @@ class FullPortal:
         hypervisor.install(partial(SimHypervisor, self))
         power_drivers.install("memory", SimPower(self))
         storage.install(SimStorage(self))
-        watermark.install(_InMind())
+        watermark.install(watermark.MemoryStore())
 
     def close(self) -> None:
         """Give the ports back."""
@@ -236,20 +236,6 @@ class FullPortal:
             for row in rows
             if is_domain(row.kind)
         ]  # fmt: skip
-
-
-class _InMind:
-    """What the engine's machine remembers outlives the database."""
-
-    mark = ""
-
-    def load(self) -> str:
-        """Return it."""
-        return self.mark
-
-    def save(self, mark: str) -> None:
-        """Keep it."""
-        self.mark = mark
 
 
 class _NobodyWatches:

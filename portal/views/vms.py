@@ -30,13 +30,12 @@ def whole_rows(scopes: Scopes) -> QuerySet[Vm]:
 
 def dress(rows: list[Any], user: Any) -> None:
     """Give VM rows what their templates show: open run, what is waited for, what may be done."""
-    now = clock.now()
     operates, administrates = scopes_of(user, Role.OPERATOR), scopes_of(user, Role.ADMIN)
     for vm in rows:
         run = vm.open_runs[0] if vm.open_runs else None
         around = {"cluster": vm.cluster_id, "host": run.host_id if run else 0, "vm": vm.pk}
         vm.run = run
-        vm.locked = lock_of(vm, now)
+        vm.locked = lock_of(vm, clock.now)
         vm.waits = bool(vm.waiting_for) and run is None and vm.wanted_up
         vm.look = "waiting" if vm.waits and vm.state == VmState.DOWN else vm.state
         vm.may_act = covers(operates, **around)

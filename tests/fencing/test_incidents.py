@@ -4,10 +4,20 @@ from fencing.domain.power import PowerState
 from fencing.models import Incident
 from fencing.services import incidents, inventory, starts
 from tests.vms.world import PORT, World
+from vms.models import Vm
 
 
 def _the_incident(world: World, host: str) -> Incident:
     return Incident.objects.get(host__name=host)
+
+
+def _on_a_silent_host(world: World) -> tuple[Vm, str]:
+    """Start a VM and cut its host off; return the VM and the host that does not respond."""
+    vm = world.started("web1")
+    there = world.copies(vm)[0]
+    world.hosts[there].isolated = True
+    world.until(lambda: world.host(there).status == "non_responsive", 20)
+    return vm, there
 
 
 def _closed(world: World, host: str) -> bool:
@@ -34,10 +44,7 @@ def test_vms_that_a_reboot_ended_belong_to_the_incident_of_their_host(both: Worl
 def test_a_host_that_answers_again_with_its_vms_says_that_nothing_was_restarted(
     world: World,
 ) -> None:
-    vm = world.started("web1")
-    there = world.copies(vm)[0]
-    world.hosts[there].isolated = True
-    world.until(lambda: world.host(there).status == "non_responsive", 20)
+    _, there = _on_a_silent_host(world)
     world.hosts[there].isolated = False
     world.until(lambda: _closed(world, there), 20)
     told = _the_incident(world, there)
@@ -104,10 +111,7 @@ def test_a_crashed_vm_shows_the_proof_of_its_end(world: World) -> None:
 def test_a_vm_that_died_in_its_hosts_silence_belongs_to_the_incident_of_the_host(
     world: World,
 ) -> None:
-    vm = world.started("web1")
-    there = world.copies(vm)[0]
-    world.hosts[there].isolated = True
-    world.until(lambda: world.host(there).status == "non_responsive", 20)
+    vm, there = _on_a_silent_host(world)
     world.hosts[there].crash_guest(vm.uuid)
     world.hosts[there].isolated = False
     world.until(lambda: world.copies(vm) and _closed(world, there), 60)

@@ -13,37 +13,28 @@ from hosts.models import Cluster, ClusterMode
 from hosts.services.inventory import set_mode
 from portal.core.models import Event
 from portal.lib import watermark
+from portal.lib.watermark import MemoryStore
 from tests.vms.world import World
 from vms.models import Vm
 from vms.services import requests
 
 
-class Mind:
-    mark = ""
-
-    def load(self) -> str:
-        return self.mark
-
-    def save(self, mark: str) -> None:
-        self.mark = mark
-
-
 @pytest.fixture
-def mind() -> Iterator[Mind]:
-    mind = Mind()
+def mind() -> Iterator[MemoryStore]:
+    mind = MemoryStore()
     watermark.install(mind)
     yield mind
     watermark.install(None)
 
 
-def _older(world: World, mind: Mind) -> None:
+def _older(world: World, mind: MemoryStore) -> None:
     """Let the engine remember an event that the database does not hold, and start."""
     mind.mark = "99999999 somebody-elses-seal"
     assert restored.check(world.clock.time)
 
 
 def test_what_is_remembered_is_there_in_a_database_that_was_not_put_back(
-    world: World, mind: Mind
+    world: World, mind: MemoryStore
 ) -> None:
     assert not restored.check(world.clock.time), "nothing is remembered yet"
     world.started("web1")
@@ -56,7 +47,7 @@ def test_what_is_remembered_is_there_in_a_database_that_was_not_put_back(
 
 
 def test_an_older_database_only_observes_without_end_and_forgets_what_was_asked(
-    world: World, mind: Mind
+    world: World, mind: MemoryStore
 ) -> None:
     now = world.clock.time
     op = power.ask("fence", world.host("node1").pk, now=now, by="ann")
@@ -70,7 +61,7 @@ def test_an_older_database_only_observes_without_end_and_forgets_what_was_asked(
     assert world.events("database.restored")
 
 
-def test_a_start_that_the_backup_holds_is_not_carried_out(world: World, mind: Mind) -> None:
+def test_a_start_that_the_backup_holds_is_not_carried_out(world: World, mind: MemoryStore) -> None:
     world.hosts["node3"].isolated = True
     world.run(10)
     vm = world.add_vm("web1")
@@ -81,7 +72,7 @@ def test_a_start_that_the_backup_holds_is_not_carried_out(world: World, mind: Mi
     assert restored.distrust_of(world.cluster.pk)[0]
 
 
-def test_it_is_believed_again_once_every_host_has_answered(world: World, mind: Mind) -> None:
+def test_it_is_believed_again_once_every_host_has_answered(world: World, mind: MemoryStore) -> None:
     world.hosts["node3"].isolated = True
     world.run(10)
     _older(world, mind)
@@ -116,7 +107,7 @@ def _newer(world: World, generation: int, installation: str = "") -> Vm:
 
 
 def test_whoever_accepts_has_the_vm_run_where_its_newest_copy_was_seen(
-    world: World, mind: Mind
+    world: World, mind: MemoryStore
 ) -> None:
     world.hosts["node3"].isolated = True
     world.run(10)
@@ -134,7 +125,7 @@ def test_whoever_accepts_has_the_vm_run_where_its_newest_copy_was_seen(
     assert not Vm.objects.get(pk=vm.pk).quarantined
 
 
-def test_marks_of_another_installation_are_never_accepted(world: World, mind: Mind) -> None:
+def test_marks_of_another_installation_are_never_accepted(world: World, mind: MemoryStore) -> None:
     world.hosts["node3"].isolated = True
     world.run(10)
     _newer(world, 7, "somebody-else")

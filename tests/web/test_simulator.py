@@ -126,12 +126,17 @@ def test_an_installation_without_scenarios_says_so(
     assert viewer.get(PAGE).status_code == 404
 
 
+def _copied(settings: Any, folder: Path) -> Path:
+    """Let the installation have one scenario, a copy that may be written; return its file."""
+    copy = shutil.copytree(settings.SCENARIOS / "isolated_then_dies", folder / "isolated_then_dies")
+    settings.SCENARIOS = folder
+    return Path(copy) / "scenario.yaml"
+
+
 def test_a_scenario_that_was_edited_is_played_anew(
     viewer: Client, settings: Any, tmp_path: Path
 ) -> None:
-    shutil.copytree(settings.SCENARIOS / "isolated_then_dies", tmp_path / "isolated_then_dies")
-    settings.SCENARIOS = tmp_path
-    file = tmp_path / "isolated_then_dies" / "scenario.yaml"
+    file = _copied(settings, tmp_path)
     assert "Step 4 of 27" in body(viewer.get(PAGE))
     file.write_text(file.read_text().replace("at: 30", "at: 40"))
     assert "after 40.0 s" in body(viewer.get(PAGE))
@@ -145,9 +150,7 @@ def test_a_scenario_that_was_edited_is_played_anew(
 def test_what_came_otherwise_than_expected_is_told(
     viewer: Client, settings: Any, tmp_path: Path
 ) -> None:
-    shutil.copytree(settings.SCENARIOS / "isolated_then_dies", tmp_path / "isolated_then_dies")
-    settings.SCENARIOS = tmp_path
-    file = tmp_path / "isolated_then_dies" / "scenario.yaml"
+    file = _copied(settings, tmp_path)
     file.write_text(file.read_text().replace("fenced: [node1]", "fenced: [node2]"))
     assert "expected fenced hosts" in body(viewer.get(PAGE))
 
