@@ -6,44 +6,17 @@ is known to see fresh data: its *own* sector must move in the same reads.
 Timestamps are the owner's and are compared with themselves alone, never with a clock.
 """
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-SECTOR_BYTES = 512
-MAGIC = 0x12212010
+from hosts.domain.lockspace import Sector, parse_sector
+
 #: How late a living host may renew before its reads count as old.
 LATE = timedelta(seconds=5)
 #: Samples older than this are UNKNOWN.
 MAX_AGE = timedelta(seconds=10)
-
-
-@dataclass(frozen=True, slots=True)
-class Sector:
-    """One host's sector of a lockspace."""
-
-    generation: int
-    owner: str
-    timestamp: int  # the owner's monotonic seconds at its last renewal; 0: released
-    io_timeout_s: int
-
-    @property
-    def renewal(self) -> timedelta:
-        """How often sanlock renews it."""
-        return timedelta(seconds=2 * self.io_timeout_s)
-
-
-def parse_sector(raw: bytes) -> Sector | None:
-    """Return what 512 bytes of an ``ids`` volume say; None: that is no sector."""
-    if len(raw) != SECTOR_BYTES or struct.unpack_from("<I", raw, 0)[0] != MAGIC:
-        return None
-    (generation,) = struct.unpack_from("<Q", raw, 0x28)
-    owner = raw[0x68:0x98].split(b"\0")[0].decode("ascii", "replace")
-    (timestamp,) = struct.unpack_from("<Q", raw, 0x98)
-    (io_timeout,) = struct.unpack_from("<H", raw, 0xAE)
-    return Sector(generation, owner, timestamp, io_timeout or 10)
 
 
 class Problem(StrEnum):

@@ -1,23 +1,11 @@
 """Storage domains in memory, for the simulator and the tests: sectors, faults, cached reads."""
 
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hosts.domain.heartbeat import MAGIC, SECTOR_BYTES, Sector
+from hosts.domain.lockspace import MAGIC, Sector, build_record
 from hosts.hypervisor.port import Target
 from hosts.storage.port import StorageError
-
-
-def build_sector(sector: Sector) -> bytes:
-    """Return the 512 bytes that sanlock would write."""
-    raw = bytearray(SECTOR_BYTES)
-    struct.pack_into("<I", raw, 0, MAGIC)
-    struct.pack_into("<Q", raw, 0x28, sector.generation)
-    raw[0x68 : 0x68 + len(sector.owner)] = sector.owner.encode("ascii")
-    struct.pack_into("<Q", raw, 0x98, sector.timestamp)
-    struct.pack_into("<H", raw, 0xAE, sector.io_timeout_s)
-    return bytes(raw)
 
 
 @dataclass
@@ -44,7 +32,9 @@ class MemoryStorage:
         if there is None or there.stalled or reader.name in there.out_of_reach:
             raise StorageError(f"{reader.name} cannot read {domain}")
         seen = self.frozen.get(reader.name, {}).get(domain, there.sectors)
-        return tuple(build_sector(seen[slot]) if slot in seen else b"" for slot in slots)
+        return tuple(
+            build_record(MAGIC, slot + 1, seen[slot]) if slot in seen else b"" for slot in slots
+        )
 
     def written(
         self, reader: Target, disks: Sequence[str], *, deadline: float

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from hosts.domain.heartbeat import Sector
+from hosts.domain.lockspace import Sector
 from hosts.storage.memory import MemoryDomain, MemoryStorage
 
 if TYPE_CHECKING:

@@ -5,8 +5,6 @@ from dataclasses import replace
 import pytest
 
 from hosts.domain.heartbeat import (
-    MAGIC,
-    SECTOR_BYTES,
     Beat,
     Problem,
     Sample,
@@ -14,10 +12,9 @@ from hosts.domain.heartbeat import (
     heartbeat,
     lost_by_all,
     next_reader,
-    parse_sector,
     sampled,
 )
-from hosts.storage.memory import build_sector
+from hosts.domain.lockspace import MAGIC, build_record
 from tests.domain.beats import RECORDED, advancing, read, sector, still, track, unreadable
 from tests.domain.facts import NOW, ago
 
@@ -27,17 +24,6 @@ SEEN = ago(60)
 def _says(*tracks: Track, silence: float = 20) -> tuple[Beat, bool]:
     found = heartbeat(tracks, silence, SEEN, NOW)
     return found.beat, found.enough
-
-
-def test_a_sector_says_who_owns_it_and_when_it_was_renewed() -> None:
-    raw = build_sector(sector(4711, owner="uuid.node1", generation=9))
-    assert raw[:4] == MAGIC.to_bytes(4, "little")
-    assert parse_sector(raw) == sector(4711, owner="uuid.node1", generation=9)
-
-
-@pytest.mark.parametrize("raw", [b"", b"\0" * SECTOR_BYTES, build_sector(sector(1))[:511]])
-def test_what_is_no_whole_sector_is_none(raw: bytes) -> None:
-    assert parse_sector(raw) is None
 
 
 def test_a_timestamp_that_moves_shows_life() -> None:
@@ -116,7 +102,8 @@ def test_a_sector_that_was_never_recorded_while_the_host_was_up_is_unknown() -> 
 
 
 def test_whose_sector_it_is_is_recorded_while_the_host_is_up_only() -> None:
-    raw = (build_sector(sector(5, generation=6)), build_sector(sector(1)))
+    records = (sector(5, generation=6), sector(1))
+    raw = [build_record(MAGIC, 1, record) for record in records]
     up = sampled(RECORDED, ago(1), 2, raw, [2], host_is_up=True)
     assert (up.generation, up.problem) == (6, None)
     silent = sampled(RECORDED, ago(1), 2, raw, [2], host_is_up=False)

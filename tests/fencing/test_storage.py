@@ -9,7 +9,7 @@ from django.db import connection
 from fencing.models import FenceOperation
 from fencing.services import kdump
 from hosts import storage
-from hosts.domain.heartbeat import Sector
+from hosts.domain.lockspace import Sector
 from hosts.hypervisor.port import Target
 from hosts.models import Cluster, DiskActivity, Host, HostStorage, StorageDomain
 from hosts.storage.memory import MemoryDomain, MemoryStorage
