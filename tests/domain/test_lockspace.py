@@ -1,5 +1,8 @@
 """sanlock's records: read whole or not at all, freed without touching anything else."""
 
+from base64 import b64decode
+from zlib import decompress
+
 import pytest
 
 from hosts.domain.lockspace import (
