@@ -265,12 +265,13 @@ def host_facts(row: Host, states: States, engine_since: datetime) -> HostFacts:
         heartbeats=tuple(states.heartbeats.get(row.pk, ())),
         activity=activity_of(states.disks.get(row.pk)),
         kdump_since=row.kdump_since,
+        watchdog=row.watchdog,
     )
 
 
 def _work_open(pk: int, states: States) -> dict[str, bool]:
     """Return, by field of the facts, what is under way with a host's power."""
-    kinds = ("fence", "check", "power_on", "drill", "storage")
+    kinds = ("fence", "check", "power_on", "drill", "storage", "free")
     found = {f"{kind}_open": (pk, kind) in states.open for kind in kinds}
     return found | {"departing": any((pk, kind) in states.open for kind in Departure)}
 

@@ -78,6 +78,7 @@ class Host(models.Model):
     uptime_s = models.FloatField(null=True)
     ineligible = models.TextField(blank=True)
     is_self = models.BooleanField(default=False)
+    watchdog = models.BooleanField(default=False)  # its sanlock resets it: somebody vouches
 
     last_seen = models.DateTimeField(null=True)  # when the last good look was *asked*
     missed = models.IntegerField(default=0)
@@ -124,6 +125,7 @@ class StorageDomain(models.Model):
 
     cluster = models.ForeignKey(Cluster, models.CASCADE, related_name="domains")
     name = models.CharField(max_length=48)  # as sanlock names the lockspace
+    path = models.CharField(max_length=255, blank=True)  # of its volumes, the same on every host
     needs_hosts = models.IntegerField(default=0)  # live hosts without which it stops serving
 
     class Meta:
@@ -159,6 +161,8 @@ class HostStorage(models.Model):
     before_at = models.DateTimeField(null=True)
     reader_timestamp = models.BigIntegerField(default=0)
     reader_moved_at = models.DateTimeField(null=True)
+    freed = models.BigIntegerField(default=0)
+    free_tries = models.IntegerField(default=0)
 
     class Meta:
         constraints: ClassVar = [

@@ -24,6 +24,8 @@ def track_of(row: HostStorage) -> Track:
         before_at=row.before_at,
         reader_timestamp=row.reader_timestamp,
         reader_moved_at=row.reader_moved_at,
+        freed=row.freed,
+        free_tries=row.free_tries,
     )
 
 

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower
 
-from hosts.models import HERE, Cluster, Host, choices
+from hosts.models import HERE, Cluster, Host, StorageDomain, choices
 from portal.core.models import OPEN_STATES, Operation
 from portal.lib.db import Everything, Present
 from vms.domain.affinity import RuleKind
@@ -59,6 +59,9 @@ class Vm(models.Model):
     waiting_for = models.TextField(blank=True)
 
     waits_for = models.ForeignKey(Host, models.SET_NULL, null=True, related_name="+")
+    #: Its newest run that has executed, or may have, and is over.
+    last_life = models.ForeignKey("Run", models.SET_NULL, null=True, related_name="+")
+    lease_held_at = models.DateTimeField(null=True)  # a start was refused: another host holds it
 
     removed_at = models.DateTimeField(null=True)
     seen_again_on = models.ForeignKey(Host, models.SET_NULL, null=True, related_name="+")
@@ -117,6 +120,23 @@ class Disk(models.Model):
 
     def __str__(self) -> str:
         return self.path
+
+
+class Lease(models.Model):
+    """A VM's slot in the lease volume of a storage domain; its key there is the VM's UUID."""
+
+    vm = models.ForeignKey(Vm, models.CASCADE, related_name="leases")
+    domain = models.ForeignKey(StorageDomain, models.PROTECT, related_name="leases")
+    slot = models.IntegerField()  # its offset is so many MiB
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["domain", "slot"], name="one_lease_per_slot"),
+            models.UniqueConstraint(fields=["vm", "domain"], name="one_lease_per_vm_and_domain"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.vm} in {self.domain}"
 
 
 class AffinityRule(models.Model):
@@ -190,6 +210,7 @@ class Run(models.Model):
     asked_down = models.BooleanField(default=False)  # by the portal, as its host shall go off
     migrating_to = models.ForeignKey(Host, models.PROTECT, null=True, related_name="+")
     contender = models.ForeignKey(Host, models.PROTECT, null=True, related_name="+")
+    uncached = models.BooleanField(default=False)  # no write stays in its host's memory
     ended_at = models.DateTimeField(null=True)
     proof = models.OneToOneField(Proof, models.PROTECT, null=True, related_name="run")
 
@@ -217,6 +238,27 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"{self.vm} generation {self.generation} on {self.host}"
+
+
+class RunLease(models.Model):
+    """A lease in the definition with which a run's copy was started.
+
+    ``guarded_at``: when its slot was last read as held by the run's host in its present
+    life; null as soon as it was read otherwise.
+    """
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="leases")
+    domain = models.ForeignKey(StorageDomain, models.PROTECT, related_name="+")
+    slot = models.IntegerField()
+    guarded_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["run", "domain"], name="one_lease_per_run_and_domain")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.run}: slot {self.slot} of {self.domain}"
 
 
 class VmOperation(Operation):

@@ -11,6 +11,7 @@ from fencing.domain.facts import (
     HostFacts,
     Identity,
 )
+from fencing.domain.freeing import freeing, is_being_freed
 from fencing.domain.intentions import (
     AskBmc,
     BootOverdue,
@@ -54,6 +55,7 @@ def calm(
     elif host.status is HostStatus.MAINTENANCE and host.ha is not HaState.INELIGIBLE:
         yield MoveHa(host.pk, HaEvent.INELIGIBLE, 0, "it is in maintenance")
     elif host.status is HostStatus.DOWN:
+        yield from freeing(cluster, host)
         yield from _power_on(cluster, host, policy)
     elif host.status is HostStatus.REBOOTING and overdue:
         yield BootOverdue(host.pk, f"no answer {policy.boot_wait:g} s after it was powered on")
@@ -119,7 +121,7 @@ def _power_on(cluster: ClusterFacts, host: HostFacts, policy: Policy) -> Iterato
         and host.wanted is Wanted.ACTIVE
         and policy.after_fence == "power_on"
         and not host.power_on_open
-        and not (host.fence_open or host.departing)
+        and not (host.fence_open or host.departing or is_being_freed(cluster, host))
         and any(item.trusted and item.problem is None for item in host.controllers)
     )
     if wanted and host.power_ons_last_hour < policy.max_power_ons_per_hour:

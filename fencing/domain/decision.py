@@ -1,8 +1,7 @@
 """Decide about one silent host: the table of docs/decisions.md, first row that fits.
 
 Evidence that is UNKNOWN fits no row but 6 and 8, and nothing here may treat its
-absence as a sign of death.  Row 7 (leases) is not decided here yet: such a host
-goes on to row 8.
+absence as a sign of death.
 """
 
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from fencing.domain.evidence import (
 from fencing.domain.facts import HostFacts
 from fencing.domain.policy import Policy
 from hosts.domain.activity import Writes
-from hosts.domain.heartbeat import Beat
+from hosts.domain.heartbeat import Beat, is_dead_in
 from hosts.domain.states import ANSWERING, HostStatus
 from portal.lib.ha.states import HaState
 
@@ -37,6 +36,7 @@ class Verdict(StrEnum):
     LEAVE_ALONE = "leave_alone"  # rows 3 and 4
     FENCE = "fence"  # rows 5 and 6
     WAIT = "wait"  # evidence or grace still to come
+    TAKE_OVER = "take_over"  # row 7: sanlock is asked for its leases, the rest waits as in row 8
     ASK = "ask"  # row 8: never guess
 
 
@@ -107,7 +107,7 @@ def _left_alone(host: HostFacts, policy: Policy, now: datetime, alone: Decision)
 def _without_sign_of_life(
     host: HostFacts, policy: Policy, now: datetime, bmc: BmcEvidence
 ) -> Decision:
-    """Rows 5, 6 and 8: neither proof nor sign of life."""
+    """Rows 5 to 8: neither proof nor sign of life."""
     looked = looked_lately(host, policy, now)
     beat = heartbeat_evidence(host, policy, now)
     if bmc.answer is Bmc.ON and beat.enough and looked:
@@ -116,6 +116,9 @@ def _without_sign_of_life(
         return Decision(Verdict.WAIT, 0, f"within the grace of {policy.grace:g} s", bmc)
     if bmc.answer is Bmc.OFF_ONCE:
         return Decision(Verdict.WAIT, 0, bmc.why, bmc)
+    if bmc.answer is not Bmc.ON and is_dead_by_watchdog(host, now) and looked:
+        text = f"{bmc.why}, but {beat.why}, and its watchdog has reset it: leases are taken over"
+        return Decision(Verdict.TAKE_OVER, 7, text, bmc)
     if bmc.answer is not Bmc.ON:
         return Decision(Verdict.ASK, 8, f"no proof of death to be had: {bmc.why}", bmc)
     if not looked:
@@ -125,6 +128,12 @@ def _without_sign_of_life(
         return Decision(Verdict.WAIT, 0, to_come, bmc)
     text = f"silent for the grace of {policy.grace:g} s, {bmc.why}, no sign of life"
     return Decision(Verdict.FENCE, 6, text, bmc)
+
+
+def is_dead_by_watchdog(host: HostFacts, now: datetime) -> bool:
+    """Whether sanlock counts the host as dead in some lockspace, and a watchdog made sure of it."""
+    dead = (is_dead_in(track, host.last_seen, now) for track in host.heartbeats)
+    return host.watchdog and any(dead)
 
 
 def _still_to_come(host: HostFacts, policy: Policy, now: datetime) -> str:

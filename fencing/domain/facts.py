@@ -83,6 +83,8 @@ class HostFacts:
     activity: Activity = NO_ACTIVITY  # of its VMs' disks
     storage_open: bool = False  # a storage reading is under way
     kdump_since: datetime | None = None  # its crash kernel has reported, since last_seen
+    watchdog: bool = False  # its sanlock is known to reset it
+    free_open: bool = False  # its record in a lockspace is being marked free
 
     @property
     def silent(self) -> bool:

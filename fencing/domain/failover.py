@@ -38,7 +38,7 @@ from fencing.domain.policy import Policy
 from fencing.domain.power import PowerState
 from fencing.domain.restarts import restarts
 from fencing.domain.tied import tied
-from fencing.domain.watching import ask_storage
+from fencing.domain.watching import ROUTINE, ask_storage, pauses
 from hosts.domain.states import ANSWERING, HostStatus
 from portal.lib.ha.states import HaEvent, HaState
 
@@ -53,8 +53,11 @@ def plan(cluster: ClusterFacts, now: datetime) -> tuple[Intention, ...]:
     if not cluster.armed and cluster.observe_until is not None and now >= cluster.observe_until:
         wishes.append(ArmAgain())
         cluster = replace(cluster, armed=True)
+    often = pauses(cluster)
     for host in cluster.hosts:
         wishes.extend(_about(cluster, host, now))
+        policy = cluster.policies[host.pk]
+        wishes.extend(ask_storage(host, policy, now, often.get(host.pk, ROUTINE)))
     wishes.extend(restarts(cluster, now))
     wishes.extend(tied(cluster))
     return tuple(_one_fence_at_a_time(cluster, wishes))
@@ -65,7 +68,6 @@ def _about(cluster: ClusterFacts, host: HostFacts, now: datetime) -> Iterator[In
     decision = decide(host, policy, now)
     yield from controllers(cluster, host)
     yield from _lies(cluster, host, decision)
-    yield from ask_storage(host, policy, now)
     distrusted = decision.verdict is Verdict.DISTRUST
     if decision.verdict is Verdict.NOTHING or (distrusted and host.status in ANSWERING):
         yield from calm(cluster, host, policy, now)
@@ -123,7 +125,7 @@ def _silent(
         # The BMC can be asked after all.
         yield from over(cluster.alerts, host.pk, 0, AlertKind.CONFIRM_REBOOT)
         yield from _fence(cluster, host, policy, decision, now)
-    if decision.verdict is Verdict.ASK:
+    if decision.verdict in (Verdict.ASK, Verdict.TAKE_OVER):
         yield Raise(AlertKind.CONFIRM_REBOOT, host.pk, 0, decision.why)
 
 

@@ -1,10 +1,12 @@
 """From hosts and VMs to rooms and needs: what placement works on."""
 
 from fencing.domain.facts import ClusterFacts, HostFacts
+from hosts.domain.heartbeat import has_joined
 from hosts.domain.states import HostStatus, Wanted
 from portal.lib.ha.states import HaState
 from vms.domain.floor import Floor, RuleBook
-from vms.domain.placement import Need, Room
+from vms.domain.leases import NO_LEASES, needed
+from vms.domain.placement import NO_LOCKSPACE, Need, Room
 from vms.domain.restart import HOST_SHUTDOWN_WINDOW, VmFacts, in_order, left_alone
 
 #: vcpus of guests per vcpu of the host; CPU time can be shared, memory cannot.
@@ -70,6 +72,7 @@ def _room(cluster: ClusterFacts, host: HostFacts, guests: list[VmFacts]) -> Room
         cpu=host.cpu,
         networks=host.networks,
         storage=host.storage,
+        lockspaces=frozenset([track.domain for track in host.heartbeats if has_joined(track)]),
     )
 
 
@@ -94,5 +97,6 @@ def need(vm: VmFacts) -> Need:
     """Return what ``vm`` asks of a host."""
     avoid = frozenset({vm.refused_by}) if vm.refused_by is not None else frozenset()
     return Need(
-        vm.pk, vm.name, vm.memory_mib, vm.vcpus, avoid, vm.ha, vm.cpu, vm.networks, vm.storage
-    )
+        vm.pk, vm.name, vm.memory_mib, vm.vcpus, avoid, vm.ha, vm.cpu, vm.networks, vm.storage,
+        NO_LOCKSPACE if vm.leases is NO_LEASES else needed(vm.leases),
+    )  # fmt: skip

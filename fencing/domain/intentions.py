@@ -118,6 +118,23 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeOver:
+    """Ask sanlock for a VM's leases on a host, by starting it there; its run stays open."""
+
+    vm: int
+    host: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class FreeLeases:
+    """Mark a host that is proven off free in its lockspaces, so that its leases can be taken."""
+
+    host: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     """A VM wants to start and cannot yet; ``why`` names the reason per host."""
 
@@ -181,6 +198,8 @@ Intention = (
     | BootOverdue
     | Evacuated
     | Start
+    | TakeOver
+    | FreeLeases
     | Hold
     | ArmAgain
     | Revive

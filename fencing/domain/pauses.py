@@ -6,7 +6,7 @@ from datetime import datetime
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ClusterFacts, HostFacts
 from fencing.domain.intentions import Intention, Kill, Raise, Revive, over
-from vms.domain.condition import KILL_AFTER, Remedy, remedy
+from vms.domain.condition import KILL_AFTER, Remedy, in_force, remedy
 from vms.domain.restart import VmFacts
 from vms.domain.states import ResumeBehaviour, VmState
 
@@ -30,13 +30,17 @@ def paused(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> Iterator[Intent
         yield Raise(AlertKind.VM_PAUSED, 0, vm.pk, f"paused on {host.name}, and not by a person")
         return
     text = f"paused on {host.name} by an error of its storage"
-    yield Raise(AlertKind.VM_PAUSED, 0, vm.pk, f"{text}; {_WHAT_NEXT[vm.condition.behaviour]}")
+    yield Raise(AlertKind.VM_PAUSED, 0, vm.pk, f"{text}; {_WHAT_NEXT[_behaviour(vm)]}")
     if cluster.armed and not cluster.distrust and not vm.quarantined:
         yield from _helped(vm, host, vm.condition.io_error_since, now)
 
 
+def _behaviour(vm: VmFacts) -> ResumeBehaviour:
+    return in_force(vm.condition.behaviour, ha=vm.ha, leased=bool(vm.leases.carried))
+
+
 def _helped(vm: VmFacts, host: HostFacts, since: datetime, now: datetime) -> Iterator[Intention]:
-    wanted = remedy(vm.condition.behaviour, since, now)
+    wanted = remedy(_behaviour(vm), since, now)
     if wanted is None or wanted in vm.condition.in_hand:
         return
     if wanted is Remedy.REVIVE:

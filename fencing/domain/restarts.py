@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from fencing.domain import freeing, takeovers
 from fencing.domain.alerts import AlertKind
 from fencing.domain.departing import kept_for
 from fencing.domain.facts import ClusterFacts, HostFacts
@@ -11,6 +12,7 @@ from fencing.domain.intentions import AskBmc, Hold, Intention, Raise, Start, ove
 from fencing.domain.pauses import paused
 from hosts.domain.states import Wanted
 from vms.domain.floor import Floor
+from vms.domain.leases import ASK_AGAIN
 from vms.domain.placement import Choice
 from vms.domain.restart import (
     PROOF_MAX_AGE,
@@ -33,7 +35,8 @@ def restarts(cluster: ClusterFacts, now: datetime) -> Iterator[Intention]:
         if vm.pk in alerted or not _is_calm(vm):
             yield from _standing_alerts(cluster, vm, now)
     waiting = [vm for vm in cluster.vms if wants_start(vm, cluster.hosts_lost)]
-    if not waiting:
+    taken = takeovers.wanted(cluster, now)
+    if not waiting and not taken:
         return
     held = _held_for_all(cluster)
     free = floor(cluster)
@@ -57,6 +60,7 @@ def restarts(cluster: ClusterFacts, now: datetime) -> Iterator[Intention]:
         free.take(choice.host, need(vm))
         yield from over(cluster.alerts, 0, vm.pk, AlertKind.NO_ROOM)
         yield Start(vm.pk, choice.host, _reason(vm))
+    yield from takeovers.takeovers(taken, free)
 
 
 def turns_of(cluster: ClusterFacts, now: datetime) -> Turns:
@@ -99,12 +103,20 @@ def _not_yet(cluster: ClusterFacts, vm: VmFacts, blocked: VmFacts | None, now: d
     next_try = _next_try(cluster, vm)
     if next_try is not None and now < next_try:
         return f"refused {vm.tries} times, next try at {next_try:%H:%M:%S} UTC"
-    stale = _proof_is_stale(cluster, vm, now)
+    stale = _proof_is_stale(cluster, vm, now) or freeing.hold(cluster, vm) or _held_lease(vm, now)
     if stale:
         return stale
     if blocked is not None and _outranks(blocked, vm) and _still_blocks(cluster, blocked, now):
         return f"{blocked.name} has priority and has no room yet"
     return ""
+
+
+def _held_lease(vm: VmFacts, now: datetime) -> str:
+    """No budget burns while another host holds the lease: sanlock gives it when that is dead."""
+    at = vm.leases.held_at
+    if at is None or now - at >= ASK_AGAIN:
+        return ""
+    return f"another host holds its lease; asked again at {at + ASK_AGAIN:%H:%M:%S} UTC"
 
 
 def _next_try(cluster: ClusterFacts, vm: VmFacts) -> datetime | None:

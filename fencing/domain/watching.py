@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from fencing.domain.evidence import SUSPICIOUS
-from fencing.domain.facts import HostFacts
+from fencing.domain.facts import ClusterFacts, HostFacts
 from fencing.domain.intentions import AskStorage, Intention
 from fencing.domain.policy import Policy
 from hosts.domain.heartbeat import Beat, HeartbeatEvidence, Track, heartbeat
@@ -13,19 +13,38 @@ from hosts.domain.states import ANSWERING
 #: A silent host's sectors are read this often.
 _WHILE_SILENT = timedelta(seconds=2)
 #: Whose sector it is, is recorded this often while the host answers.
-_ROUTINE = timedelta(seconds=60)
+ROUTINE = timedelta(seconds=60)
 #: sanlock joins again some time after a boot; until then this often.
 _NOT_LEARNED = timedelta(seconds=10)
+#: The record of a host that holds leases is read as often as sanlock renews it.
+_LEASED = timedelta(seconds=20)
 
 
-def ask_storage(host: HostFacts, policy: Policy, now: datetime) -> Iterator[Intention]:
+def pauses(cluster: ClusterFacts) -> dict[int, timedelta]:
+    """Return how often the hosts of leased runs are read while they answer.
+
+    Often, until their leases are seen in their hand; then often enough to know that a host
+    had stopped renewing, when sanlock ends its copies.
+    """
+    found: dict[int, timedelta] = {}
+    for vm in cluster.vms:
+        if vm.leases.carried and vm.run is not None:
+            read = vm.leases.guarded_at is not None
+            pause = _LEASED if read else _NOT_LEARNED
+            found[vm.run.host] = min(pause, found.get(vm.run.host, pause))
+    return found
+
+
+def ask_storage(
+    host: HostFacts, policy: Policy, now: datetime, at_most: timedelta = ROUTINE
+) -> Iterator[Intention]:
     """Ask for a reading of the host's heartbeat or disks when one is due."""
     if host.storage_open:
         return
     if host.status in SUSPICIOUS or (host.status in ANSWERING and host.slow_since is not None):
         if _heartbeat_is_due(host, now, _WHILE_SILENT) or activity_is_due(host, policy, now):
             yield AskStorage(host.pk, "the host is silent")
-    elif host.status in ANSWERING and _heartbeat_is_due(host, now, _pause(host)):
+    elif host.status in ANSWERING and _heartbeat_is_due(host, now, min(at_most, _pause(host))):
         yield AskStorage(host.pk, "a routine check")
 
 
@@ -47,7 +66,7 @@ def _pause(host: HostFacts) -> timedelta:
         since_back = host.back_at is None or (track.learned_at or host.back_at) > host.back_at
         if track.learned_at is None or track.problem is not None or not since_back:
             return _NOT_LEARNED
-    return _ROUTINE
+    return ROUTINE
 
 
 def news(

@@ -13,6 +13,7 @@ from fencing.operations.confirming import advance_confirm
 from fencing.operations.departing import advance_departure
 from fencing.operations.drill import advance_drill
 from fencing.operations.fence import advance_fence
+from fencing.operations.freeing import advance_free
 from fencing.operations.storage import advance_storage
 from fencing.operations.switching import advance_power_on
 from fencing.selectors import policy_of
@@ -32,6 +33,7 @@ _KINDS: dict[str, Callable[[FenceOperation], None]] = {
     "reboot": advance_departure,
     "power_on": advance_power_on,
     "confirm": advance_confirm,
+    "free": advance_free,
 }
 
 

@@ -12,6 +12,7 @@ from fencing.selectors import facts_of, policy_of
 from fencing.services import heartbeats
 from fencing.services.power import ROUND
 from hosts.domain.heartbeat import next_reader, sampled
+from hosts.domain.lockspace import parse_holder
 from hosts.domain.states import ANSWERING
 from hosts.hypervisor.port import Target
 from hosts.models import Host, HostStorage
@@ -24,6 +25,7 @@ from portal.core.models import OperationState
 from portal.lib import clock
 from portal.lib.queue import wake
 from vms.models import Disk
+from vms.services import guards
 
 
 def advance_storage(op: FenceOperation) -> None:
@@ -76,6 +78,25 @@ def _read_heartbeat(op: FenceOperation, host: Host, row: HostStorage, deadline_s
         host_is_up=host_is_up,
     )
     rows.record_sample(row.pk, fold)
+    if chosen and adapter is not None and raw:
+        _read_leases(op, host, row, readers[chosen], deadline_s)
+
+
+def _read_leases(
+    op: FenceOperation, host: Host, row: HostStorage, reader: Host, deadline_s: float
+) -> None:
+    """Ask the same neighbour who holds the leases of the runs that are open on the host."""
+    mine, adapter = guards.carried(host.pk, row.domain_id), storage()
+    if not mine or adapter is None:
+        return
+    asked_at, slots = clock.now(), sorted(set(mine.values()))
+    left = work.time_left(op, asked_at, deadline_s)
+    try:
+        raw = adapter.leases(_target(reader), row.domain.name, slots, deadline=left)
+    except StorageError:
+        raw = ()
+    holders = dict(zip(slots, map(parse_holder, raw), strict=False))
+    guards.record_holders(row.pk, {pk: holders.get(slot) for pk, slot in mine.items()}, asked_at)
 
 
 def _target(host: Host) -> Target:

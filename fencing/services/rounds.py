@@ -1,6 +1,7 @@
 """One round: read the facts, make the plan, write its intentions down."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -25,7 +26,7 @@ from portal.core.models import OPEN_STATES
 from portal.lib import collector
 from portal.lib.ha.states import HaEvent
 from vms.models import Run, Vm
-from vms.services import requests
+from vms.services import requests, takeovers
 from vms.services.runs import AlreadyOpen
 
 
@@ -123,6 +124,18 @@ def _start(item: wish.Start, facts: ClusterFacts, now: datetime) -> None:
         return  # somebody was faster; the next round sees it
 
 
+def _take_over(item: wish.TakeOver, facts: ClusterFacts, now: datetime) -> None:
+    run = Run.objects.filter(vm=item.vm, ended_at__isnull=True).first()
+    if run is not None:
+        incidents.open_vm_incident(item.vm, run.host_id, now)
+    with suppress(AlreadyOpen):  # somebody was faster; the next round sees it
+        takeovers.request(item.vm, item.host, why=item.why, now=now)
+
+
+def _free_leases(item: wish.FreeLeases, facts: ClusterFacts, now: datetime) -> None:
+    power.ask("free", item.host, now=now, why=item.why)
+
+
 def _hold(item: wish.Hold, facts: ClusterFacts, now: datetime) -> None:
     requests.hold(item.vm, item.why, now)
 
@@ -167,6 +180,8 @@ _WRITERS: dict[type, Callable[[Any, ClusterFacts, datetime], None]] = {
     wish.BootOverdue: _boot_overdue,
     wish.Evacuated: _evacuated,
     wish.Start: _start,
+    wish.TakeOver: _take_over,
+    wish.FreeLeases: _free_leases,
     wish.Hold: _hold,
     wish.ArmAgain: _arm_again,
     wish.Revive: _revive,

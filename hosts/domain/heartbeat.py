@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from hosts.domain.lockspace import Sector, parse_sector
+from hosts.domain.lockspace import Sector, host_dead_s, parse_sector
 
 #: How late a living host may renew before its reads count as old.
 LATE = timedelta(seconds=5)
@@ -60,6 +60,13 @@ class Track:
     before_at: datetime | None = None  # last sample with an older one: it advanced after that
     reader_timestamp: int = 0
     reader_moved_at: datetime | None = None
+    freed: int = 0  # the generation whose record was marked free, after a proof
+    free_tries: int = 0  # how often that has failed, in this generation
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing keeps the recorded host's leases from being taken any more."""
+        return self.freed >= self.generation
 
 
 def next_reader(track: Track, candidates: Sequence[int]) -> int:
@@ -79,6 +86,7 @@ def learned(track: Track, sample: Sample) -> Track:
         owner=sample.host.owner,
         generation=sample.host.generation,
         learned_at=sample.asked_at,
+        free_tries=0,
     )
 
 
@@ -244,6 +252,26 @@ def _of_one(
         return HeartbeatEvidence(Beat.UNKNOWN, why)
     why = f"its storage heartbeat in {track.name} has stood still for {still_s:.0f} s"
     return HeartbeatEvidence(Beat.STILL, why, max(still_s, 0.0), enough=still_s >= needed)
+
+
+def has_joined(track: Track) -> bool:
+    """Whether the host may take leases there, as far as its record was read: it has not left."""
+    if track.problem is not None or track.still_since is None:
+        return True
+    return track.timestamp > 0 and not stood_still(track)
+
+
+def is_dead_in(track: Track, last_seen: datetime | None, now: datetime) -> bool:
+    """Whether sanlock counts the host as dead in this domain, and a watchdog has reset it."""
+    said = _of_one(track, 0, last_seen, now)
+    return said.beat is Beat.STILL and said.still_s >= host_dead_s(track.renewal_s / 2)
+
+
+def stood_still(track: Track) -> bool:
+    """Whether the last samples show that the host renewed no more: it lost its lockspace."""
+    if track.problem is not None or track.asked_at is None or track.still_since is None:
+        return False
+    return track.asked_at - track.still_since > _at_most(track)
 
 
 def _at_most(track: Track) -> timedelta:

@@ -78,6 +78,7 @@ class SeenGuest:
     memory_mib: int = 0
     vcpus: int = 0
     disks: tuple[str, ...] = ()  # paths (or network sources) open for writing
+    leases: tuple[str, ...] = ()  # lockspaces of the leases in its definition
     autostart: bool = False
     managed_save: bool = False
 

@@ -5,12 +5,13 @@ The XML of a look comes from hosts that are trusted only half: a document type
 """
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import quoteattr
 
 from hosts.domain.asked import Asked
 from hosts.domain.looks import Stamp
+from hosts.hypervisor.port import LeaseSpec
 
 NAMESPACE = "https://holdfast.example/ns/run/1"
 PREFIX = "holdfast"
@@ -23,6 +24,9 @@ _UNITS = {
     "b": 1, "bytes": 1, "KB": 10**3, "k": 2**10, "KiB": 2**10, "MB": 10**6, "M": 2**20,
     "MiB": 2**20, "GB": 10**9, "G": 2**30, "GiB": 2**30, "TB": 10**12, "T": 2**40, "TiB": 2**40,
 }  # fmt: skip
+
+#: Cache modes that open a disk with O_DIRECT (libvirt.org, "Hard drives, floppy disks").
+_UNCACHED = ("none", "directsync")
 
 ET.register_namespace(PREFIX, NAMESPACE)
 ET.register_namespace("qemu", "http://libvirt.org/schemas/domain/qemu/1.0")
@@ -40,6 +44,7 @@ class Described:
     memory_mib: int
     vcpus: int
     disks: tuple[str, ...]
+    leases: tuple[str, ...] = ()
 
 
 #: What is known of a domain whose XML cannot be read: foreign, and nothing else.
@@ -53,11 +58,14 @@ def describe(text: str) -> Described:
         memory, vcpus = _memory_mib(root), int(root.findtext("vcpu") or 1)
     except (ValueError, KeyError) as error:
         raise BadXml(f"the domain's memory or vcpu is no number: {error}") from None
-    return Described(read_stamp(root), memory, vcpus, tuple(_writable(root)))
+    locks = tuple(sorted(_lockspaces(root)))
+    return Described(read_stamp(root), memory, vcpus, tuple(_writable(root)), locks)
 
 
-def stamped(text: str, *, uuid: str, name: str, stamp: Stamp) -> str:
-    """Return ``text`` with ``stamp`` as the only stamp in its metadata.
+def stamped(
+    text: str, *, uuid: str, name: str, stamp: Stamp, leases: Sequence[LeaseSpec] = ()
+) -> str:
+    """Return ``text`` with ``stamp`` as the only stamp in its metadata, and with ``leases``.
 
     The rest of the metadata stays.  :class:`BadXml` when it is not the XML of the
     domain with that ``uuid`` and ``name``: what is started must be what was asked.
@@ -73,6 +81,7 @@ def stamped(text: str, *, uuid: str, name: str, stamp: Stamp) -> str:
     for old in metadata.findall(_RUN):
         metadata.remove(old)
     ET.SubElement(metadata, _RUN, _values(stamp))
+    _guard(root, uuid, leases)
     return ET.tostring(root, encoding="unicode")
 
 
@@ -170,6 +179,45 @@ def _cpu(root: ET.Element) -> str:
     fixed = cpu is not None and cpu.get("mode", "custom") == "custom"
     model = (cpu.findtext("model") or "").strip() if cpu is not None and fixed else ""
     return f"{kind.get('arch')}/{model}"
+
+
+def _guard(root: ET.Element, uuid: str, leases: Sequence[LeaseSpec]) -> None:
+    """Let ``leases`` be the only ones of the portal: their key is the VM's UUID.
+
+    A copy whose host loses them is ended, whatever else the definition asked for.
+    """
+    devices = root.find("devices")
+    if devices is None:
+        devices = ET.SubElement(root, "devices")
+    for old in _ours(root, uuid):
+        devices.remove(old)
+    for lease in leases:
+        one = ET.SubElement(devices, "lease")
+        ET.SubElement(one, "lockspace").text = lease.lockspace
+        ET.SubElement(one, "key").text = lease.key
+        ET.SubElement(one, "target", {"path": lease.path, "offset": str(lease.offset)})
+    if leases:
+        for action in root.findall("on_lockfailure"):
+            root.remove(action)
+        ET.SubElement(root, "on_lockfailure").text = "poweroff"
+
+
+def _ours(root: ET.Element, uuid: str) -> list[ET.Element]:
+    found = root.findall("devices/lease")
+    return [one for one in found if (one.findtext("key") or "").strip() == uuid]
+
+
+def _lockspaces(root: ET.Element) -> Iterator[str]:
+    for one in _ours(root, (root.findtext("uuid") or "").strip()):
+        yield (one.findtext("lockspace") or "").strip()
+
+
+def is_uncached(text: str) -> bool:
+    """Whether every disk is written past the host's memory: what it wrote is on the storage."""
+    disks = _parse(text).findall("devices/disk")
+    mine = [one for one in disks if one.get("device") != "cdrom" and one.find("readonly") is None]
+    modes = [one.find("driver") for one in mine]
+    return all(mode is not None and mode.get("cache") in _UNCACHED for mode in modes)
 
 
 def _writable(root: ET.Element) -> Iterator[str]:

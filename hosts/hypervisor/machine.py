@@ -7,6 +7,8 @@ from hosts.domain.looks import GuestReason, GuestState, SeenGuest
 from hosts.hypervisor.port import Definition, HypervisorError
 
 _OFF = GuestState.SHUT_OFF
+#: What sanlock says of a lease that another host has.
+HELD = "Lease is held by another host"
 
 
 @dataclass
@@ -35,6 +37,7 @@ class MemoryHost:
     failing: set[str] = field(default_factory=set)  # guests whose storage gives errors
     unkillable: bool = False  # its guests' processes hang in the kernel: no destroy ends one
     deaf: set[str] = field(default_factory=set)  # guests that ignore the power button
+    locks: Callable[[SeenGuest], str] = lambda guest: ""  # why a copy's leases are refused
     queue: list[Callable[[], None]] = field(default_factory=list)  # sent while hung
 
     @property
@@ -64,7 +67,7 @@ class MemoryHost:
         self.powered = self.kernel = self.daemon = True
         self.hung = False
         for uuid, guest in list(self.guests.items()):
-            if guest.autostart:
+            if guest.autostart and not (guest.leases and self.locks(guest)):
                 self.set_guest(uuid, GuestState.RUNNING, GuestReason.NONE)
 
     def freeze(self) -> None:
@@ -103,7 +106,9 @@ class MemoryHost:
         """Let a create that hung since ``slow_starts`` go on; refused if undefined meanwhile."""
         self.slow_starts.discard(uuid)
         guest = self.guests.get(uuid)
-        if guest is not None and self.alive and not guest.executes:
+        if guest is None or guest.executes or not self.alive:
+            return
+        if not (guest.leases and self.locks(guest)):
             self.set_guest(uuid, GuestState.RUNNING, GuestReason.NONE)
 
     def _stop_everything(self) -> None:

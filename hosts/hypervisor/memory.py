@@ -11,11 +11,12 @@ from xml.sax.saxutils import escape, quoteattr
 
 from hosts.domain.looks import GuestReason, GuestState, KernelSign, Look, SeenGuest, Stamp
 from hosts.hypervisor.domain_xml import BadXml, describe, stamped
-from hosts.hypervisor.machine import MemoryHost
+from hosts.hypervisor.machine import HELD, MemoryHost
 from hosts.hypervisor.port import (
     Definition,
     GuestSpec,
     Hint,
+    LeaseHeld,
     NoAnswer,
     NoSuchGuest,
     NotSent,
@@ -109,7 +110,13 @@ class MemoryHypervisor:
 
     def start(self, guest: GuestSpec, *, deadline: float) -> None:
         try:
-            xml = stamped(guest.xml, uuid=guest.uuid, name=guest.name, stamp=guest.stamp)
+            xml = stamped(
+                guest.xml,
+                uuid=guest.uuid,
+                name=guest.name,
+                stamp=guest.stamp,
+                leases=guest.leases,
+            )
             seen = describe(xml)
         except BadXml as error:
             raise Refused(f"{guest.name}: {error}") from None
@@ -121,6 +128,7 @@ class MemoryHypervisor:
             memory_mib=seen.memory_mib,
             vcpus=seen.vcpus,
             disks=seen.disks,
+            leases=seen.leases,
         )
 
         def work() -> None:
@@ -187,7 +195,15 @@ class MemoryHypervisor:
             raise Refused(f"{defined.name}: the host failed to start it")
         if uuid in host.slow_starts:
             raise NoAnswer(f"{defined.name}: no answer yet")
+        self._take_leases(defined)
         self._set(uuid, GuestState.RUNNING, GuestReason.NONE)
+
+    def _take_leases(self, guest: SeenGuest) -> None:
+        why = self.host.locks(guest) if guest.leases else ""
+        if why == HELD:
+            raise LeaseHeld(f"{guest.name}: {why}")
+        if why:
+            raise Refused(f"{guest.name}: {why}")
 
     def _do(self, work: Callable[[], None]) -> None:
         """Do ``work`` now; or, on a frozen host, when it thaws, which the caller never learns."""
@@ -211,6 +227,8 @@ class MemoryHypervisor:
         if not guest.executes or guest.state is GuestState.CRASHED:
             raise Refused(f"{guest.name} is not running")
         if guest.state is not state:
+            if state is GuestState.RUNNING:
+                self._take_leases(guest)
             self._set(uuid, state, reason)
 
     def _set(self, uuid: str, state: GuestState, reason: GuestReason) -> None:

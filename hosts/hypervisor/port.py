@@ -24,6 +24,16 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseSpec:
+    """A slot that the copy's host must take before the copy runs: libvirt's ``<lease>``."""
+
+    lockspace: str
+    key: str
+    path: str
+    offset: int  # bytes
+
+
+@dataclass(frozen=True, slots=True)
 class GuestSpec:
     """A VM as it is to be defined: the portal's XML, stamped by the adapter."""
 
@@ -31,6 +41,7 @@ class GuestSpec:
     name: str
     xml: str
     stamp: Stamp
+    leases: tuple[LeaseSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,10 @@ class NotSent(HypervisorError):
 
 class Refused(HypervisorError):
     """The host answered with an error: the action was certainly not done."""
+
+
+class LeaseHeld(Refused):
+    """Another host holds a lease of the VM: sanlock lets nobody else start it."""
 
 
 class NoSuchGuest(Refused):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hosts.domain.lockspace import MAGIC, Sector, build_record
+from hosts.domain.lockspace import MAGIC, Sector, build_record, parse_sector
 from hosts.hypervisor.port import Target
 from hosts.storage.port import StorageError
 
@@ -23,18 +23,37 @@ class MemoryStorage:
 
     domains: dict[str, MemoryDomain] = field(default_factory=dict)
     disks: Callable[[], Mapping[str, float]] = dict
+    lease: Callable[[str, int], bytes] = lambda domain, slot: b""
     frozen: dict[str, dict[str, dict[int, Sector]]] = field(default_factory=dict)  # by reader
 
     def sectors(
         self, reader: Target, domain: str, slots: Sequence[int], *, deadline: float
     ) -> tuple[bytes, ...]:
-        there = self.domains.get(domain)
-        if there is None or there.stalled or reader.name in there.out_of_reach:
-            raise StorageError(f"{reader.name} cannot read {domain}")
+        there = self._reached(reader, domain)
         seen = self.frozen.get(reader.name, {}).get(domain, there.sectors)
         return tuple(
             build_record(MAGIC, slot + 1, seen[slot]) if slot in seen else b"" for slot in slots
         )
+
+    def leases(
+        self, reader: Target, domain: str, slots: Sequence[int], *, deadline: float
+    ) -> tuple[bytes, ...]:
+        self._reached(reader, domain)
+        return tuple(self.lease(domain, slot) for slot in slots)
+
+    def write_sector(
+        self, writer: Target, domain: str, slot: int, raw: bytes, *, deadline: float
+    ) -> None:
+        there, record = self._reached(writer, domain), parse_sector(raw)
+        if record is None:
+            raise StorageError("that is no record of a host")
+        there.sectors[slot] = record
+
+    def _reached(self, host: Target, domain: str) -> MemoryDomain:
+        there = self.domains.get(domain)
+        if there is None or there.stalled or host.name in there.out_of_reach:
+            raise StorageError(f"{host.name} cannot read {domain}")
+        return there
 
     def written(
         self, reader: Target, disks: Sequence[str], *, deadline: float

@@ -22,6 +22,16 @@ class Storage(Protocol):
     ) -> tuple[bytes, ...]:
         """Return these slots' sectors of a domain's ``ids`` volume, read in one go."""
 
+    def leases(
+        self, reader: Target, domain: str, slots: Sequence[int], *, deadline: float
+    ) -> tuple[bytes, ...]:
+        """Return the first sector of each of these slots of a domain's lease volume."""
+
+    def write_sector(
+        self, writer: Target, domain: str, slot: int, raw: bytes, *, deadline: float
+    ) -> None:
+        """Write a host's record into a domain's ``ids`` volume; nothing else is touched."""
+
     def written(
         self, reader: Target, disks: Sequence[str], *, deadline: float
     ) -> Mapping[str, float]:

@@ -96,6 +96,21 @@ class SimStorage:
         wire = self._portal.wire
         return self._portal.fibers.drive(wire.sectors(reader.name, domain, slots, deadline))
 
+    def leases(
+        self, reader: Target, domain: str, slots: Sequence[int], *, deadline: float
+    ) -> tuple[bytes, ...]:
+        self._portal.may_die()
+        wire = self._portal.wire
+        return self._portal.fibers.drive(wire.leases(reader.name, domain, slots, deadline))
+
+    def write_sector(
+        self, writer: Target, domain: str, slot: int, raw: bytes, *, deadline: float
+    ) -> None:
+        self._portal.may_die()
+        wire = self._portal.wire
+        self._portal.fibers.drive(wire.write_sector(writer.name, domain, slot, raw, deadline))
+        self._portal.may_die()
+
     def written(
         self, reader: Target, disks: Sequence[str], *, deadline: float
     ) -> Mapping[str, float]:

@@ -12,7 +12,7 @@ from portal.lib.ha.states import HaState
 from portal.sim.portal import Start
 from portal.sim.world import BMC_PORT, INSTALLATION, World, WorldVm
 from vms.domain.states import RunState, VmState
-from vms.models import AffinityRule, Disk, Run, Vm
+from vms.models import AffinityRule, Disk, Lease, Run, RunLease, Vm
 
 
 def fill(world: World, start: Start, now: datetime) -> None:
@@ -53,15 +53,21 @@ def _vm(world: World, start: Start, cluster: Cluster, vm: WorldVm, now: datetime
         **_asked(vm),
     )
     Disk.objects.create(vm=row, path=vm.disk)
+    domain = StorageDomain.objects.filter(name=vm.lease).first()
+    if domain is not None:
+        Lease.objects.create(vm=row, domain=domain, slot=vm.pk)
     if home is not None:
-        Run.objects.create(
+        run = Run.objects.create(
             vm=row,
             host_id=world.host_pks[home],
             generation=1,
             state=RunState.RUNNING,
             started_at=now,
             running_at=now,
+            uncached=domain is not None,
         )
+        if domain is not None:
+            RunLease.objects.create(run=run, domain=domain, slot=vm.pk)
 
 
 def _asked(vm: WorldVm) -> dict[str, Any]:
@@ -110,6 +116,7 @@ def _host(world: World, cluster: Cluster, name: str, pk: int, now: datetime) -> 
         cpu_model=machine.cpu_model,
         networks=machine.networks,
         storage=machine.storage,
+        watchdog=name in world.vouched,
     )
     state = HaState.AVAILABLE if machine.powered else HaState.INELIGIBLE
     HaResource.objects.create(host=row, state=state, since=now)

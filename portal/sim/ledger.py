@@ -225,6 +225,8 @@ class Book:
             **row.able.told,
             storage_open="storage" in mine,
             kdump_since=row.kdump_since,
+            watchdog=row.watchdog,
+            free_open="free" in mine,
             **self.storage.of(row.pk),
         )
 
@@ -278,5 +280,6 @@ class Book:
             last=row.last,
             waits_for=row.waits_for,
             condition=condition,
+            leases=row.leases,
             **row.asks.told,
         )

@@ -17,6 +17,7 @@ from portal.lib.ha.states import HaEvent, HaState
 from portal.sim import (
     pure_admin,
     pure_guests,
+    pure_leases,
     pure_looks,
     pure_pauses,
     pure_power,
@@ -62,7 +63,7 @@ class PurePortal:
                 host.marker or "", host.uptime() if on else None,
                 status=HostStatus.UP if on else HostStatus.DOWN,
                 ha=HaState.AVAILABLE if on else HaState.INELIGIBLE, ha_since=now,
-                able=able_of(host),
+                able=able_of(host), watchdog=name in world.vouched,
             )  # fmt: skip
             self.book.hosts[pk], self.book.turns[pk] = row, (now, 0)
             if name in world.bmcs:
@@ -75,8 +76,10 @@ class PurePortal:
                 vm.vcpus, vm.priority, VmState.DOWN, 0, vm.start_tier, vm.starts_after,
                 vm.start_delay_s, asks=asks_of(vm), condition=pure_pauses.condition_of(vm),
             )  # fmt: skip
+            pure_leases.fill(self.book, vm)
             if home is not None:
                 pure_runs.open_run(self.book, vm.pk, world.host_pks[home], now, RunState.RUNNING)
+                pure_leases.carry(self.book, vm.pk)
                 self.book.set_state(vm.pk, VmState.UP, "")
 
     # Tasks
@@ -264,6 +267,7 @@ _WRITERS: dict[type, Callable[[Book, Any], object]] = {
     wish.Evacuated: _evacuated,
     wish.Start: _start,
     wish.Hold: _hold,
+    **pure_leases.WRITERS,
     wish.ArmAgain: lambda book, item: pure_admin.arm(book, armed=True),
     **pure_pauses.WRITERS,
     wish.Raise: lambda book, item: book.raise_alert(item.kind, item.host, item.vm),

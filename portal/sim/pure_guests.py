@@ -9,11 +9,12 @@ from hosts.domain.states import HostStatus
 from hosts.hypervisor.port import (
     GuestSpec,
     HypervisorError,
+    LeaseHeld,
     NoSuchGuest,
     NotSent,
     Refused,
 )
-from portal.sim import pure_pauses
+from portal.sim import pure_leases, pure_pauses, pure_takeover
 from portal.sim import pure_runs as runs
 from portal.sim.ledger import Book
 from portal.sim.pure_work import claim, is_mine, record, wait
@@ -92,9 +93,11 @@ def _call(book: Book, wire: Wire, op: Op, run: OpenRun, deadline: float) -> Step
         return
     stamp = Stamp(INSTALLATION, run.vm, run.generation, run.pk)
     try:
-        spec = GuestSpec(vm.uuid, vm.name, vm.xml, stamp)
+        spec = GuestSpec(vm.uuid, vm.name, vm.xml, stamp, pure_leases.specs(book, run.vm))
         left = (op.due_at - book.now()).total_seconds()
         yield from wire.start(_name(book, op), spec, min(deadline, left))
+    except LeaseHeld:
+        runs.lease_held(book, op, run)
     except (Refused, NotSent):
         runs.not_started(book, op, run)
     except HypervisorError:
@@ -203,6 +206,7 @@ def _act(book: Book, wire: Wire, op: Op, deadline: float) -> Step:
 _KINDS = {
     "start": _start,
     "settle": _settle,
+    "take_over": pure_takeover.advance,
     "revive": pure_pauses.advance,
     "kill": pure_pauses.advance,
 }

@@ -9,7 +9,7 @@ from hosts.domain.looks import GuestState, KernelSign, Look
 from hosts.domain.states import SLOW_LOOK
 from hosts.hypervisor.port import HypervisorError, Silent
 from hosts.services.looks import SLOW_POLL
-from portal.sim import pure_pauses
+from portal.sim import pure_leases, pure_pauses, pure_takeover
 from portal.sim import pure_runs as runs
 from portal.sim.ledger import Book
 from portal.sim.pure_guests import Step
@@ -172,13 +172,19 @@ def _running(book: Book, finding: Finding, host: int, asked_at: datetime) -> Non
         withdraw(book, finding.run.pk, "settle")
 
 
+def _taken_over(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
+    if finding.run is not None:
+        pure_takeover.granted(book, finding.run, host, asked_at)
+
+
 def _died(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
     if finding.run is None or finding.guest is None:
         return
     there = runs.current(book, finding.run)
     asked_down = there is not None and there.asked_down
     wanted_up = book.vms[finding.vm].wanted_up
-    reason = whose_wish(finding.guest, wanted_up=wanted_up, asked_down=asked_down)
+    lost = pure_leases.has_lost_a_lock(book, finding.run)
+    reason = whose_wish(finding.guest, wanted_up=wanted_up, asked_down=asked_down, lock_lost=lost)
     runs.close_run(book, finding.run, Evidence(ProofKind.OBSERVED_OFF, asked_at, reason))
 
 
@@ -229,6 +235,7 @@ def _forgotten(book: Book, finding: Finding, host: int, asked_at: datetime) -> N
 
 _HANDLERS: Mapping[Sighting, Callable[[Book, Finding, int, datetime], None]] = {
     Sighting.RUNNING: _running,
+    Sighting.TAKEN_OVER: _taken_over,
     Sighting.DIED: _died,
     Sighting.REBOOTED: _rebooted,
     Sighting.VANISHED: _vanished,

@@ -14,7 +14,14 @@ from portal.sim.pure_work import ask, is_mine, record, wait
 from portal.sim.rows import Op
 from portal.sim.wire import Wire
 from portal.sim.world import WorldVm
-from vms.domain.condition import Condition, is_paused_by_storage, may_be_helped, remedy, state_of
+from vms.domain.condition import (
+    Condition,
+    in_force,
+    is_paused_by_storage,
+    may_be_helped,
+    remedy,
+    state_of,
+)
 from vms.domain.proofs import OpenRun
 from vms.domain.states import EndReason, ResumeBehaviour, VmState
 from vms.operations.pausing import ASK_AGAIN_S, RESUME_AGAIN_S
@@ -74,7 +81,8 @@ def advance(book: Book, wire: Wire, op: Op, deadline: float) -> Step:
 
 def _no_longer(book: Book, op: Op, run: OpenRun) -> bool:
     row = book.vms[run.vm]
-    since, behaviour = row.condition.io_error_since, row.condition.behaviour
+    since, leased = row.condition.io_error_since, bool(row.leases.carried)
+    behaviour = in_force(row.condition.behaviour, ha=row.ha, leased=leased)
     other = since is not None and remedy(behaviour, since, book.now()) != op.kind
     return row.quarantined or other or not book.armed
 

@@ -15,6 +15,7 @@ from portal.sim.ledger import Book
 from portal.sim.pure_depart import depart
 from portal.sim.pure_fence import fence
 from portal.sim.pure_guests import Step
+from portal.sim.pure_leases import free
 from portal.sim.pure_readings import address, forget_readings, gap_left, off_is_proven, read
 from portal.sim.pure_storage import storage
 from portal.sim.pure_work import (
@@ -116,6 +117,7 @@ _KINDS: dict[str, Callable[[Book, Wire, Op], Step]] = {
     "check": _check,
     "fence": fence,
     "storage": storage,
+    "free": free,
     "shutdown": depart,
     "reboot": depart,
     "power_on": _power_on,

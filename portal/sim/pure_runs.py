@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
+from portal.sim import pure_leases
 from portal.sim.ledger import Book
 from portal.sim.pure_work import ROUND, ask, record, withdraw
 from portal.sim.rows import ClosedRun, Evidence, Op
@@ -52,6 +53,7 @@ def request_start(book: Book, vm: int, host: int) -> None:
     if book.vms[vm].quarantined or book.locked(book.vms[vm]):
         raise AlreadyOpen
     run = open_run(book, vm, host, book.now(), RunState.STARTING)
+    pure_leases.carry(book, vm)
     book.set_state(vm, VmState.STARTING, "")
     free = replace(book.vms[vm].condition, suspended=False)
     book.set_vm(vm, waiting_since=None, condition=free)
@@ -74,9 +76,15 @@ def mark_running(book: Book, run: OpenRun) -> None:
     if there is None or there.state is not RunState.STARTING:
         return
     book.set_run(there, state=RunState.RUNNING, outstanding=False, running_at=book.now())
-    book.set_vm(run.vm, tries=0, refused_at=None, refused_by=None, waiting_since=None)
-    book.set_state(run.vm, VmState.UP, "")
+    settled(book, run.vm)
     book.emit("vm.running", run.host, run.vm)
+
+
+def settled(book: Book, vm: int) -> None:
+    """The VM runs: what its start has cost is forgotten."""
+    leases = replace(book.vms[vm].leases, held_at=None)
+    book.set_vm(vm, tries=0, refused_at=None, refused_by=None, waiting_since=None, leases=leases)
+    book.set_state(vm, VmState.UP, "")
 
 
 def close_run(book: Book, run: OpenRun, evidence: Evidence) -> bool:
@@ -87,6 +95,7 @@ def close_run(book: Book, run: OpenRun, evidence: Evidence) -> bool:
     del book.runs[run.vm]
     ended = max(evidence.at, there.started_at)
     book.closed.append(ClosedRun(there, ended, evidence.kind))
+    pure_leases.closed(book, there, evidence.kind)
     last = LastRun(there.host, evidence.kind, evidence.reason, evidence.at)
     ended_there = replace(book.vms[run.vm].condition, io_error_since=None)
     book.set_vm(run.vm, last=last, condition=ended_there)
@@ -130,6 +139,16 @@ def not_started(book: Book, op: Op, run: OpenRun, *, blame_host: bool = True) ->
     else:
         book.set_vm(run.vm, refused_by=run.host)
     book.wake(ROUND, 1)
+
+
+def lease_held(book: Book, op: Op, run: OpenRun) -> None:
+    """Another host holds the VM's lease: nobody is to blame, and no try is counted."""
+    if record(book, op, state="failed"):
+        evidence = Evidence(ProofKind.NEVER_STARTED, book.now(), EndReason.NOT_STARTED)
+        close_run(book, run, evidence)
+        pure_leases.held(book, run.vm)
+        book.emit("vm.lease_held", run.host, run.vm)
+        book.wake(ROUND, 1)
 
 
 def given_up(book: Book, op: Op, run: OpenRun, asked_at: datetime) -> None:

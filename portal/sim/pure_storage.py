@@ -8,7 +8,7 @@ from hosts.domain.activity import after_reading
 from hosts.domain.heartbeat import Track, next_reader, sampled
 from hosts.domain.states import ANSWERING, HostEvent, HostStatus
 from hosts.storage.port import StorageError
-from portal.sim import pure_runs
+from portal.sim import pure_leases, pure_runs
 from portal.sim.ledger import Book
 from portal.sim.pure_guests import Step
 from portal.sim.pure_work import ROUND, record
@@ -84,6 +84,8 @@ def _read_heartbeat(book: Book, wire: Wire, host: int, domain: int) -> Wait[None
         for item in book.storage.heartbeats[host]
     )
     book.changes += 1
+    if raw:
+        yield from pure_leases.read(book, wire, host, track, book.hosts[chosen].name)
 
 
 def _read_disks(book: Book, wire: Wire, host: int) -> Wait[None]:

@@ -8,6 +8,7 @@ from hosts.domain.states import HostStatus, Wanted
 from portal.lib.ha.states import HaState
 from portal.sim.abilities import Able, Asks
 from vms.domain.condition import WELL, Condition
+from vms.domain.leases import NO_LEASES, Leases
 from vms.domain.proofs import OpenRun
 from vms.domain.restart import LastRun
 from vms.domain.states import EndReason, ProofKind, VmState
@@ -40,6 +41,7 @@ class HostRow:
     disproved: bool = False
     able: Able = field(default_factory=Able)
     kdump_since: datetime | None = None
+    watchdog: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class VmRow:
     condition: Condition = WELL
     lock: tuple[str, datetime | None] | None = None  # why, until
     asks: Asks = field(default_factory=Asks)
+    leases: Leases = NO_LEASES
 
 
 @dataclass(frozen=True, slots=True)

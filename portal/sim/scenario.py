@@ -34,6 +34,7 @@ class HostSpec:
     cpu: str = ""
     networks: tuple[str, ...] | None = None
     storage: tuple[str, ...] | None = None
+    watchdog: bool = True  # the portal has been told that its sanlock resets it
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class VmSpec:
     failback: bool = False
     resume_behaviour: str = "auto_resume"
     disks_illegal: str = ""
+    lease: str = ""  # storage domain of its host
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,16 +210,11 @@ def _event(raw: object) -> EventSpec:
 def _check_names(scenario: Scenario) -> None:
     hosts = {host.name for host in scenario.hosts}
     vms = {vm.name for vm in scenario.vms}
-    for vm in scenario.vms:
-        if vm.host and vm.host not in hosts:
-            raise BadScenario(f"{vm.name}: there is no host {vm.host!r}")
-        if vm.resume_behaviour not in list(ResumeBehaviour):
-            choices = ", ".join(ResumeBehaviour)
-            raise BadScenario(f"{vm.name}: resume_behaviour must be one of {choices}")
+    _check_vms(scenario, hosts)
     _check_order(scenario)
     _check_rules(scenario, hosts, vms)
-    domains = {name for host in scenario.hosts for name in host.storage or ()}
-    names = {"host": hosts, "with": hosts, "vm": vms, "domain": domains, "reader": hosts}
+    names = {"host": hosts, "with": hosts, "vm": vms, "reader": hosts}
+    names["domain"] = _domains(scenario)
     names["engine"] = set(scenario.engines)
     for event in scenario.events:
         for key, known in names.items():
@@ -227,6 +224,21 @@ def _check_names(scenario: Scenario) -> None:
         validate(dict(scenario.cluster.policy))
     except PolicyError as error:
         raise BadScenario(f"cluster: policy: {error}") from None
+
+
+def _check_vms(scenario: Scenario, hosts: set[str]) -> None:
+    for vm in scenario.vms:
+        if vm.host and vm.host not in hosts:
+            raise BadScenario(f"{vm.name}: there is no host {vm.host!r}")
+        if vm.resume_behaviour not in list(ResumeBehaviour):
+            choices = ", ".join(ResumeBehaviour)
+            raise BadScenario(f"{vm.name}: resume_behaviour must be one of {choices}")
+        if vm.lease and vm.lease not in _domains(scenario):
+            raise BadScenario(f"{vm.name}: lease: there is no storage domain {vm.lease!r}")
+
+
+def _domains(scenario: Scenario) -> set[str]:
+    return {name for host in scenario.hosts for name in host.storage or ()}
 
 
 def _check_order(scenario: Scenario) -> None:

@@ -160,6 +160,8 @@ def build_world(scenario: Scenario) -> World:
         for domain in host.storage or ():
             world.storage.join(host.name, domain)
     world.storage.needs = dict(scenario.cluster.needs_hosts)
+    world.storage.sanlock.used = {vm.lease for vm in scenario.vms if vm.lease}
+    world.vouched = {host.name for host in scenario.hosts if host.watchdog}
     pks = {vm.name: pk for pk, vm in enumerate(scenario.vms, 1)}
     for pk, vm in enumerate(scenario.vms, 1):
         uuid = f"00000000-0000-4000-8000-0000000000{pk:02x}"
@@ -167,14 +169,14 @@ def build_world(scenario: Scenario) -> World:
         xml = (
             f"<domain type='kvm'><name>{vm.name}</name><uuid>{uuid}</uuid>"
             f"<memory unit='MiB'>{vm.memory_mib}</memory><vcpu>{vm.vcpus}</vcpu>"
-            f"<devices><disk type='file' device='disk'><source file='{disk}'/></disk></devices>"
-            "</domain>"
+            "<devices><disk type='file' device='disk'><driver name='qemu' cache='none'/>"
+            f"<source file='{disk}'/></disk></devices></domain>"
         )
         world.vms[vm.name] = WorldVm(
             pk, vm.name, uuid, xml, disk, vm.memory_mib, vm.vcpus, vm.ha, vm.priority,
             vm.start_tier, tuple(pks[name] for name in vm.starts_after), vm.delay,
             vm.cpu, vm.networks, vm.storage, vm.failback,
-            vm.resume_behaviour, vm.disks_illegal,
+            vm.resume_behaviour, vm.disks_illegal, vm.lease,
         )  # fmt: skip
         if vm.host:
             world.place(vm.name, vm.host, 1)

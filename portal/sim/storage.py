@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hosts.domain.lockspace import Sector
 from hosts.storage.memory import MemoryDomain, MemoryStorage
+from portal.sim.sanlock import Sanlock
 
 if TYPE_CHECKING:
     from portal.sim.world import World
@@ -28,11 +29,15 @@ class StorageWorld:
     slots: dict[tuple[str, str], int] = field(default_factory=dict)  # (host, domain)
     stopped: set[str] = field(default_factory=set)  # hosts whose sanlock stalls or has crashed
     needs: dict[str, int] = field(default_factory=dict)  # domain: live hosts that it needs
+    sanlock: Sanlock = field(init=False)
+    _last: dict[tuple[str, str], int] = field(default_factory=dict)  # what each wrote last
     _written: dict[str, float] = field(default_factory=dict)
     _booted: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.sanlock = Sanlock(self.world, self)
         self.memory.disks = self._disks
+        self.memory.lease = self.sanlock.record
 
     def join(self, host: str, domain: str) -> None:
         """Let a host have a heartbeat in a domain, renewed at a phase of its own."""
@@ -40,22 +45,43 @@ class StorageWorld:
         self.slots[host, domain] = pk - 1
         there = self.memory.domains.setdefault(domain, MemoryDomain())
         sector = Sector(1, f"{self.world.hosts[host].uuid}.{host}"[:47], 3600, IO_TIMEOUT_S)
+        self._last[host, domain] = sector.timestamp
         there.sectors[pk - 1] = sector
         self._booted[host, domain] = self.world.booted_ms[host]
+        self.sanlock.attend(host)
         self.world.line.after((pk * 7) % RENEWAL_S, lambda: self._renew(host, domain))
 
     def _renew(self, host: str, domain: str) -> None:
         self.world.line.after(RENEWAL_S, lambda: self._renew(host, domain))
-        there, machine = self.memory.domains[domain], self.world.hosts[host]
-        cut_off = there.stalled or host in there.out_of_reach or host in self.stopped
         up_s = (self.world.line.ms - self.world.booted_ms[host]) / 1000
-        if not machine.alive or cut_off or up_s < JOIN_S:
+        if not self.world.hosts[host].alive or not self.writes(host, domain) or up_s < JOIN_S:
             return
-        sector = there.sectors[self.slots[host, domain]]
+        sectors, slot = self.memory.domains[domain].sectors, self.slots[host, domain]
+        sector = sectors[slot]
+        if self.is_joined(host, domain) and sector.timestamp != self._last.get((host, domain)):
+            self.sanlock.lose(host, domain)  # somebody has freed it while it lived
+            return
         if self._booted[host, domain] != self.world.booted_ms[host]:
             self._booted[host, domain] = self.world.booted_ms[host]
             sector = replace(sector, generation=sector.generation + 1)
-        there.sectors[self.slots[host, domain]] = replace(sector, timestamp=int(up_s))
+        sectors[slot] = replace(sector, timestamp=int(up_s))
+        self._last[host, domain] = int(up_s)
+        self.sanlock.renewed(host, domain)
+
+    def writes(self, host: str, domain: str) -> bool:
+        """Whether the host's sanlock runs and reaches the domain."""
+        there = self.memory.domains[domain]
+        return not (there.stalled or host in there.out_of_reach or host in self.stopped)
+
+    def is_joined(self, host: str, domain: str) -> bool:
+        """Whether the host's sanlock is in the lockspace, in its present life."""
+        up_s = (self.world.line.ms - self.world.booted_ms[host]) / 1000
+        here = self._booted[host, domain] == self.world.booted_ms[host]
+        return here and up_s >= JOIN_S and self.writes(host, domain)
+
+    def leave(self, host: str, domain: str) -> None:
+        """The host's sanlock is out of the lockspace; it joins anew with its next renewal."""
+        self._booted[host, domain] = -1
 
     def release(self, host: str) -> None:
         """sanlock is shut down in order: its heartbeats are marked free."""
@@ -64,6 +90,7 @@ class StorageWorld:
             if name == host:
                 sectors = self.memory.domains[domain].sectors
                 sectors[slot] = replace(sectors[slot], timestamp=0)
+                self.leave(name, domain)
 
     def is_seen(self, host: str, reader: str) -> bool:
         """Whether ``reader`` could tell the engine that ``host`` renews its heartbeat."""
@@ -114,3 +141,4 @@ class StorageWorld:
             there.stalled = False
         self.memory.frozen.clear()
         self.stopped.clear()
+        self.sanlock.no_watchdog.clear()

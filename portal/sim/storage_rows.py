@@ -18,6 +18,7 @@ class StorageRows:
     slots: dict[tuple[int, int], int] = field(default_factory=dict)  # (host, domain): slot
     activity: dict[int, Activity] = field(default_factory=dict)
     domains: tuple[DomainFacts, ...] = ()
+    guarded: dict[tuple[int, int], datetime | None] = field(default_factory=dict)  # (VM, domain)
     witness_seen_at: datetime | None = None
 
     def of(self, host: int) -> dict[str, Any]:

@@ -143,6 +143,32 @@ class Wire:
             )
         )
 
+    def leases(
+        self, reader: str, domain: str, slots: Sequence[int], deadline: float
+    ) -> Wait[tuple[bytes, ...]]:
+        """Read who holds leases, as ``reader`` sees them."""
+        memory = self.world.storage.memory
+        return (
+            yield from self._through(
+                reader,
+                deadline,
+                lambda target: memory.leases(target, domain, slots, deadline=deadline),
+            )
+        )
+
+    def write_sector(
+        self, writer: str, domain: str, slot: int, raw: bytes, deadline: float
+    ) -> Wait[None]:
+        """Write a host's record through ``writer``; the answer may be lost after the deed."""
+        memory = self.world.storage.memory
+        yield from self._through(
+            writer,
+            deadline,
+            lambda target: memory.write_sector(target, domain, slot, raw, deadline=deadline),
+        )
+        if self._out_of_reach(writer):
+            raise StorageError(f"{writer}: the answer was lost")
+
     def written(
         self, reader: str, disks: Sequence[str], deadline: float
     ) -> Wait[Mapping[str, float]]:

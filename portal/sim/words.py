@@ -105,8 +105,8 @@ def _start_hangs(scene: Scene, vm: str, host: str, s: float) -> None:
     world.line.after(float(s), lambda: world.finish_create(host, uuid))
 
 
-def _external_start(scene: Scene, vm: str, host: str) -> None:
-    scene.world.start_outside(vm, host)
+def _external_start(scene: Scene, vm: str, host: str, bare: bool = False) -> None:
+    scene.world.start_outside(vm, host, bare=bare)
 
 
 def _external_destroy(scene: Scene, vm: str) -> None:
@@ -239,7 +239,7 @@ WORDS: Mapping[str, Word] = {
     "vm.guest_shutdown": Word(_guest_shutdown, ("vm",)),
     "vm.start_fails": Word(_start_fails, ("vm", "host", "times")),
     "vm.start_hangs": Word(_start_hangs, ("vm", "host", "s")),
-    "libvirt.external_start": Word(_external_start, ("vm", "host")),
+    "libvirt.external_start": Word(_external_start, ("vm", "host"), ("bare",)),
     "libvirt.external_destroy": Word(_external_destroy, ("vm",)),
     "admin.confirm_rebooted": Word(_confirm, ("host",), ("truthful",)),
     "admin.start": Word(_start, ("vm",)),

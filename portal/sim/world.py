@@ -47,6 +47,7 @@ class WorldVm:
     failback: bool = False
     resume_behaviour: str = "auto_resume"
     disks_illegal: str = ""
+    lease: str = ""  # storage domain
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class World:
     wired_to: dict[str, str] = field(default_factory=dict)  # BMC address: machine, where swapped
     hanging: set[tuple[str, str]] = field(default_factory=set)  # (host, uuid): a create on its way
     forgotten: dict[str, set[str]] = field(default_factory=dict)  # host: executing, out of sight
+    vouched: set[str] = field(default_factory=set)  # whose watchdog the portal was told of
     swapped_ms: int = -1_000_000
     engine_cut_off: bool = False  # the engine reaches nobody: no host, BMC or witness
     storage: StorageWorld = field(init=False)
@@ -119,7 +121,9 @@ class World:
             memory_mib=item.memory_mib,
             vcpus=item.vcpus,
             disks=(item.disk,),
+            leases=(item.lease,) if item.lease else (),
         )
+        self.storage.sanlock.take(host, self.hosts[host].guests[item.uuid])
 
     # What happens to machines
 
@@ -229,6 +233,8 @@ class World:
         lies_now = bmc is not None and bmc.identified and bmc.lie is PowerState.OFF
         if proof == "power_off" and lies_now:
             return True
+        if proof == "lease":
+            return host in self.storage.sanlock.no_watchdog
         return proof in ("manual", "power_off") and self.line.ms - told.get(host, -LIE_MS) < LIE_MS
 
     # What happens to copies
@@ -266,15 +272,23 @@ class World:
         """Whether the host's own libvirtd has lost sight of this copy."""
         return self.vms[copy.vm].uuid in self.forgotten[copy.host]
 
-    def start_outside(self, vm: str, host: str) -> None:
-        """Somebody starts a copy on the host itself, past the portal."""
+    def start_outside(self, vm: str, host: str, *, bare: bool = False) -> None:
+        """Somebody starts a copy on the host itself, past the portal.
+
+        By the definition that is there, or by that of the copy elsewhere: with its leases,
+        unless it is written anew (``bare``).
+        """
         machine, item = self.hosts[host], self.vms[vm]
         if not machine.alive:
             return
-        self.outside.add((vm, host))
         there = machine.guests.get(item.uuid)
         if there is None:
             there = SeenGuest(item.uuid, vm, GuestState.SHUT_OFF, disks=(item.disk,))
+            if item.lease and not bare:
+                there = replace(there, leases=(item.lease,))
+        if there.leases and machine.locks(there):
+            return
+        self.outside.add((vm, host))
         machine.guests[item.uuid] = replace(
             there, state=GuestState.RUNNING, reason=GuestReason.NONE
         )

@@ -41,6 +41,15 @@ class Condition:
 WELL = Condition()
 
 
+def in_force(behaviour: ResumeBehaviour, *, ha: bool, leased: bool) -> ResumeBehaviour:
+    """Return how a VM behaves that its storage has stopped.
+
+    libvirt gives the leases of a paused copy back, so it is unguarded: where HA protects
+    the VM, it is ended for a restart, whatever was chosen.
+    """
+    return ResumeBehaviour.KILL if ha and leased else behaviour
+
+
 def remedy(behaviour: ResumeBehaviour, since: datetime, now: datetime) -> Remedy | None:
     """Return what is tried for a VM that its storage has stopped ``since``; None: nothing."""
     if behaviour is ResumeBehaviour.LEAVE_PAUSED:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from vms.domain.cpu import cannot_run
 
 NOWHERE: frozenset[str] = frozenset()
+NO_LOCKSPACE: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Room:
     cpu: str = ""  # architecture/model
     networks: frozenset[str] | None = None
     storage: frozenset[str] | None = None
+    lockspaces: frozenset[int] = NO_LOCKSPACE  # storage domains in which it can take leases
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Need:
     cpu: str = ""
     networks: frozenset[str] = NOWHERE
     storage: frozenset[str] = NOWHERE
+    lockspaces: frozenset[int] = NO_LOCKSPACE  # storage domains of the leases that it takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ def incapable(room: Room, need: Need) -> str:
     ):
         if needed and there is not None and not needed <= there:
             return f"it does not have the {what} {', '.join(sorted(needed - there))}"
+    if not need.lockspaces <= room.lockspaces:
+        return "it has not joined the lockspace of the VM's lease"
     return ""
 
 

@@ -87,6 +87,15 @@ def copy_is_of_this_run(guest: SeenGuest, run: OpenRun) -> bool:
     return run.adopting and guest.stamp.generation < run.generation
 
 
+def is_takeover(guest: SeenGuest, run: OpenRun, host: int) -> bool:
+    """The copy is the one that was started to take over this run's leases."""
+    return (
+        run.contender == host
+        and guest.stamp is not None
+        and guest.stamp.generation == run.generation + 1
+    )
+
+
 def is_observed_off(guest: SeenGuest, run: OpenRun, asked_at: datetime) -> bool:
     """Whether this list proves that the run is over (proof kind ``observed_off``)."""
     return (
@@ -104,11 +113,18 @@ def end_reason(guest: SeenGuest) -> EndReason:
     return _ENDINGS.get(guest.reason, EndReason.NONE)
 
 
-def whose_wish(guest: SeenGuest, *, wanted_up: bool, asked_down: bool) -> EndReason:
-    """Whose wish the end was: what was asked for through the portal is not the guest's own."""
+def whose_wish(
+    guest: SeenGuest, *, wanted_up: bool, asked_down: bool, lock_lost: bool = False
+) -> EndReason:
+    """Whose wish the end was: what was asked for through the portal is not the guest's own.
+
+    ``lock_lost``: its host's sanlock has not renewed; it destroys what holds leases.
+    """
     if not wanted_up:
         return EndReason.ADMIN_STOP
     told = end_reason(guest)
+    if lock_lost and told is EndReason.DESTROYED:
+        return EndReason.LOCK_LOST
     ours = asked_down and told in (EndReason.GUEST_SHUTDOWN, EndReason.DESTROYED)
     return EndReason.HOST_SHUTDOWN if ours else told
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from vms.domain.condition import WELL, Condition
+from vms.domain.leases import NO_LEASES, Leases
 from vms.domain.placement import NOWHERE
 from vms.domain.proofs import OpenRun
 from vms.domain.states import EndReason, ProofKind, VmState
@@ -55,6 +56,7 @@ class VmFacts:
     storage: frozenset[str] = NOWHERE
     failback: bool = False  # whether it shall go home when a better host is there
     waits_for: int | None = None  # the host that was shut down under it, to start there again
+    leases: Leases = NO_LEASES
 
 
 def hindrance(vm: VmFacts) -> str:

@@ -18,6 +18,7 @@ class Sighting(StrEnum):
     """Kinds of findings."""
 
     RUNNING = "running"  # the open run's copy executes here
+    TAKEN_OVER = "taken_over"  # sanlock has granted its leases to the host that asked for them
     DIED = "died"  # the open run is over, provably (observed_off)
     REBOOTED = "rebooted"  # the host rebooted under it
     VANISHED = "vanished"  # neither running nor provably off: must be settled
@@ -137,6 +138,8 @@ def _forgotten(guest: SeenGuest, vm: KnownVm, asked: Asked) -> str:
 def _executing(guest: SeenGuest, vm: KnownVm, run: OpenRun | None, asked: Asked) -> Finding:
     if run is not None and asked.host in run.holders and proofs.copy_is_of_this_run(guest, run):
         return Finding(Sighting.RUNNING, vm.pk, "its own run executes here", guest, run)
+    if run is not None and proofs.is_takeover(guest, run, asked.host):
+        return Finding(Sighting.TAKEN_OVER, vm.pk, "sanlock has granted its leases", guest, run)
     if guest.stamp is None and proofs.has_no_other_holder(run):
         return Finding(Sighting.ADOPT, vm.pk, "runs here and can run nowhere else", guest)
     if run is None:
@@ -154,6 +157,8 @@ def _not_executing(
             why = "a definition left behind by an earlier run"
             yield Finding(Sighting.LEFTOVER, vm.pk, why, guest, run)
         return
+    if run.contender is not None:
+        return  # another host may hold it by now: whoever asked for its leases tells
     if proofs.is_observed_off(guest, run, asked.at):
         why = f"the host reports it {guest.state}, reason {guest.reason}"
         yield Finding(Sighting.DIED, vm.pk, why, guest, run)
@@ -164,7 +169,8 @@ def _not_executing(
 def _about_absent(look: Look, asked: Asked, runs: Mapping[int, OpenRun]) -> Iterator[Finding]:
     listed = {guest.uuid for guest in look.guests}
     for run in runs.values():
-        if asked.host in run.holders and run.vm_uuid not in listed:
+        there = asked.host in run.holders and run.contender is None
+        if there and run.vm_uuid not in listed:
             yield from _missing(run, asked, "the host's list does not name it", None)
 
 

@@ -56,6 +56,7 @@ class EndReason(StrEnum):
     HOST_LOST = "host_lost"
     HOST_SHUTDOWN = "host_shutdown"  # on purpose, because its host shall go off
     NOT_STARTED = "not_started"
+    LOCK_LOST = "lock_lost"  # by sanlock, as its host had lost the lockspace of its lease
     KILLED = "killed"  # by the portal, as its storage had stopped it for too long
 
 

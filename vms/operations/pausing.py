@@ -11,7 +11,7 @@ from hosts.services import work
 from portal.core.models import OperationState
 from portal.lib import clock
 from vms import selectors
-from vms.domain.condition import may_be_helped, remedy
+from vms.domain.condition import in_force, may_be_helped, remedy
 from vms.domain.states import EndReason, ProofKind, ResumeBehaviour
 from vms.models import Run, VmOperation
 from vms.operations.looking import own_look, target_of
@@ -52,7 +52,8 @@ def _no_longer(op: VmOperation, run: Run) -> str:
         return "its run is over already"
     if run.vm.quarantined:
         return "quarantined: a person must choose"
-    since, behaviour = run.vm.io_error_since, ResumeBehaviour(run.vm.resume_behaviour)
+    since, chosen = run.vm.io_error_since, ResumeBehaviour(run.vm.resume_behaviour)
+    behaviour = in_force(chosen, ha=run.vm.ha, leased=run.leases.exists())
     if since is not None and remedy(behaviour, since, clock.now()) != op.kind:
         return f"that is not what its resume behaviour, {behaviour}, asks for now"
     if run.host.cluster.mode != ClusterMode.ARMED:

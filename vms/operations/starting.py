@@ -12,10 +12,12 @@ from datetime import datetime, timedelta
 
 from hosts.domain.looks import Look, Stamp
 from hosts.hypervisor import hypervisor_for
+from hosts.hypervisor.domain_xml import is_uncached
 from hosts.hypervisor.port import (
     GuestSpec,
     Hypervisor,
     HypervisorError,
+    LeaseHeld,
     NoAnswer,
     NotSent,
     Refused,
@@ -26,6 +28,7 @@ from portal.core.services import installation_id
 from portal.lib import clock
 from vms.domain.states import EndReason, ProofKind, RunState
 from vms.models import Run, VmOperation
+from vms.operations.guarding import leases_of
 from vms.operations.looking import own_look, target_of
 from vms.selectors import is_distrusted, run_of
 from vms.services import outcomes, runs
@@ -83,11 +86,14 @@ def _check(op: VmOperation, run: Run, hypervisor: Hypervisor, deadline_s: float)
 
 def _call(op: VmOperation, run: Run, hypervisor: Hypervisor, deadline_s: float) -> None:
     """Define and create; the run is marked before the call leaves."""
-    if not runs.mark_calling(run.pk) or not work.is_mine(op, clock.now()):
+    uncached = is_uncached(run.vm.xml)
+    if not runs.mark_calling(run.pk, uncached=uncached) or not work.is_mine(op, clock.now()):
         return  # whoever holds the claim by now finds the call marked, and asks the host
-    spec = GuestSpec(uuid=run.vm.uuid, name=run.vm.name, xml=run.vm.xml, stamp=stamp_of(run))
+    spec = GuestSpec(run.vm.uuid, run.vm.name, run.vm.xml, stamp_of(run), leases_of(run))
     try:
         hypervisor.start(spec, deadline=work.time_left(op, clock.now(), deadline_s))
+    except LeaseHeld as error:
+        outcomes.lease_held(op, run, str(error), now=clock.now())
     except (Refused, NotSent) as error:
         outcomes.not_started(op, run, str(error), now=clock.now())
     except (NoAnswer, HypervisorError) as error:

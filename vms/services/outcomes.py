@@ -49,6 +49,28 @@ def not_started(
 
 
 @transaction.atomic
+def lease_held(op: VmOperation, run: Run, text: str, *, now: datetime) -> None:
+    """Another host holds the VM's lease: nobody is to blame, and no try is counted."""
+    if not work.finish(op, now, OperationState.FAILED, text, code="lease_held"):
+        return
+    evidence = Evidence(
+        kind=ProofKind.NEVER_STARTED, at=now, text=text, reason=EndReason.NOT_STARTED
+    )
+    runs.close_run(run.pk, evidence, now)
+    Vm.objects.filter(pk=run.vm_id).update(lease_held_at=now)
+    text = f"{run.vm.name}: {run.host.name} was refused its lease: another host holds it"
+    record_event(
+        "vm.lease_held",
+        text,
+        now=now,
+        vm=run.vm_id,
+        host=run.host_id,
+        cluster=run.host.cluster_id,
+    )
+    wake_on_commit(ROUND, run.host.cluster_id)
+
+
+@transaction.atomic
 def given_up(op: VmOperation, run: Run, evidence: Evidence, *, now: datetime) -> None:
     """An unanswered start was withdrawn, and the host's list confirms it."""
     if work.finish(op, now, OperationState.FAILED, evidence.text, code="withdrawn"):

@@ -17,7 +17,8 @@ from portal.core.services import record_event
 from portal.lib.live import announce_on_commit
 from vms import selectors
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
-from vms.models import Proof, Run, Vm
+from vms.models import Proof, Run, RunLease, Vm
+from vms.selectors.leases import slots_to_take
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,10 @@ def start_run(vm_id: int, host: Host, *, why: str, now: datetime) -> Run:
             raise AlreadyOpen("a second copy of it was seen: a person must choose")
         for lock in selectors.locks_in_force(now).filter(vm=vm):
             raise AlreadyOpen(f"it is {lock}")
+    slots = slots_to_take(vm_id)
     run = _open(vm_id, host, now, state=RunState.STARTING)
+    for domain, slot in slots.items():
+        RunLease.objects.create(run=run, domain_id=domain, slot=slot)
     set_state(vm_id, VmState.STARTING, f"on {host.name}: {why}", now)
     Vm.objects.filter(pk=vm_id).update(waiting_since=None, waiting_for="", suspended=False)
     record_event(
@@ -103,8 +107,10 @@ def adopt_run(
 
 
 @transaction.atomic
-def mark_calling(run_id: int) -> bool:
+def mark_calling(run_id: int, *, uncached: bool = False) -> bool:
     """A start call is about to leave: from now on only an answer or a proof tells its fate.
+
+    ``uncached``: no write of the copy stays in its host's memory.
 
     False when it must not leave: the run is over, runs already, was called before,
     or a second copy of the VM has been seen.
@@ -112,7 +118,7 @@ def mark_calling(run_id: int) -> bool:
     waiting = Run.objects.filter(
         pk=run_id, ended_at__isnull=True, state=RunState.STARTING, outstanding=False
     ).exclude(vm__quarantined=True)
-    return bool(waiting.update(outstanding=True))
+    return bool(waiting.update(outstanding=True, uncached=uncached))
 
 
 @transaction.atomic
@@ -125,8 +131,9 @@ def mark_running(run_id: int, *, why: str, now: datetime) -> bool:
         return False
     run = Run.objects.select_related("vm", "host").get(pk=run_id)
     Vm.objects.filter(pk=run.vm_id).update(
-        restart_tries=0, refused_at=None, refused_by=None, waiting_since=None, waiting_for=""
-    )
+        restart_tries=0, refused_at=None, refused_by=None, waiting_since=None, waiting_for="",
+        lease_held_at=None,
+    )  # fmt: skip
     set_state(run.vm_id, VmState.UP, f"on {run.host.name}", now)
     record_event(
         "vm.running",
@@ -162,6 +169,8 @@ def close_run(run_id: int, evidence: Evidence, now: datetime) -> bool:
         proof.delete()
         return False
     Vm.objects.filter(pk=run.vm_id, io_error_since__isnull=False).update(io_error_since=None)
+    if evidence.kind is not ProofKind.NEVER_STARTED:
+        Vm.objects.filter(pk=run.vm_id).update(last_life=run)
     set_state(run.vm_id, VmState.DOWN, evidence.text, now)
     record_event(
         "run.proof",

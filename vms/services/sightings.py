@@ -17,7 +17,7 @@ from vms.domain.proofs import OpenRun, whose_wish
 from vms.domain.sightings import Asked, Finding, KnownVm, Sighting, judge
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
 from vms.models import Run, Vm, VmOperation
-from vms.services import pauses, requests, runs
+from vms.services import guards, pauses, requests, runs, takeovers
 from vms.services.runs import AlreadyOpen, Evidence
 
 
@@ -97,6 +97,11 @@ def _running(finding: Finding, host: Host, asked_at: datetime, now: datetime) ->
         _no_settlement(finding.run.pk, now)
 
 
+def _taken_over(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
+    if finding.run is not None:
+        takeovers.granted(finding.run.pk, host.pk, seen_at=asked_at, now=now)
+
+
 def _no_settlement(run_id: int, now: datetime) -> None:
     """A run whose copy executes after all must not be settled as lost."""
     VmOperation.objects.filter(run_id=run_id, kind="settle", state__in=OPEN_STATES).update(
@@ -127,7 +132,8 @@ def _whose_wish(finding: Finding) -> EndReason:
         return EndReason.NONE
     wanted_up = Vm.objects.filter(pk=finding.vm, wanted_up=True).exists()
     asked_down = Run.objects.filter(pk=finding.run.pk, asked_down=True).exists()
-    return whose_wish(finding.guest, wanted_up=wanted_up, asked_down=asked_down)
+    lost = guards.has_lost_a_lock(finding.run.pk)
+    return whose_wish(finding.guest, wanted_up=wanted_up, asked_down=asked_down, lock_lost=lost)
 
 
 def _rebooted(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
@@ -233,6 +239,7 @@ def _gone_again(finding: Finding, host: Host, asked_at: datetime, now: datetime)
 
 _HANDLERS = {
     Sighting.RUNNING: _running,
+    Sighting.TAKEN_OVER: _taken_over,
     Sighting.DIED: _died,
     Sighting.REBOOTED: _rebooted,
     Sighting.VANISHED: _vanished,

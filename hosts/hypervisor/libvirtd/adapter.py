@@ -82,7 +82,13 @@ class Libvirtd:
     def start(self, guest: GuestSpec, *, deadline: float) -> None:
         """Define, disarm, create; see the port.  A step after the deadline is not sent."""
         try:
-            xml = stamped(guest.xml, uuid=guest.uuid, name=guest.name, stamp=guest.stamp)
+            xml = stamped(
+                guest.xml,
+                uuid=guest.uuid,
+                name=guest.name,
+                stamp=guest.stamp,
+                leases=guest.leases,
+            )
         except BadXml as error:
             raise Refused(f"{guest.name}: {error}") from None
 

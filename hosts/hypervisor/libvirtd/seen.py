@@ -148,6 +148,7 @@ def guests(conn: Any, go_on: Callable[[], None]) -> Iterator[SeenGuest]:
             memory_mib=described.memory_mib,
             vcpus=described.vcpus,
             disks=described.disks,
+            leases=described.leases,
             autostart=uuid in autostart,
             managed_save=uuid in saved,
         )

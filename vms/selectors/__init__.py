@@ -10,6 +10,7 @@ from hosts.models import Cluster
 from portal.core.models import OPEN_STATES, Setting
 from vms.domain.affinity import Rule, RuleKind
 from vms.domain.condition import WELL, Condition, Remedy
+from vms.domain.leases import NO_LEASES, Leases
 from vms.domain.placement import NOWHERE
 from vms.domain.proofs import OpenRun
 from vms.domain.restart import LastRun, VmFacts
@@ -17,6 +18,7 @@ from vms.domain.sightings import KnownVm
 from vms.domain.states import EndReason, ProofKind, ResumeBehaviour, RunState, VmState
 from vms.domain.turns import circle
 from vms.models import AffinityRule, Disk, RuleHost, Run, Vm, VmLock, VmOperation
+from vms.selectors.leases import leases
 
 #: A lookup is several times faster than to ask the enum, and there are many rows.
 _VM_STATES = {state.value: state for state in VmState}
@@ -194,7 +196,7 @@ def conditions(cluster_id: int, now: datetime) -> dict[int, Condition]:
 
 def vm_facts(cluster_id: int, now: datetime) -> tuple[VmFacts, ...]:
     """Return every VM of a cluster with its open and its last closed run."""
-    apart = conditions(cluster_id, now)
+    apart, guarded = conditions(cluster_id, now), leases(cluster_id)
     runs = open_runs(cluster_id)
     last = _last_runs(cluster_id)
     rows = Vm.objects.filter(cluster_id=cluster_id).order_by("name").values_list(*VM_COLUMNS)
@@ -210,6 +212,7 @@ def vm_facts(cluster_id: int, now: datetime) -> tuple[VmFacts, ...]:
             runs.get(row[0]),
             last.get(row[0]),
             apart.get(row[0], WELL),
+            leased=guarded.get(row[0], NO_LEASES),
         )
         for row in rows
     )
@@ -256,6 +259,8 @@ def vm_facts_of(
     run: OpenRun | None,
     last: LastRun | None,
     condition: Condition = WELL,
+    *,
+    leased: Leases = NO_LEASES,
 ) -> VmFacts:
     """Return the frozen view of ``VM_COLUMNS``, with its open and its last closed run."""
     (
@@ -268,5 +273,5 @@ def vm_facts_of(
         tuple(starts_after), start_delay_s, quarantined, condition, tries, refused_at,
         waiting_since,
         refused_by, settling_since, run, last, cpu, frozenset(networks) if networks else NOWHERE,
-        frozenset(storage) if storage else NOWHERE, failback, waits_for,
+        frozenset(storage) if storage else NOWHERE, failback, waits_for, leased,
     )  # fmt: skip
