@@ -26,6 +26,7 @@ class AlertKind(StrEnum):
     ONLY_OBSERVING = "only_observing"  # it would be started if the cluster were armed
     VM_DESTROYED = "vm_destroyed"
     VM_HELD = "vm_held"  # locked, suspended or with bad disks: HA may not start it
+    LEASE_HELD = "lease_held"  # sanlock does not let it start: its old host may hold its lease
     VM_PAUSED = "vm_paused"
     VM_OUT_OF_SIGHT = "vm_out_of_sight"  # neither running nor provably off
     BOOT_OVERDUE = "boot_overdue"
@@ -87,6 +88,10 @@ CURE: dict[AlertKind, str] = {
     AlertKind.VM_HELD: (
         "Wait until the lock is gone, or take it away; repair its disks and take their mark away; "
         "or start it by hand, if it was suspended."
+    ),
+    AlertKind.LEASE_HELD: (
+        "Wait: sanlock grants the lease when its old host is dead by sanlock's own rules, 140 s "
+        "after its last sign. If that host lives and nobody reaches it, switch it off."
     ),
     AlertKind.VM_PAUSED: (
         "Its storage failed, or it crashed and was kept for a look. Repair the cause, then "

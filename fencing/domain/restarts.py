@@ -183,6 +183,7 @@ def _is_calm(vm: VmFacts) -> bool:
         and vm.settling_since is None
         and vm.tries < REFUSALS_TOLD
         and vm.state is not VmState.PAUSED
+        and vm.leases.held_at is None
     )
 
 
@@ -197,6 +198,7 @@ def _standing_alerts(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> Itera
     yield from _failed_start(cluster, vm)
     yield from paused(cluster, vm, now)
     yield from _held(cluster, vm)
+    yield from _lease_held(cluster, vm, now)
     if vm.quarantined:
         return
     destroyed = (
@@ -232,6 +234,14 @@ def _held(cluster: ClusterFacts, vm: VmFacts) -> Iterator[Intention]:
         yield Raise(AlertKind.VM_HELD, 0, vm.pk, f"it is down and not started: {why}")
     else:
         yield from over(cluster.alerts, 0, vm.pk, AlertKind.VM_HELD)
+
+
+def _lease_held(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> Iterator[Intention]:
+    at = vm.leases.held_at
+    if at is None or now - at > 3 * ASK_AGAIN or vm.quarantined or not vm.wanted_up:
+        yield from over(cluster.alerts, 0, vm.pk, AlertKind.LEASE_HELD)
+        return
+    yield Raise(AlertKind.LEASE_HELD, 0, vm.pk, "sanlock does not let it start yet")
 
 
 #: A settlement needs one look at each host; one that takes longer waits for somebody.

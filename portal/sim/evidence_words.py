@@ -50,6 +50,11 @@ def _sanlock_crash(scene: Scene, host: str) -> None:
     scene.world.storage.stopped.add(host)
 
 
+def _no_watchdog(scene: Scene, host: str) -> None:
+    """The watchdog of a host would not reset it, whatever the portal was told of it."""
+    scene.world.storage.sanlock.no_watchdog.add(host)
+
+
 def _sanlock_release(scene: Scene, host: str) -> None:
     scene.world.storage.release(host)
 
@@ -112,6 +117,7 @@ EVIDENCE_WORDS: Mapping[str, Word] = {
     "storage.stale_read": Word(_stale_read, ("reader",), ("s",)),
     "sanlock.stall": Word(_sanlock_stall, ("host", "s")),
     "sanlock.crash": Word(_sanlock_crash, ("host",)),
+    "sanlock.no_watchdog": Word(_no_watchdog, ("host",)),
     "sanlock.release": Word(_sanlock_release, ("host",)),
     "kdump.message": Word(_kdump, ("host",), ("spoofed",)),
     "host.lose_marker": Word(_lose_marker, ("host",)),

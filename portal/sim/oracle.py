@@ -141,10 +141,14 @@ class Oracle:
         outside = (copy.vm, copy.host) in self.scene.world.outside
         return outside or (copy.vm, copy.generation) in self._excused
 
+    def _is_guarded(self, copy: Copy) -> bool:
+        """Whether sanlock should have refused a second copy, whoever was believed."""
+        return self.scene.world.storage.sanlock.guards(copy.vm, copy.host)
+
     def _split(self, vm: str, copies: list[Copy]) -> None:
         if ("split", vm) in self._told:
             return
-        if any(self._is_excused(copy) for copy in copies):
+        if any(self._is_excused(copy) and not self._is_guarded(copy) for copy in copies):
             self._told.add(("split", vm))
             self.human_splits += 1
         else:

@@ -14,7 +14,7 @@ RESTART_BOUND_S = 60
 SLACK_S = 30
 #: Where there are heartbeats, one must stand still before a fence, perhaps through two readers.
 STILL_S = 70
-_SAYS_NOTHING = (AlertKind.HOST_NOT_RESPONDING,)
+_SAYS_NOTHING = (AlertKind.HOST_NOT_RESPONDING, AlertKind.LEASE_HELD)
 _OF_ITS_BMC = (AlertKind.BMC_AUTH, AlertKind.BMC_UNREACHABLE, AlertKind.BMC_FOREIGN)
 
 
@@ -110,6 +110,7 @@ class RestartJudge:
             and not machine.hung
             and view.statuses[host][0] == "up"
             and machine.memory_mib - used >= world.vms[vm].memory_mib
+            and world.storage.sanlock.grants(vm, host)
         )
 
     def _alerted(self, vm: str, run: RunView | None, view: View) -> bool:

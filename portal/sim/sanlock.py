@@ -89,6 +89,11 @@ class Sanlock:
         )
         return guest is not None and bool(guest.leases) and held and host not in self.no_watchdog
 
+    def grants(self, vm: str, host: str) -> bool:
+        """Whether ``host`` would be given what a start of ``vm`` asks for now."""
+        item = self.world.vms[vm]
+        return not item.lease or not self._refusal(host, item.lease, item.uuid)
+
     def _can_write(self, host: str, domain: str) -> bool:
         return self.world.hosts[host].alive and self.storage.writes(host, domain)
 

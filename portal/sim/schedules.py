@@ -65,6 +65,7 @@ EVERYTHING: dict[str, int] = WEIGHTS | {
     "storage.stale_read": 2,
     "sanlock.stall": 3,
     "sanlock.crash": 1,
+    "sanlock.no_watchdog": 1,
     "kdump.message": 4,
     "host.lose_marker": 1,
     "engine.isolate": 2,
@@ -80,6 +81,8 @@ EVERYTHING: dict[str, int] = WEIGHTS | {
 _RULES = [("separate", True), ("separate", False), ("together", False), ("hosts", False)]
 _MANY = [1, 1, 2, 3]
 UNTIL_S = 120.0
+#: Where VMs have leases, what sanlock decides after 140 s is seen as well.
+LEASED_UNTIL_S = 300.0
 MEMORY_MIB = 16384
 #: The storage domain of those schedules that have one.
 DOMAIN = "shared1"
@@ -161,16 +164,25 @@ def schedule(
     events = list(_events(random, words, _Draw(random, names, guests)))
     homes = list(_homes(random, names, guests))
     events.extend(_crashes(seed, events) if crashes else ())
+    leased = stored and everything and _is_leased(seed)
+    homes = [
+        replace(vm, lease=DOMAIN) if leased and number % 3 else vm
+        for number, vm in enumerate(homes, seed)
+    ]
     return Scenario(
         name=f"seed {seed}",
         hosts=tuple(HostSpec(name, storage=(DOMAIN,) if stored else ()) for name in names),
         vms=tuple(_ordered(seed, homes) if everything else homes),
         events=tuple(sorted(events, key=lambda event: event.at)),
-        until=UNTIL_S,
+        until=LEASED_UNTIL_S if leased else UNTIL_S,
         cluster=Cluster(policy=policy or (_policy(random) if everything else {})),
         affinity=tuple(_rules(seed, names, guests) if everything else ()),
         engines=_engines(seed, engines or (0 if everything else 1)),
     )
+
+
+def _is_leased(seed: int) -> bool:
+    return Random(f"leases {seed}").random() < 0.5  # noqa: S311 - repeatable luck, no secret
 
 
 def _engines(seed: int, count: int) -> tuple[str, ...]:

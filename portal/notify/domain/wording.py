@@ -36,6 +36,7 @@ _ALERTS: dict[AlertKind, str] = {
     AlertKind.START_FAILED: "It tried each host that it may use; the VM is down.",
     AlertKind.ONLY_OBSERVING: "It started nothing: HA is not armed in that cluster.",
     AlertKind.VM_DESTROYED: "It left the VM off: somebody's own stop is not undone.",
+    AlertKind.LEASE_HELD: "It left the VM down, and asks sanlock again until it may start it.",
     AlertKind.VM_HELD: "It left the VM down, and starts it when nothing holds it any more.",
     AlertKind.VM_PAUSED: "It does what the VM's resume behaviour says; the text says which.",
     AlertKind.VM_OUT_OF_SIGHT: "It starts no second copy while it cannot see the first.",
