@@ -48,8 +48,11 @@ class RestartJudge:
             and vm not in self.scene.on_purpose
             and not self._waits_for_its_host(vm, view)
         )
-        if not called_for or self._alerted(vm, run, view):
+        taken = run is not None and self._can_be_taken_over(vm, run.host, view)
+        if not called_for or (self._alerted(vm, run, view) and not taken):
             self.forget(vm)
+        elif taken:
+            self._restarted_in_time(vm, view)
         elif run is not None and not self._can_be_settled(run.host):
             self._waits.pop(vm, None)
             self._somebody_is_asked(vm, run.host)
@@ -99,6 +102,15 @@ class RestartJudge:
         machine = self.scene.world.hosts[host]
         answers = machine.alive and not machine.isolated and not machine.hung
         return answers or (self._controller_works(host) and not machine.hung)
+
+    def _can_be_taken_over(self, vm: str, host: str, view: View) -> bool:
+        """Whether sanlock would give it to a host that is fit, and everybody could see that."""
+        world = self.scene.world
+        others = [name for name in world.hosts if name != host]
+        seen = all(world.storage.reads(name) for name in others)
+        known = world.vms[vm].lease and host in world.vouched
+        dead = not world.hosts[host].alive and not self._controller_works(host)
+        return bool(known and dead and seen) and any(self._fit(name, vm, view) for name in others)
 
     def _fit(self, host: str, vm: str, view: View) -> bool:
         world = self.scene.world

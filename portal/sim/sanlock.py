@@ -83,11 +83,14 @@ class Sanlock:
     def guards(self, vm: str, host: str) -> bool:
         """Whether a copy of ``vm`` on ``host`` runs under leases that a watchdog enforces."""
         guest = self.world.hosts[host].guests.get(self.world.vms[vm].uuid)
-        held = guest is not None and all(
-            self.held.get((domain, guest.uuid)) == Grant(host, self._generation(host, domain))
-            for domain in guest.leases
-        )
-        return guest is not None and bool(guest.leases) and held and host not in self.no_watchdog
+        return guest is not None and bool(guest.leases) and host not in self.no_watchdog
+
+    def is_in_use(self, host: str) -> bool:
+        """Whether leases are held there: such a daemon does not shut down in order."""
+        return any(self._holders(host, domain) for domain in self._domains(host))
+
+    def _domains(self, host: str) -> list[str]:
+        return [domain for name, domain in self.storage.slots if name == host]
 
     def grants(self, vm: str, host: str) -> bool:
         """Whether ``host`` would be given what a start of ``vm`` asks for now."""

@@ -171,7 +171,12 @@ def schedule(
     ]
     return Scenario(
         name=f"seed {seed}",
-        hosts=tuple(HostSpec(name, storage=(DOMAIN,) if stored else ()) for name in names),
+        hosts=tuple(
+            HostSpec(
+                name, storage=(DOMAIN,) if stored else (), watchdog=not leased or number % 4 > 0
+            )
+            for number, name in enumerate(names, seed)
+        ),
         vms=tuple(_ordered(seed, homes) if everything else homes),
         events=tuple(sorted(events, key=lambda event: event.at)),
         until=LEASED_UNTIL_S if leased else UNTIL_S,

@@ -162,6 +162,7 @@ def build_world(scenario: Scenario) -> World:
     world.storage.needs = dict(scenario.cluster.needs_hosts)
     world.storage.sanlock.used = {vm.lease for vm in scenario.vms if vm.lease}
     world.vouched = {host.name for host in scenario.hosts if host.watchdog}
+    world.storage.sanlock.no_watchdog = set(world.hosts) - world.vouched
     pks = {vm.name: pk for pk, vm in enumerate(scenario.vms, 1)}
     for pk, vm in enumerate(scenario.vms, 1):
         uuid = f"00000000-0000-4000-8000-0000000000{pk:02x}"

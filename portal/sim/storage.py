@@ -84,7 +84,9 @@ class StorageWorld:
         self._booted[host, domain] = -1
 
     def release(self, host: str) -> None:
-        """sanlock is shut down in order: its heartbeats are marked free."""
+        """sanlock is shut down in order, if no lease is held: its heartbeats are marked free."""
+        if self.sanlock.is_in_use(host):
+            return
         self.stopped.add(host)
         for (name, domain), slot in self.slots.items():
             if name == host:
@@ -141,4 +143,4 @@ class StorageWorld:
             there.stalled = False
         self.memory.frozen.clear()
         self.stopped.clear()
-        self.sanlock.no_watchdog.clear()
+        self.sanlock.no_watchdog = set(self.world.hosts) - self.world.vouched

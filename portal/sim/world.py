@@ -234,7 +234,7 @@ class World:
         if proof == "power_off" and lies_now:
             return True
         if proof == "lease":
-            return host in self.storage.sanlock.no_watchdog
+            return host in self.vouched & self.storage.sanlock.no_watchdog
         return proof in ("manual", "power_off") and self.line.ms - told.get(host, -LIE_MS) < LIE_MS
 
     # What happens to copies
