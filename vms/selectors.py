@@ -86,6 +86,10 @@ def lock_of(vm: Vm, now: Callable[[], datetime]) -> VmLock | None:
 def known_vms(cluster_id: int) -> dict[str, KnownVm]:
     """Return the VMs of a cluster, by UUID; those that were removed as well."""
     rows = Vm.everything.filter(cluster_id=cluster_id).defer("xml")
+    own = Disk.objects.filter(vm__cluster_id=cluster_id, writable=True, shareable=False)
+    disks: dict[int, set[str]] = {}
+    for vm, path in own.values_list("vm_id", "path"):
+        disks.setdefault(vm, set()).add(path)
     return {
         row.uuid: KnownVm(
             pk=row.pk,
@@ -95,6 +99,7 @@ def known_vms(cluster_id: int) -> dict[str, KnownVm]:
             ha=row.ha and row.removed_at is None,
             removed=row.removed_at is not None,
             seen_again_on=row.seen_again_on_id,
+            disks=frozenset(disks.get(row.pk, ())),
         )
         for row in rows
     }

@@ -107,7 +107,10 @@ def record_missed(
 
 
 def _tell_disproved(host: Host, now: datetime) -> None:
-    text = f"{host.name} answers with the boot marker from before its proof: it was never off"
+    text = (
+        f"{host.name} answers with the boot marker from before its proof: it was never off, "
+        "or it has slept (suspended to disk) and goes on with its guests"
+    )
     record_event("host.disproved", text, now=now, host=host.pk, cluster=host.cluster_id)
 
 

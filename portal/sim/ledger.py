@@ -165,7 +165,7 @@ class Book:
         for op in self.ops.values():
             if op.table == "vms" and op.kind == "start":
                 starts[op.host] = starts.get(op.host, 0) + 1
-        vms = tuple(self._vm_facts(row) for row in self.vms.values())
+        vms = tuple(self._vm_facts(row) for row in self.vms.values() if not row.removed)
         emptied = hosts_emptied(vms)
         return ClusterFacts(
             pk=1,

@@ -10,7 +10,14 @@ from fencing.domain.facts import ControllerFacts
 from fencing.domain.policy import layered
 from fencing.services.starts import _home as home_of
 from hosts.domain.states import Wanted
-from portal.sim import pure_depart, pure_pauses, pure_restore, pure_runs, pure_storage
+from portal.sim import (
+    pure_depart,
+    pure_inventory,
+    pure_pauses,
+    pure_restore,
+    pure_runs,
+    pure_storage,
+)
 from portal.sim.ledger import Book
 from portal.sim.pure_placement import admitted
 from portal.sim.pure_work import ROUND, ask, hurry_fence, want
@@ -135,4 +142,5 @@ WORDS: dict[str, Callable[..., None]] = {
     "trust": _trust,
     "kdump": pure_storage.heard,
     **pure_pauses.WORDS,
+    **pure_inventory.WORDS,
 }

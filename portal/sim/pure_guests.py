@@ -13,7 +13,7 @@ from hosts.hypervisor.port import (
     NotSent,
     Refused,
 )
-from portal.sim import pure_pauses
+from portal.sim import pure_inventory, pure_pauses
 from portal.sim import pure_runs as runs
 from portal.sim.ledger import Book
 from portal.sim.pure_work import claim, is_mine, record, wait
@@ -205,4 +205,5 @@ _KINDS = {
     "settle": _settle,
     "revive": pure_pauses.advance,
     "kill": pure_pauses.advance,
+    "clean": pure_inventory.clean,
 }

@@ -34,7 +34,17 @@ def look(book: Book, wire: Wire, host: int, early: int = 0) -> Step:
     book.turns[host] = (asked_at + timedelta(seconds=policy.connect_deadline + 2), version)
     known = dict(book.runs)
     vms = {
-        vm.uuid: KnownVm(vm.pk, vm.uuid, vm.name, vm.generation, vm.ha) for vm in book.vms.values()
+        vm.uuid: KnownVm(
+            vm.pk,
+            vm.uuid,
+            vm.name,
+            vm.generation,
+            vm.ha,
+            vm.removed,
+            vm.seen_again_on,
+            frozenset() if vm.removed else frozenset({wire.world.vms[vm.name].disk}),
+        )
+        for vm in book.vms.values()
     }
 
     def on_slow() -> None:
@@ -227,6 +237,22 @@ def _forgotten(book: Book, finding: Finding, host: int, asked_at: datetime) -> N
         book.emit("database.forgetful", host)
 
 
+def _returned(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
+    row = book.vms[finding.vm]
+    if row.removed and row.seen_again_on is None:
+        book.set_vm(finding.vm, seen_again_on=host)
+        book.emit("vm.seen_after_removal", host, finding.vm)
+
+
+def _gone_again(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
+    if book.vms[finding.vm].seen_again_on == host:
+        book.set_vm(finding.vm, seen_again_on=None)
+
+
+def _clash(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
+    runs.quarantine(book, finding.vm, host, "vm.disk_clash")
+
+
 _HANDLERS: Mapping[Sighting, Callable[[Book, Finding, int, datetime], None]] = {
     Sighting.RUNNING: _running,
     Sighting.DIED: _died,
@@ -237,4 +263,7 @@ _HANDLERS: Mapping[Sighting, Callable[[Book, Finding, int, datetime], None]] = {
     Sighting.LEFTOVER: _leftover,
     Sighting.FORGOTTEN: _forgotten,
     Sighting.ARMED: _armed,
+    Sighting.RETURNED: _returned,
+    Sighting.GONE_AGAIN: _gone_again,
+    Sighting.CLASH: _clash,
 }

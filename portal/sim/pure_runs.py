@@ -105,11 +105,11 @@ def close_runs_of_host(book: Book, host: int, evidence: Evidence) -> list[int]:
     return [run.vm for run in mine if close_run(book, run, evidence)]
 
 
-def quarantine(book: Book, vm: int, host: int) -> None:
-    """Take a VM away from automation: two copies were seen."""
+def quarantine(book: Book, vm: int, host: int, kind: str = "vm.split_brain") -> None:
+    """Take a VM away from automation: two writers were seen."""
     if not book.vms[vm].quarantined:
         book.set_vm(vm, quarantined=True, state=VmState.QUARANTINED)
-        book.emit("vm.split_brain", host, vm)
+        book.emit(kind, host, vm)
 
 
 def started(book: Book, op: Op, run: OpenRun) -> None:

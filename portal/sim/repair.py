@@ -22,7 +22,7 @@ def repair(scene: Scene) -> None:
     world.storage.mend()
     world.version += 1
     portal.crash_in = None
-    portal.engines.extra_delay_s = 0.0
+    portal.engines.mend()
     portal.start_engines()
     portal.admin("arm", {})
     scene.armed = True
@@ -69,9 +69,10 @@ def _unfinished(scene: Scene, view: View) -> Iterator[str]:
         return  # nothing may be started until a person has decided which portal is right
     excuses = (AlertKind.VM_DESTROYED, AlertKind.NO_ROOM, AlertKind.VM_HELD)
     resting = {vm for kind, _, vm, _ in view.alerts if kind in excuses}
+    resting.update(scene.on_purpose)
     for name, vm in scene.world.vms.items():
         _, wanted, quarantined = view.vms[name]
-        if not vm.ha or not wanted or quarantined or name in scene.on_purpose or name in resting:
+        if name not in scene.ha or not wanted or quarantined or name in resting:
             continue
         where = scene.world.where(name)
         opened = [run.host for run in view.runs if run.vm == name and run.proof is None]

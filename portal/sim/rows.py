@@ -71,6 +71,8 @@ class VmRow:
     condition: Condition = WELL
     lock: tuple[str, datetime | None] | None = None  # why, until
     asks: Asks = field(default_factory=Asks)
+    removed: bool = False
+    seen_again_on: int | None = None  # where it executes since
 
 
 @dataclass(frozen=True, slots=True)

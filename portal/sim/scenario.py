@@ -1,7 +1,7 @@
 """A scenario: machines, VMs, what happens to them, and what is expected.  Strictly parsed."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -140,11 +140,12 @@ def parse(name: str, raw: object) -> Scenario:
     _only(top, _PARTS, "the scenario")
     hosts = tuple(_build(HostSpec, item, "a host") for item in top.get("hosts", ()))
     vms = tuple(_build(VmSpec, item, "a vm") for item in top.get("vms", ()))
+    events = tuple(sorted(map(_event, top.get("events", ())), key=lambda event: event.at))
     scenario = Scenario(
         name=name,
         hosts=hosts,
-        vms=vms,
-        events=tuple(sorted(map(_event, top.get("events", ())), key=lambda event: event.at)),
+        vms=(*vms, *_entered(vms, events)),
+        events=events,
         until=float(top.get("until", 300)),
         cluster=_build(Cluster, top.get("cluster", {}), "cluster"),
         expect=_build(Expect, top["expect"], "expect") if "expect" in top else None,
@@ -156,6 +157,17 @@ def parse(name: str, raw: object) -> Scenario:
     )
     _check_names(scenario)
     return scenario
+
+
+def _entered(vms: Sequence[VmSpec], events: Iterable[EventSpec]) -> Iterator[VmSpec]:
+    """Yield the VMs that are first named when somebody enters them."""
+    known = {vm.name for vm in vms}
+    for event in events:
+        name = str(event.args.get("vm", ""))
+        if event.do == "admin.add_vm" and name not in known:
+            known.add(name)
+            told = {key: value for key, value in event.args.items() if key != "vm"}
+            yield VmSpec(name, state="absent", **told)
 
 
 def _engines(raw: object) -> tuple[str, ...]:
@@ -218,6 +230,7 @@ def _check_names(scenario: Scenario) -> None:
     _check_rules(scenario, hosts, vms)
     domains = {name for host in scenario.hosts for name in host.storage or ()}
     names = {"host": hosts, "with": hosts, "vm": vms, "domain": domains, "reader": hosts}
+    names["other"] = vms
     names["engine"] = set(scenario.engines)
     for event in scenario.events:
         for key, known in names.items():

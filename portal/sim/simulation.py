@@ -56,8 +56,8 @@ class Simulation:
         scene = Scene(world, portal, {}, scenario.cluster.armed)
         self.scene = scene
         policy = layered(scenario.cluster.policy)
-        ha = frozenset(name for name, vm in world.vms.items() if vm.ha)
-        self.oracle = Oracle(scene, wire, policy, ha, _before(scenario))
+        scene.ha.update(portal.view().ha)
+        self.oracle = Oracle(scene, wire, policy, scene.ha, _before(scenario))
 
     def run(self, *, converge: bool) -> Outcome:
         """Let everything happen; with ``converge``, repair all faults at the end and wait."""
@@ -216,6 +216,7 @@ def simulate(
         down=frozenset(vm.name for vm in scenario.vms if vm.state == "down" and not vm.ha),
         rules=_rules(scenario, world),
         engines=scenario.engines,
+        absent=frozenset(vm.name for vm in scenario.vms if vm.state == "absent"),
     )
     random = None if seed is None else Random(seed)  # noqa: S311 - repeatable luck, no secret
     wire = Wire(world, random)

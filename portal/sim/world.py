@@ -57,6 +57,7 @@ class Copy:
     host: str
     generation: int | None
     writes: bool
+    disks: tuple[str, ...] = ()
 
 
 @dataclass
@@ -138,7 +139,8 @@ class World:
         self.line.after(STOP_S, stop)
 
     def cut(self, name: str) -> None:
-        """No electricity: everything on it ends."""
+        """No electricity: everything on it ends, but for the writes that it has sent off."""
+        self.storage.leave_behind(name)
         self._boots[name] = self._boots.get(name, 0) + 1
         self.hosts[name].kill()
         self.version += 1
@@ -157,7 +159,8 @@ class World:
 
         def boot() -> None:
             if self._boots[name] == mine and self.hosts[name].powered:
-                self.booted_ms[name] = self.line.ms
+                if not self.hosts[name].asleep:
+                    self.booted_ms[name] = self.line.ms
                 self.hosts[name].boot()
                 self.version += 1
 
@@ -166,6 +169,12 @@ class World:
     def life_of(self, name: str) -> int:
         """Return a number that is another one after each loss of power and each boot."""
         return self._boots.get(name, 0)
+
+    def hibernate(self, name: str) -> None:
+        """The machine suspends to disk and goes off; switched on again it goes on as it was."""
+        if self.hosts[name].alive and not self.hosts[name].hung:
+            self.hosts[name].hibernate()
+            self.power_off(name)
 
     def power_off(self, name: str) -> None:
         """The machine goes off and its BMC, which has its own supply, knows."""
@@ -182,6 +191,7 @@ class World:
     def panic(self, name: str) -> None:
         """The kernel dies, the power stays."""
         if self.hosts[name].powered:
+            self.storage.leave_behind(name)
             self._boots[name] = self._boots.get(name, 0) + 1
             self.hosts[name].panic()
             self.version += 1
@@ -216,6 +226,9 @@ class World:
     def finish_create(self, host: str, uuid: str) -> None:
         """Let creates of this VM hang there no longer; one that does is carried out now."""
         machine = self.hosts[host]
+        if machine.asleep:  # it is carried out, or refused, when the machine goes on
+            self.line.after(BOOT_S, lambda: self.finish_create(host, uuid))
+            return
         if (host, uuid) in self.hanging and uuid in machine.slow_starts:
             machine.finish_start(uuid)
         machine.slow_starts.discard(uuid)
@@ -260,7 +273,7 @@ class World:
                 if guest.executes:
                     writes = guest.state in (GuestState.RUNNING, GuestState.STOPPING)
                     generation = guest.stamp.generation if guest.stamp else None
-                    yield Copy(guest.name, name, generation, writes)
+                    yield Copy(guest.name, name, generation, writes, guest.disks)
 
     def is_forgotten(self, copy: Copy) -> bool:
         """Whether the host's own libvirtd has lost sight of this copy."""

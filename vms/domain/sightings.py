@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from hosts.domain.looks import Look, SeenGuest
 from vms.domain import proofs
+from vms.domain.clashes import clashes
 from vms.domain.proofs import OpenRun
 
 
@@ -28,6 +29,7 @@ class Sighting(StrEnum):
     ARMED = "armed"  # the host may start it by itself
     RETURNED = "returned"  # a VM that was removed from the portal executes here
     GONE_AGAIN = "gone_again"  # ... and does so no more
+    CLASH = "clash"  # two VMs on one disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class KnownVm:
     ha: bool
     removed: bool = False
     seen_again_on: int | None = None
+    disks: frozenset[str] = frozenset()  # paths that only it may write to
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ def judge(
         *_about_guests(look, asked, runs, vms),
         *_about_absent(look, asked, runs),
         *_about_removed(look, asked, vms),
+        *_about_disks(look, vms),
     )
 
 
@@ -118,6 +122,13 @@ def _about_removed(look: Look, asked: Asked, vms: Mapping[str, KnownVm]) -> Iter
             yield Finding(Sighting.RETURNED, vm.pk, "it was removed from the portal", guest)
         elif not executes and vm.seen_again_on == asked.host:
             yield Finding(Sighting.GONE_AGAIN, vm.pk, "the host runs it no more", guest)
+
+
+def _about_disks(look: Look, vms: Mapping[str, KnownVm]) -> Iterator[Finding]:
+    """Both VMs are meant: which of them the disk belongs to, a person must say."""
+    for clash in clashes(look, vms):
+        for vm in (clash.vm, clash.other):
+            yield Finding(Sighting.CLASH, vm, clash.why, clash.guest)
 
 
 def _forgotten(guest: SeenGuest, vm: KnownVm, asked: Asked) -> str:

@@ -231,6 +231,10 @@ def _gone_again(finding: Finding, host: Host, asked_at: datetime, now: datetime)
     Vm.everything.filter(pk=finding.vm, seen_again_on=host).update(seen_again_on=None)
 
 
+def _clash(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
+    runs.quarantine(finding.vm, why=finding.why, host=host, now=now, kind="vm.disk_clash")
+
+
 _HANDLERS = {
     Sighting.RUNNING: _running,
     Sighting.DIED: _died,
@@ -243,4 +247,5 @@ _HANDLERS = {
     Sighting.ARMED: _armed,
     Sighting.RETURNED: _returned,
     Sighting.GONE_AGAIN: _gone_again,
+    Sighting.CLASH: _clash,
 }
