@@ -1,6 +1,7 @@
 """Reading guests: rows to the frozen facts that the domain works on."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ from django.db.models import F, Prefetch, Q, QuerySet
 
 from hosts.models import Cluster
 from portal.core.models import OPEN_STATES, Setting
+from portal.lib import own_machine
 from vms.domain.affinity import Rule, RuleKind
 from vms.domain.condition import WELL, Condition, Remedy
 from vms.domain.placement import NOWHERE
@@ -194,6 +196,8 @@ def conditions(cluster_id: int, now: datetime) -> dict[int, Condition]:
             ResumeBehaviour(behaviour),
             in_hand.get(pk, frozenset()),
         )
+    for pk in rows.filter(uuid=own_machine.uuid() or None).values_list("pk", flat=True):
+        found[pk] = replace(found.get(pk, WELL), own=True)
     return found
 
 

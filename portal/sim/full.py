@@ -25,7 +25,7 @@ from hosts.models import Cluster, Host, HostStorage
 from hosts.services import engines, work
 from portal import tasks
 from portal.core.models import OPEN_STATES, Event
-from portal.lib import clock, ids, live, node, queue, watermark
+from portal.lib import clock, ids, live, node, own_machine, queue, watermark
 from portal.sim import full_admin, full_rows
 from portal.sim.database import CrashingWrapper, copied, in_memory, put_back
 from portal.sim.engine import Engines
@@ -95,6 +95,7 @@ class FullPortal:
         power_drivers.install("memory", SimPower(self))
         storage.install(SimStorage(self))
         watermark.install(watermark.MemoryStore())
+        own_machine.install(self.wire.world.own_uuid)
 
     def close(self) -> None:
         """Give the ports back."""
@@ -108,6 +109,7 @@ class FullPortal:
         power_drivers.install("memory", None)
         storage.install(None)
         watermark.install(None)
+        own_machine.install(None)
 
     def run(self, task: str, args: tuple[int, ...]) -> None:
         """Run a task until it ends or waits for hardware."""

@@ -28,6 +28,7 @@ def fill(world: World, start: Start, now: datetime) -> None:
     cluster = Cluster.objects.create(name="cluster", mode=mode, policy=dict(start.policy))
     for name, pk in world.host_pks.items():
         _host(world, cluster, name, pk, now)
+    Host.objects.filter(name=start.homes.get(world.own_vm, "")).update(is_self=True)
     _storage(world, cluster)
     for vm in world.vms.values():
         if vm.name not in start.absent:

@@ -51,6 +51,7 @@ class Book:
         self.hosts_lost: dict[int, datetime] = {}
         self.rules: tuple[Rule, ...] = ()
         self.armed = True
+        self.own_uuid = ""  # the machine that the portal runs in
         self.observe_until: datetime | None = None
         self.wanted_after: dict[int, Wanted] = {}  # host: what was wanted before its shutdown
         self.distrust = ""
@@ -225,6 +226,7 @@ class Book:
             **row.able.told,
             storage_open="storage" in mine,
             kdump_since=row.kdump_since,
+            is_self=row.is_self,
             **self.storage.of(row.pk),
         )
 

@@ -49,6 +49,7 @@ class PurePortal:
         self.engines = Engines(self.line, self.run, start.engines, random)
         self.book = Book(self.line, layered(start.policy), self._wake, self.engines)
         self.book.armed, self.book.rules = start.armed, start.rules
+        self.book.own_uuid = wire.world.own_uuid
         self.crash_in: int | None = None  # intentions (here) until the engine dies
         self._backups: dict[int, pure_restore.Backup] = {}
         self._quiet_at = -1  # the book's changes at the last round that wished for nothing
@@ -64,7 +65,7 @@ class PurePortal:
                 host.marker or "", host.uptime() if on else None,
                 status=HostStatus.UP if on else HostStatus.DOWN,
                 ha=HaState.AVAILABLE if on else HaState.INELIGIBLE, ha_since=now,
-                able=able_of(host),
+                able=able_of(host), is_self=name == start.homes.get(world.own_vm, ""),
             )  # fmt: skip
             self.book.hosts[pk], self.book.turns[pk] = row, (now, 0)
             if name in world.bmcs:
@@ -73,7 +74,7 @@ class PurePortal:
         for vm in (item for item in world.vms.values() if item.name not in start.absent):
             home = start.homes.get(vm.name)
             wanted_up = start.wanted_up(vm.name)
-            self.book.vms[vm.pk] = pure_inventory.new_row(vm, wanted_up=wanted_up)
+            self.book.vms[vm.pk] = pure_inventory.new_row(vm, world.own_uuid, wanted_up=wanted_up)
             if home is not None:
                 pure_runs.open_run(self.book, vm.pk, world.host_pks[home], now, RunState.RUNNING)
                 self.book.set_state(vm.pk, VmState.UP, "")

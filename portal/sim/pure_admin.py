@@ -90,7 +90,7 @@ def _want_vm(book: Book, pk: int, *, up: bool) -> None:
 def _stop(book: Book, vm: str, kind: str = "stop") -> None:
     pk = _vm(book, vm)
     run, row = book.runs.get(pk), book.vms[pk]
-    if run is None and (row.last is None or not row.wanted_up):
+    if row.condition.own or (run is None and (row.last is None or not row.wanted_up)):
         return
     _want_vm(book, pk, up=False)
     if run is not None:

@@ -21,12 +21,12 @@ from vms.domain.states import VmState
 Step = Generator[float, None, None]
 
 
-def new_row(vm: WorldVm, *, wanted_up: bool) -> VmRow:
+def new_row(vm: WorldVm, own_uuid: str, *, wanted_up: bool) -> VmRow:
     """Return the row of a VM that is down and has never run."""
     return VmRow(
         vm.pk, vm.name, vm.uuid, vm.xml, vm.ha, wanted_up, vm.memory_mib, vm.vcpus, vm.priority,
         VmState.DOWN, 0, vm.start_tier, vm.starts_after, vm.start_delay_s, asks=asks_of(vm),
-        condition=condition_of(vm),
+        condition=condition_of(vm, own=vm.uuid == own_uuid),
     )  # fmt: skip
 
 
@@ -37,7 +37,9 @@ def add(book: Book, vm: WorldVm) -> None:
         return
     generation = before.generation if before is not None else 0
     last = before.last if before is not None else None
-    book.vms[vm.pk] = replace(new_row(vm, wanted_up=False), generation=generation, last=last)
+    book.vms[vm.pk] = replace(
+        new_row(vm, book.own_uuid, wanted_up=False), generation=generation, last=last
+    )
     book.emit("vm.added", vm=vm.pk)
 
 

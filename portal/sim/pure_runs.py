@@ -60,9 +60,12 @@ def request_start(book: Book, vm: int, host: int) -> None:
     ask(book, "vms", "start", host, vm, run=run.pk)
 
 
-def adopt_run(book: Book, vm: int, host: int, seen_at: datetime) -> None:
+def adopt_run(
+    book: Book, vm: int, host: int, seen_at: datetime, *, unstamped: bool = False
+) -> None:
     """Open a run for a copy that was seen running where nobody else can run it."""
-    open_run(book, vm, host, seen_at, RunState.RUNNING)
+    run = open_run(book, vm, host, seen_at, RunState.RUNNING)
+    book.set_run(run, adopting=unstamped)
     book.set_vm(vm, waiting_since=None)
     book.set_state(vm, VmState.UP, "")
     book.emit("vm.adopted", host, vm)

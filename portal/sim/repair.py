@@ -34,11 +34,22 @@ def repair(scene: Scene) -> None:
 
 
 def bring_back(scene: Scene) -> None:
-    """Use again what a person has shut down, as soon as that is over."""
+    """Use again what a person has shut down, as soon as that is over; start the portal's VM."""
+    _start_portal(scene.world)
     for name in sorted(scene.departed - scene.departing - scene.brought_back):
         scene.portal.admin("power_on", {"host": name})
         scene.portal.admin("activate", {"host": name})
         scene.brought_back.add(name)
+
+
+def _start_portal(world: World) -> None:
+    """Nobody but a person starts the VM that the portal itself runs in."""
+    own = world.own_vm
+    if not own or any(copy.vm == own and copy.writes for copy in world.copies()):
+        return
+    homes = [name for name, host in world.hosts.items() if host.alive and world.guest(own, name)]
+    if homes:
+        world.start_outside(own, homes[0])
 
 
 def _revive(world: World, name: str) -> None:

@@ -40,6 +40,7 @@ class HostRow:
     disproved: bool = False
     able: Able = field(default_factory=Able)
     kdump_since: datetime | None = None
+    is_self: bool = False  # the portal runs on it
 
 
 @dataclass(frozen=True, slots=True)

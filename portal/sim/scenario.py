@@ -56,6 +56,7 @@ class VmSpec:
     failback: bool = False
     resume_behaviour: str = "auto_resume"
     disks_illegal: str = ""
+    portal: bool = False  # the portal runs in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,12 +221,7 @@ def _event(raw: object) -> EventSpec:
 def _check_names(scenario: Scenario) -> None:
     hosts = {host.name for host in scenario.hosts}
     vms = {vm.name for vm in scenario.vms}
-    for vm in scenario.vms:
-        if vm.host and vm.host not in hosts:
-            raise BadScenario(f"{vm.name}: there is no host {vm.host!r}")
-        if vm.resume_behaviour not in list(ResumeBehaviour):
-            choices = ", ".join(ResumeBehaviour)
-            raise BadScenario(f"{vm.name}: resume_behaviour must be one of {choices}")
+    _check_vms(scenario, hosts)
     _check_order(scenario)
     _check_rules(scenario, hosts, vms)
     domains = {name for host in scenario.hosts for name in host.storage or ()}
@@ -240,6 +236,17 @@ def _check_names(scenario: Scenario) -> None:
         validate(dict(scenario.cluster.policy))
     except PolicyError as error:
         raise BadScenario(f"cluster: policy: {error}") from None
+
+
+def _check_vms(scenario: Scenario, hosts: set[str]) -> None:
+    for vm in scenario.vms:
+        if vm.host and vm.host not in hosts:
+            raise BadScenario(f"{vm.name}: there is no host {vm.host!r}")
+        if vm.resume_behaviour not in list(ResumeBehaviour):
+            choices = ", ".join(ResumeBehaviour)
+            raise BadScenario(f"{vm.name}: resume_behaviour must be one of {choices}")
+    if sum(vm.portal for vm in scenario.vms) > 1:
+        raise BadScenario("portal: the portal runs in one VM at most")
 
 
 def _check_order(scenario: Scenario) -> None:

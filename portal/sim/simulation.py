@@ -106,8 +106,21 @@ class Simulation:
             self.oracle.after_events(events)
         if self.world.version != self._seen_version:
             self._seen_version = self.world.version
+            self._live_or_die()
             self.oracle.after_world()
             self._witness.look(len(self.log))
+
+    def _live_or_die(self) -> None:
+        """A portal that runs in a VM of this world lives as long as that does."""
+        own, engines = self.world.own_vm, self.portal.engines
+        if not own:
+            return
+        runs = any(copy.vm == own and copy.writes for copy in self.world.copies())
+        if runs and not engines.alive:
+            self.portal.start_engines()
+        for node in engines.nodes if not runs else ():
+            if node.alive:
+                self.portal.kill(node.name)
 
     def _tick(self) -> None:
         for vm in self.world.vms:
@@ -178,6 +191,8 @@ def build_world(scenario: Scenario) -> World:
         )  # fmt: skip
         if vm.host:
             world.place(vm.name, vm.host, 1)
+        if vm.portal:
+            world.own_vm, world.own_uuid = vm.name, uuid
     return world
 
 

@@ -79,6 +79,8 @@ class World:
     forgotten: dict[str, set[str]] = field(default_factory=dict)  # host: executing, out of sight
     swapped_ms: int = -1_000_000
     engine_cut_off: bool = False  # the engine reaches nobody: no host, BMC or witness
+    own_vm: str = ""  # the VM that the portal runs in
+    own_uuid: str = ""
     storage: StorageWorld = field(init=False)
     version: int = 0
     _boots: dict[str, int] = field(default_factory=dict)

@@ -70,6 +70,7 @@ class Asked:
     installation: str
     rebooted: bool = False
     first_contact: bool = False  # the first look after a proof about the whole host
+    own: str = ""  # UUID of the machine that this portal runs in
 
 
 def judge(
@@ -105,7 +106,8 @@ def _about_guests(
             yield _executing(guest, vm, run, asked)
         else:
             yield from _not_executing(guest, vm, run, asked)
-        if vm.ha and (guest.autostart or guest.managed_save):
+        armed = guest.autostart or guest.managed_save
+        if vm.ha and armed and guest.uuid != asked.own:  # nobody else starts this portal again
             yield Finding(
                 Sighting.ARMED, vm.pk, "autostart or a saved state would start it by itself", guest
             )
@@ -148,7 +150,8 @@ def _forgotten(guest: SeenGuest, vm: KnownVm, asked: Asked) -> str:
 def _executing(guest: SeenGuest, vm: KnownVm, run: OpenRun | None, asked: Asked) -> Finding:
     if run is not None and asked.host in run.holders and proofs.copy_is_of_this_run(guest, run):
         return Finding(Sighting.RUNNING, vm.pk, "its own run executes here", guest, run)
-    if guest.stamp is None and proofs.has_no_other_holder(run):
+    known = guest.stamp is None or guest.uuid == asked.own
+    if known and proofs.has_no_other_holder(run):
         return Finding(Sighting.ADOPT, vm.pk, "runs here and can run nowhere else", guest)
     if run is None:
         why = "its run is closed: this copy was proven dead or never started"
@@ -187,5 +190,5 @@ def _missing(run: OpenRun, asked: Asked, text: str, guest: SeenGuest | None) -> 
         return
     if asked.rebooted and run.migrating_to is None:
         yield Finding(Sighting.REBOOTED, run.vm, f"the host has rebooted, and {text}", guest, run)
-    else:
+    elif run.vm_uuid != asked.own:  # to settle it would end it, and this portal with it
         yield Finding(Sighting.VANISHED, run.vm, text, guest, run)
