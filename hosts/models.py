@@ -182,6 +182,8 @@ class DiskActivity(models.Model):
     written_at = models.JSONField(default=dict)
     samples = models.JSONField(default=list)
     failed = models.BooleanField(default=False)
+    reader = models.IntegerField(default=0)  # the id of a host; 0: none yet
+    tried = models.JSONField(default=list)
 
     def __str__(self) -> str:
         return f"disks of {self.host}"

@@ -33,4 +33,6 @@ def activity_of(row: DiskActivity | None) -> Activity:
     """Return the disk samples of a host as the rules see them."""
     if row is None:
         return Activity()
-    return Activity(row.asked_at, row.written_at, tuple(row.samples), row.failed)
+    return Activity(
+        row.asked_at, row.written_at, tuple(row.samples), row.failed, row.reader, tuple(row.tried)
+    )

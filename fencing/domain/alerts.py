@@ -63,7 +63,8 @@ CURE: dict[AlertKind, str] = {
         "Correct its address and test it again; it proves nothing until then."
     ),
     AlertKind.SPLIT_BRAIN: (
-        "Two copies of this VM were seen. Compare them, keep one, and release the quarantine."
+        "Two copies of this VM, or two VMs on one disk, were seen. Compare them, keep one (or "
+        "give each VM a disk of its own), and release the quarantine."
     ),
     AlertKind.FORGETFUL_DATABASE: (
         "A host shows newer data than this database, or another portal's. Find out which "

@@ -64,7 +64,7 @@ def decide(host: HostFacts, policy: Policy, now: datetime) -> Decision:
         return Decision(Verdict.DISTRUST, 1, text, bmc)
     if not _is_suspicious(host):
         return Decision(Verdict.NOTHING, 0, "the host answers, or its silence is expected", bmc)
-    if bmc.answer is Bmc.OFF:
+    if bmc.answer is Bmc.OFF and not host.is_self:
         return Decision(Verdict.PROVEN_DEAD, 2, bmc.why, bmc)
     if host.status is HostStatus.KDUMPING:
         return Decision(Verdict.WAIT, 0, "its crash kernel writes a dump: it is not disturbed", bmc)
@@ -84,6 +84,8 @@ def _is_suspicious(host: HostFacts) -> bool:
 
 def _sign_of_life(host: HostFacts, policy: Policy, now: datetime) -> tuple[int, str] | None:
     """Rows 3 and 4: the row and what shows that the host lives, if anything does."""
+    if host.is_self:
+        return 4, "this portal runs on it, so its VMs run"
     beat = heartbeat_evidence(host, policy, now)
     if beat.beat is Beat.ADVANCES:
         return 3, f"{beat.why}: it is alive and cut off"

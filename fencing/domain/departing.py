@@ -108,6 +108,8 @@ def with_guests(
     """Return what the VMs on the host need next; ``asked_at`` is when a person asked."""
     if host.status is HostStatus.DOWN:
         return Guests.GONE
+    if host.is_self:
+        return Guests.GIVE_UP  # the portal has come to run there since it was asked
     running = runs_on(cluster, host.pk)
     busy = cluster.starts_on.get(host.pk, 0) or host.fence_open or host.power_on_open
     if not running and not busy:
@@ -127,6 +129,8 @@ def runs_on(cluster: ClusterFacts, host: int) -> list[VmFacts]:
 
 def why_not(cluster: ClusterFacts, host: HostFacts) -> str:
     """Return why the power must not be touched after all: asked right before the command."""
+    if host.is_self:
+        return "this portal runs on it"
     here = ", ".join(vm.name for vm in runs_on(cluster, host.pk)[:5])
     if here:
         return f"runs are open on it: {here}"

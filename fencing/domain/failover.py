@@ -75,7 +75,7 @@ def _about(cluster: ClusterFacts, host: HostFacts, now: datetime) -> Iterator[In
     yield from ask_if_stale(host, now)
     if decision.verdict is Verdict.PROVEN_DEAD:
         yield UseProof(host.pk, decision.row, decision.why)
-    elif host.status is HostStatus.KDUMPING:
+    elif host.status is HostStatus.KDUMPING and not host.is_self:
         yield from dumping(host, policy, now)
     elif host.status is HostStatus.NON_RESPONSIVE and not distrusted:
         yield from _silent(cluster, host, policy, decision, now)
@@ -90,7 +90,7 @@ def _lies(cluster: ClusterFacts, host: HostFacts, decision: Decision) -> Iterato
     if not host.disproved:
         yield from over(cluster.alerts, host.pk, 0, AlertKind.PROOF_DISPROVED)
         return
-    text = "it answers with the boot marker from before its proof: it was never off"
+    text = "it answers with the boot marker from before its proof: it was never off, or it slept"
     yield Raise(AlertKind.PROOF_DISPROVED, host.pk, 0, text)
     for item in host.controllers:
         # What it said may be forgotten since a power-on; only one that says "on" is no liar.

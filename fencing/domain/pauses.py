@@ -31,7 +31,7 @@ def paused(cluster: ClusterFacts, vm: VmFacts, now: datetime) -> Iterator[Intent
         return
     text = f"paused on {host.name} by an error of its storage"
     yield Raise(AlertKind.VM_PAUSED, 0, vm.pk, f"{text}; {_WHAT_NEXT[_behaviour(vm)]}")
-    if cluster.armed and not cluster.distrust and not vm.quarantined:
+    if cluster.armed and not cluster.distrust and not vm.quarantined and not vm.condition.own:
         yield from _helped(vm, host, vm.condition.io_error_since, now)
 
 

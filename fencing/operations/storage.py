@@ -1,7 +1,5 @@
 """Reading a host's heartbeat and its VMs' disks through a neighbour: one step, like a check."""
 
-from collections.abc import Mapping
-from datetime import datetime
 from functools import partial
 
 from django.db.models import QuerySet
@@ -11,6 +9,7 @@ from fencing.models import FenceOperation
 from fencing.selectors import facts_of, policy_of
 from fencing.services import heartbeats
 from fencing.services.power import ROUND
+from hosts.domain.activity import Activity, Reading, reader_of
 from hosts.domain.heartbeat import next_reader, sampled
 from hosts.domain.lockspace import parse_holder
 from hosts.domain.states import ANSWERING
@@ -38,9 +37,9 @@ def advance_storage(op: FenceOperation) -> None:
         _read_heartbeat(op, host, row, policy.connect_deadline)
     silent = host.status not in ANSWERING or host.slow_since is not None
     if silent and activity_is_due(facts, policy, clock.now()):
-        seen = _read_disks(op, host, policy.connect_deadline)
+        reading = _read_disks(op, host, facts.activity, policy.connect_deadline)
         keep, interval = int(policy.activity_samples), policy.activity_interval
-        rows.record_writes(host.pk, seen[0], seen[1], keep=keep, interval_s=interval)
+        rows.record_writes(host.pk, reading, keep=keep, interval_s=interval)
     text = heartbeats.tell_news(host.pk, facts.heartbeats, policy, clock.now())
     work.finish(op, clock.now(), OperationState.DONE, text)
     wake(ROUND, host.cluster_id)
@@ -103,17 +102,17 @@ def _target(host: Host) -> Target:
     return Target(host.pk, host.name, host.uri)
 
 
-def _read_disks(
-    op: FenceOperation, host: Host, deadline_s: float
-) -> tuple[datetime, Mapping[str, float]]:
+def _read_disks(op: FenceOperation, host: Host, activity: Activity, deadline_s: float) -> Reading:
     """Ask a neighbour when the disks of the VMs whose run is open there were last written."""
     disks = Disk.objects.filter(vm__runs__host=host, vm__runs__ended_at__isnull=True, writable=True)
     paths = sorted(disks.filter(shareable=False).values_list("path", flat=True))
-    reader, adapter, asked_at = _neighbours(host).first(), storage(), clock.now()
-    if reader is None or adapter is None or not paths:
-        return asked_at, {}
-    left = work.time_left(op, asked_at, deadline_s)
+    readers = {item.pk: item for item in _neighbours(host)}
+    reader, adapter, asked_at = reader_of(activity, list(readers)), storage(), clock.now()
+    if not reader or adapter is None or not paths:
+        return Reading(asked_at, {})
+    left, seen = work.time_left(op, asked_at, deadline_s), dict[str, float]()
     try:
-        return asked_at, adapter.written(_target(reader), paths, deadline=left)
+        seen.update(adapter.written(_target(readers[reader]), paths, deadline=left))
     except StorageError:
-        return asked_at, {}
+        seen.clear()
+    return Reading(asked_at, seen, reader, tuple(readers))

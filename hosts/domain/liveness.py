@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from hosts.domain.looks import GuestReason, Look
 from hosts.domain.states import HostEvent, Wanted
 
 
@@ -57,3 +58,26 @@ def rebooted(
     if uptime_before_s is None or uptime_now_s is None:
         return False
     return uptime_now_s < uptime_before_s
+
+
+#: libvirt's word for an end that it has seen itself.
+_SEEN_TO_END = (
+    GuestReason.SHUTDOWN,
+    GuestReason.DESTROYED,
+    GuestReason.CRASHED,
+    GuestReason.FAILED,
+)
+
+
+def carries(look: Look, own: str, *, before: bool) -> bool:
+    """Whether the machine ``own`` (a UUID) is this host, or a guest that executes on it.
+
+    ``before``: it did at the last look, without a reboot since.  A libvirtd that has only
+    lost sight of that guest does not move it.
+    """
+    if not own or look.host_uuid == own:
+        return bool(own)
+    guest = look.guest(own)
+    if guest is None or guest.executes:
+        return guest is not None
+    return before and guest.reason not in _SEEN_TO_END

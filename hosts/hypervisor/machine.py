@@ -26,6 +26,7 @@ class MemoryHost:
     uptime: Callable[[], float | None] = lambda: None
     powered: bool = True  # electricity, and a BMC that says "on"
     kernel: bool = True  # False after a panic: powered, and nothing executes
+    asleep: bool = False  # suspended to disk: off, and its next boot goes on where it was
     daemon: bool = True  # False: libvirtd is not running, its port refuses
     hung: bool = False  # libvirtd frozen; calls queue
     isolated: bool = False  # cut off from the portal; its guests run
@@ -52,20 +53,32 @@ class MemoryHost:
         self.guests[uuid] = replace(self.guests[uuid], state=state, reason=reason)
 
     def kill(self) -> None:
-        """Pull the power cord: every copy and every queued call is gone."""
+        """Pull the power cord: every copy and every queued call is gone; what sleeps stays."""
         self.powered = False
-        self._stop_everything()
+        if not self.asleep:
+            self._stop_everything()
 
     def panic(self) -> None:
         """Let the kernel die while the power stays on."""
         self.kernel = False
-        self._stop_everything()
+        if not self.asleep:
+            self._stop_everything()
+
+    def hibernate(self) -> None:
+        """Write the memory to disk and go off: marker, uptime and guests are kept."""
+        self.powered, self.asleep = False, True
 
     def boot(self) -> None:
-        """Power on with what is on disk: no marker, nothing runs but what autostarts."""
+        """Power on with what is on disk: no marker, nothing runs but what autostarts.
+
+        A machine that hibernated goes on instead, with its guests as they were.
+        """
+        self.powered = self.kernel = True
+        if self.asleep:
+            self.asleep = False
+            return
         self._stop_everything()
-        self.powered = self.kernel = self.daemon = True
-        self.hung = False
+        self.daemon, self.hung = True, False
         for uuid, guest in list(self.guests.items()):
             if guest.autostart and not (guest.leases and self.locks(guest)):
                 self.set_guest(uuid, GuestState.RUNNING, GuestReason.NONE)

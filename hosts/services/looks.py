@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Q
 
-from hosts.domain.liveness import Pace, after_good_look, after_missed_look, rebooted
+from hosts.domain.liveness import Pace, after_good_look, after_missed_look, carries, rebooted
 from hosts.domain.looks import KernelSign, Look
 from hosts.domain.states import SILENCE_EXPECTED, SLOW_LOOK, HostEvent, HostStatus, Wanted
 from hosts.models import Host
@@ -107,7 +107,10 @@ def record_missed(
 
 
 def _tell_disproved(host: Host, now: datetime) -> None:
-    text = f"{host.name} answers with the boot marker from before its proof: it was never off"
+    text = (
+        f"{host.name} answers with the boot marker from before its proof: it was never off, "
+        "or it has slept (suspended to disk) and goes on with its guests"
+    )
     record_event("host.disproved", text, now=now, host=host.pk, cluster=host.cluster_id)
 
 
@@ -134,11 +137,14 @@ def record_look(claim: LookClaim, look: Look, *, now: datetime) -> LookEffect | 
     changes = _learned(look) | _answered(claim.asked_at)
     changes |= {"lost_at": host.last_seen} if has_rebooted else {}  # it went down after that
     changes["disproved"] = disproved or (host.disproved and not has_rebooted)
-    changes["is_self"] = _carries_us(look)
+    own = own_machine.uuid()
+    changes["is_self"] = carries(look, own, before=host.is_self and not has_rebooted)
     if host.first_contact and not disproved:
         changes["back_at"] = claim.asked_at
     if not _take(claim, claim.asked_at + timedelta(seconds=claim.pace.poll_s), **changes):
         return None
+    if changes["is_self"]:  # a machine is in one place: it is nowhere else any more
+        Host.objects.filter(is_self=True).exclude(pk=host.pk).update(is_self=False)
     if look.boot_marker != (host.boot_marker or None) or host.slow_since:
         announce_on_commit("host", host.pk)
     event = after_good_look(fit=True, wanted=Wanted(host.wanted))
@@ -159,13 +165,6 @@ def entered_with(host_id: int, look: Look, *, asked_at: datetime, now: datetime)
     """A host that was looked at as it was entered is up: what runs there is adopted already."""
     Host.objects.filter(pk=host_id).update(**_learned(look) | _answered(asked_at))
     move_host(host_id, HostEvent.SEEN_FIT, why="it answered as it was entered", now=now)
-
-
-def _carries_us(look: Look) -> bool:
-    """Whether this portal runs on the machine, or in a guest of it."""
-    own = own_machine.uuid()
-    guest = look.guest(own) if own else None
-    return bool(own) and (look.host_uuid == own or (guest is not None and guest.executes))
 
 
 def stranger(host: Host, look: Look) -> str:

@@ -1,12 +1,11 @@
 """What readings of shared storage change: heartbeats, and the disks that VMs write."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime
 
 from django.db import transaction
 
-from hosts.domain.activity import after_reading
+from hosts.domain.activity import Reading, after_reading
 from hosts.domain.heartbeat import Track
 from hosts.models import DiskActivity, Host, HostStorage
 from hosts.selectors import activity_of, track_of
@@ -23,13 +22,11 @@ def record_sample(pk: int, fold: Callable[[Track], Track]) -> None:
 
 
 @transaction.atomic
-def record_writes(
-    host_id: int, asked_at: datetime, seen: Mapping[str, float], *, keep: int, interval_s: float
-) -> None:
+def record_writes(host_id: int, reading: Reading, *, keep: int, interval_s: float) -> None:
     """Write down when the disks of a host's VMs were last written."""
     Host.objects.select_for_update().get(pk=host_id)
     row = DiskActivity.objects.filter(host_id=host_id).first()
-    new = after_reading(activity_of(row), asked_at, seen, keep=keep, interval_s=interval_s)
+    new = after_reading(activity_of(row), reading, keep=keep, interval_s=interval_s)
     DiskActivity.objects.update_or_create(
         host_id=host_id,
         defaults={
@@ -37,5 +34,7 @@ def record_writes(
             "written_at": dict(new.written_at),
             "samples": list(new.samples),
             "failed": new.failed,
+            "reader": new.reader,
+            "tried": list(new.tried),
         },
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hosts.hypervisor.machine import MemoryHost
-from portal.sim.world import WorldVm
+from portal.sim.worldly import WorldVm
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,17 @@ class CrashingWrapper(DatabaseWrapper):
     """A connection at whose commits an engine may die: ``at_commit`` is told before and after."""
 
     at_commit: Callable[[], None] | None = None
+    is_lost: Callable[[], bool] = staticmethod(lambda: False)  # whether every query fails
 
     def changes(self) -> int:
         """Return how many rows were ever written over this connection."""
         return int(self.connection.total_changes)
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        """Return a cursor, if the database is there."""
+        if self.is_lost():
+            raise sqlite3.OperationalError("the database is gone")
+        return super().create_cursor(name)
 
     def _commit(self) -> None:
         self._maybe_die(undo=True)

@@ -25,6 +25,7 @@ class Node:
     name: str
     alive: bool = True
     life: int = 0  # raised by each crash: whatever it had begun belongs to an older one
+    paused_until: int = 0  # stopped until then, in ms
 
 
 class Engines:
@@ -47,11 +48,52 @@ class Engines:
         self.on_death: Callable[[], None] | None = None
         self.deaths: list[int] = []  # in ms
         self._queue = 0  # raised when the last engine dies, and its queue with it
+        self._queue_lost_until = 0  # in ms, as the next one
+        self._database_lost_until = 0
 
     @property
     def alive(self) -> bool:
         """Whether any engine lives."""
         return any(node.alive for node in self.nodes)
+
+    @property
+    def works(self) -> bool:
+        """Whether any engine can do its work: awake, with a queue and a database."""
+        queued = self._queue_lost_until <= self.line.ms
+        return queued and not self.database_is_lost and bool(self._awake())
+
+    @property
+    def database_is_lost(self) -> bool:
+        """Whether every transaction fails at this moment."""
+        return self._database_lost_until > self.line.ms
+
+    def pause(self, name: str, seconds: float) -> None:
+        """Stop an engine (the first, if none is named) for a while; it hears answers later."""
+        node = self.node(name) if name else self.nodes[0]
+        node.paused_until = self.line.ms + to_ms(seconds)
+
+    def asleep_s(self) -> float:
+        """Return for how long the engine whose code runs is stopped still."""
+        return max(0, self.now.paused_until - self.line.ms) / 1000
+
+    def lose_queue(self, seconds: float) -> None:
+        """Lose every message, and all that are sent meanwhile."""
+        self._queue += 1
+        self._queue_lost_until = self.line.ms + to_ms(seconds)
+
+    def lose_database(self, seconds: float) -> None:
+        """Let every transaction fail for a while."""
+        self._database_lost_until = self.line.ms + to_ms(seconds)
+
+    def mend(self) -> None:
+        """Undo every fault but death."""
+        self.extra_delay_s = 0.0
+        self._queue_lost_until = self._database_lost_until = 0
+        for node in self.nodes:
+            node.paused_until = 0
+
+    def _awake(self) -> list[Node]:
+        return [node for node in self.nodes if node.alive and node.paused_until <= self.line.ms]
 
     def node(self, name: str) -> Node:
         """Return the engine called ``name``."""
@@ -68,7 +110,7 @@ class Engines:
 
     def send(self, task: str, args: tuple[int, ...], at: datetime | None) -> None:
         """Take a wake-up; it may come late, twice or never."""
-        if not self.alive:
+        if not self.alive or self._queue_lost_until > self.line.ms:
             return
         due = self.line.ms if at is None else max(self.line.ms, self.line.ms_of(at))
         for _ in range(self._times()):
@@ -90,21 +132,25 @@ class Engines:
         queue = self._queue
 
         def arrive() -> None:
-            if self._queue == queue:
+            if self._queue != queue:
+                return
+            if self._awake():
                 self._do(self._whoever(), task, args)
+            else:
+                self.line.at(min(node.paused_until for node in self.nodes if node.alive), arrive)
 
         self.line.at(ms, arrive)
 
     def _whoever(self) -> Node:
         """Return an engine that lives: by luck, or without any the next one after the last."""
-        living = [node for node in self.nodes if node.alive]
+        living = self._awake()
         if len(living) == 1:
             return living[0]
         if self._random is not None:
             return self._random.choice(living)
         last = self.nodes.index(self.now)
         return next(
-            node for node in (*self.nodes[last + 1 :], *self.nodes[: last + 1]) if node.alive
+            node for node in (*self.nodes[last + 1 :], *self.nodes[: last + 1]) if node in living
         )
 
     def _do(self, node: Node, task: str, args: tuple[int, ...]) -> None:
@@ -114,9 +160,10 @@ class Engines:
     def beat(self) -> None:
         """Sweep now, and again every second for as long as the world turns.
 
-        One engine holds the lease of the sweep; a second one may sweep by accident.
+        One engine holds the lease of the sweep; a second one may sweep by accident.  The
+        sweep itself is a message, so without a queue there is none.
         """
-        living = [node for node in self.nodes if node.alive]
+        living = self._awake() if self._queue_lost_until <= self.line.ms else []
         twice = len(living) > 1 and self._random is not None and self._random.random() < SWEPT_TWICE
         for node in living[: 2 if twice else 1]:
             if node.alive:
@@ -128,6 +175,7 @@ class Engines:
         node = self.now
         node.alive = False
         node.life += 1
+        node.paused_until = 0
         self.deaths.append(self.line.ms)
         if self.on_death is not None:
             self.on_death()

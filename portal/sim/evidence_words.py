@@ -59,11 +59,21 @@ def _sanlock_release(scene: Scene, host: str) -> None:
     scene.world.storage.release(host)
 
 
+def _delay_write(scene: Scene, s: float) -> None:
+    """From now on the last writes of a machine that dies reach its disks ``s`` seconds later."""
+    scene.world.storage.delay_s = float(s)
+
+
+def _skew_host(scene: Scene, host: str, s: float) -> None:
+    """Its clock is wrong from now on: it marks what it writes with that time."""
+    scene.world.storage.skew_s[host] = float(s)
+
+
 def _kdump(scene: Scene, host: str, spoofed: bool = False) -> None:
     """A crash kernel's packet; only a crashed machine sends one from its own address."""
     machine = scene.world.hosts[host]
     crashed = machine.powered and not machine.kernel
-    if scene.portal.engines.alive and not scene.world.engine_cut_off and (crashed or spoofed):
+    if scene.portal.engines.works and not scene.world.engine_cut_off and (crashed or spoofed):
         scene.portal.admin("kdump", {"host": host, "own_address": not spoofed})
 
 
@@ -115,6 +125,8 @@ EVIDENCE_WORDS: Mapping[str, Word] = {
     "storage.regain": Word(_regain, ("host", "domain")),
     "storage.stall": Word(_stall, ("domain", "s")),
     "storage.stale_read": Word(_stale_read, ("reader",), ("s",)),
+    "storage.delay_write": Word(_delay_write, ("s",)),
+    "host.clock_skew": Word(_skew_host, ("host", "s")),
     "sanlock.stall": Word(_sanlock_stall, ("host", "s")),
     "sanlock.crash": Word(_sanlock_crash, ("host",)),
     "sanlock.no_watchdog": Word(_no_watchdog, ("host",)),

@@ -39,6 +39,11 @@ class Fibers:
         self._idle: list[_Fiber] = []
         self._connection: Any = connections["default"]
 
+    @property
+    def at_work(self) -> bool:
+        """Whether a task runs at this moment, not the world around it."""
+        return self._now is not None
+
     def spawn(self, work: Callable[[], object]) -> None:
         """Run ``work`` on the engine that acts now, until it ends or waits for the first time."""
         node = self._engines.now

@@ -8,6 +8,7 @@ from random import Random
 from sqlite3 import Connection
 from typing import Any
 
+from django.db import OperationalError
 from django.db.models import F, Q
 
 from fencing import operations as power_operations
@@ -24,14 +25,14 @@ from hosts.models import Cluster, Host, HostStorage
 from hosts.services import engines, work
 from portal import tasks
 from portal.core.models import OPEN_STATES, Event
-from portal.lib import clock, ids, live, node, queue, watermark
+from portal.lib import clock, ids, live, node, own_machine, queue, watermark
 from portal.sim import full_admin, full_rows
 from portal.sim.database import CrashingWrapper, copied, in_memory, put_back
 from portal.sim.engine import Engines
 from portal.sim.fibers import Fibers
 from portal.sim.full_ports import SimHypervisor, SimPower, SimStorage
 from portal.sim.log import Happened, detail_of, is_domain
-from portal.sim.portal import Crash, RunView, Start, View
+from portal.sim.portal import ABSENT, Crash, RunView, Start, View
 from portal.sim.pure_work import ADVANCE, LOOK, ROUND
 from portal.sim.wire import Wire
 from vms import operations as vm_operations
@@ -80,6 +81,8 @@ class FullPortal:
         self._connection, self._changes = connection, -1
         self._install()
         connection.at_commit = self.may_die
+        connection.is_lost = lambda: self.fibers.at_work and self.engines.database_is_lost
+        wire.asleep_s = self.engines.asleep_s
         full_rows.fill(wire.world, start, self.line.now())
 
     def _install(self) -> None:
@@ -92,6 +95,7 @@ class FullPortal:
         power_drivers.install("memory", SimPower(self))
         storage.install(SimStorage(self))
         watermark.install(watermark.MemoryStore())
+        own_machine.install(self.wire.world.own_uuid)
 
     def close(self) -> None:
         """Give the ports back."""
@@ -105,10 +109,18 @@ class FullPortal:
         power_drivers.install("memory", None)
         storage.install(None)
         watermark.install(None)
+        own_machine.install(None)
 
     def run(self, task: str, args: tuple[int, ...]) -> None:
         """Run a task until it ends or waits for hardware."""
-        self.fibers.spawn(lambda: self._tasks[task](*args))
+        self.fibers.spawn(lambda: self._work(task, args))
+
+    def _work(self, task: str, args: tuple[int, ...]) -> None:
+        try:
+            self._tasks[task](*args)
+        except OperationalError:
+            if not self.engines.database_is_lost:
+                raise
 
     def _round(self, cluster: int) -> None:
         """Plan, unless the last plan was empty, is young, and nothing has changed since."""
@@ -175,14 +187,20 @@ class FullPortal:
         self.start_engines()
 
     def admin(self, word: str, args: Mapping[str, Any]) -> None:
-        """Do what a person does through the portal."""
-        full_admin.WORDS[word](self.line.now(), **args)
+        """Do what a person does through the portal, if it can be written down."""
+        if self.engines.database_is_lost:
+            return
+        if word == "add_vm":
+            full_rows.add(self.wire.world.vms[args["vm"]], self.line.now())
+        elif "vm" not in args or Vm.objects.filter(name=args["vm"]).exists():
+            full_admin.WORDS[word](self.line.now(), **args)
 
     def view(self) -> View:
         """Return what the portal believes."""
         ms, hosts = self._ms, list(Host.objects.select_related("ha"))
         names = {0: "", **{host.pk: host.name for host in hosts}}
-        vm_names = {0: "", **dict(Vm.objects.values_list("pk", "name"))}
+        there = list(Vm.objects.all())
+        vm_names = {0: "", **dict(Vm.everything.values_list("pk", "name"))}
         ops = (VmOperation, FenceOperation)
         return View(
             runs=tuple(
@@ -200,7 +218,8 @@ class FullPortal:
                 (item.kind, names[item.host], vm_names[item.vm], self.line.ms_of(item.opened_at))
                 for item in Alert.objects.filter(closed_at__isnull=True)
             },
-            vms={vm.name: (vm.state, vm.wanted_up, vm.quarantined) for vm in Vm.objects.all()},
+            vms=dict.fromkeys(self.wire.world.vms, ABSENT)
+            | {vm.name: (vm.state, vm.wanted_up, vm.quarantined) for vm in there},
             open_ops=tuple(
                 f"{op.kind} {names[op.host_id]}"
                 for model in ops
@@ -211,6 +230,7 @@ class FullPortal:
                 for op in FenceOperation.objects.filter(kind="fence").order_by("pk")
             ),
             armed=Cluster.objects.get().mode == "armed",
+            ha={vm.name for vm in there if vm.ha},
         )  # fmt: skip
 
     def _ms(self, moment: datetime | None) -> int | None:
@@ -227,7 +247,7 @@ class FullPortal:
             return []
         self._last_event = rows[-1].pk
         names = dict(Host.objects.values_list("pk", "name"))
-        vms = dict(Vm.objects.values_list("pk", "name"))
+        vms = dict(Vm.everything.values_list("pk", "name"))
         return [
             Happened(
                 self.line.ms_of(row.at), row.kind, names.get(row.host, ""), vms.get(row.vm, ""),

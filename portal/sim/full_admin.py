@@ -3,20 +3,21 @@
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 from fencing.domain.departing import Departure
 from fencing.models import PowerController
-from fencing.services import confirmations, departures, kdump, restored
+from fencing.services import admission, confirmations, departures, kdump, restored
 from fencing.services.drills import want_host
 from fencing.services.inventory import NotAllowed, switch_power
 from fencing.services.power import change_controller
 from fencing.services.starts import start_vm
 from hosts.domain.states import Wanted
 from hosts.models import Cluster, ClusterMode, Host
-from hosts.services.inventory import set_mode
+from hosts.services.inventory import InUse, set_mode
 from portal.core.models import User
 from vms.models import Vm
-from vms.services import locks
+from vms.services import locks, removing
 from vms.services.inventory import NotNow, act, edit
 
 BY = "alice"
@@ -130,6 +131,19 @@ def _resume(now: datetime, vm: str) -> None:
     _stop(now, vm, "resume")
 
 
+def _remove_vm(now: datetime, vm: str) -> None:
+    with suppress(InUse):
+        removing.remove_vm(Vm.objects.get(name=vm), actor=BY, now=now)
+
+
+def _ha(now: datetime, vm: str, **changes: Any) -> None:
+    """Change whether and how HA protects a VM."""
+    named = {"enabled": "ha", "priority": "priority"}
+    told = {named[key]: value for key, value in changes.items()}
+    with suppress(NotNow):
+        admission.edit_vm(Vm.objects.get(name=vm), told, actor=BY, now=now)
+
+
 WORDS: dict[str, Callable[..., None]] = {
     "confirm_rebooted": _confirm,
     "start": _start,
@@ -151,4 +165,6 @@ WORDS: dict[str, Callable[..., None]] = {
     "mark_disks": _mark_disks,
     "suspend": _suspend,
     "resume": _resume,
+    "remove_vm": _remove_vm,
+    "ha": _ha,
 }

@@ -1,5 +1,6 @@
 """The rows with which a simulation in the full depth begins."""
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -10,9 +11,12 @@ from hosts.services import engines
 from portal.core.models import Setting, User
 from portal.lib.ha.states import HaState
 from portal.sim.portal import Start
-from portal.sim.world import BMC_PORT, INSTALLATION, World, WorldVm
+from portal.sim.world import BMC_PORT, INSTALLATION, World
+from portal.sim.worldly import WorldVm
 from vms.domain.states import RunState, VmState
 from vms.models import AffinityRule, Disk, Lease, Run, RunLease, Vm
+from vms.services import inventory
+from vms.services.inventory import NotNow
 
 
 def fill(world: World, start: Start, now: datetime) -> None:
@@ -25,32 +29,50 @@ def fill(world: World, start: Start, now: datetime) -> None:
     cluster = Cluster.objects.create(name="cluster", mode=mode, policy=dict(start.policy))
     for name, pk in world.host_pks.items():
         _host(world, cluster, name, pk, now)
+    Host.objects.filter(name=start.homes.get(world.own_vm, "")).update(is_self=True)
     _storage(world, cluster)
     for vm in world.vms.values():
-        _vm(world, start, cluster, vm, now)
+        if vm.name not in start.absent:
+            _vm(world, start, cluster, vm, now)
     _rules(cluster, start)
+
+
+def add(vm: WorldVm, now: datetime) -> None:
+    """Enter a VM as a person does; not one that is looked after, or whose removal is under way."""
+    if Vm.objects.filter(pk=vm.pk).exists():
+        return
+    fields = _told(vm) | {"cluster": Cluster.objects.get(), "disks": {vm.disk: False}}
+    with suppress(NotNow):
+        inventory.add_vm(fields, actor="alice", now=now)
+
+
+def _told(vm: WorldVm) -> dict[str, Any]:
+    """Return what its row says of a VM from the beginning."""
+    return {
+        "pk": vm.pk,
+        "name": vm.name,
+        "uuid": vm.uuid,
+        "xml": vm.xml,
+        "memory_mib": vm.memory_mib,
+        "vcpus": vm.vcpus,
+        "ha": vm.ha,
+        "priority": vm.priority,
+        "start_tier": vm.start_tier,
+        "starts_after": list(vm.starts_after),
+        "start_delay_s": vm.start_delay_s,
+        **_asked(vm),
+    }
 
 
 def _vm(world: World, start: Start, cluster: Cluster, vm: WorldVm, now: datetime) -> None:
     home = start.homes.get(vm.name)
     row = Vm.objects.create(
-        pk=vm.pk,
-        name=vm.name,
-        uuid=vm.uuid,
-        xml=vm.xml,
         cluster=cluster,
-        memory_mib=vm.memory_mib,
-        vcpus=vm.vcpus,
-        ha=vm.ha,
-        priority=vm.priority,
-        start_tier=vm.start_tier,
-        starts_after=list(vm.starts_after),
-        start_delay_s=vm.start_delay_s,
         wanted_up=start.wanted_up(vm.name),
         state=VmState.UP if home else VmState.DOWN,
         state_since=now,
         generation=int(home is not None),
-        **_asked(vm),
+        **_told(vm),
     )
     Disk.objects.create(vm=row, path=vm.disk)
     domain = StorageDomain.objects.filter(name=vm.lease).first()

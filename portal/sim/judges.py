@@ -1,6 +1,6 @@
 """Which power commands were justified (I7): what the portal knew when it cut a host's power."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 
 from fencing.domain.policy import Policy
@@ -31,7 +31,7 @@ class PowerJudge:
     scene: Scene
     wire: Wire
     policy: Policy
-    ha: frozenset[str]
+    ha: Set[str]
     say: Callable[[object, str], None]
     _cuts: int = 0
     _crowd_since: int | None = None

@@ -51,6 +51,7 @@ class Book:
         self.hosts_lost: dict[int, datetime] = {}
         self.rules: tuple[Rule, ...] = ()
         self.armed = True
+        self.own_uuid = ""  # the machine that the portal runs in
         self.observe_until: datetime | None = None
         self.wanted_after: dict[int, Wanted] = {}  # host: what was wanted before its shutdown
         self.distrust = ""
@@ -165,7 +166,7 @@ class Book:
         for op in self.ops.values():
             if op.table == "vms" and op.kind == "start":
                 starts[op.host] = starts.get(op.host, 0) + 1
-        vms = tuple(self._vm_facts(row) for row in self.vms.values())
+        vms = tuple(self._vm_facts(row) for row in self.vms.values() if not row.removed)
         emptied = hosts_emptied(vms)
         return ClusterFacts(
             pk=1,
@@ -227,6 +228,7 @@ class Book:
             kdump_since=row.kdump_since,
             watchdog=row.watchdog,
             free_open="free" in mine,
+            is_self=row.is_self,
             **self.storage.of(row.pk),
         )
 

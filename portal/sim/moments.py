@@ -66,7 +66,7 @@ def _host_after(now: HostNow, step: Step) -> HostNow:
 
 
 def _vm_after(now: VmNow, step: Step) -> VmNow:
-    if step.kind == "vm.split_brain":
+    if step.kind in ("vm.split_brain", "vm.disk_clash"):
         return replace(now, is_quarantined=True)
     if step.kind in ("vm.starting", "vm.adopted"):
         starting = step.kind == "vm.starting"

@@ -1,16 +1,16 @@
 """The judge: compares what the portal believes with the world's truth, after every step."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from fencing.domain.policy import Policy
 from portal.sim.judges import PowerJudge
 from portal.sim.log import Happened
-from portal.sim.portal import Portal, RunView, View
+from portal.sim.portal import ABSENT, Portal, RunView, View
 from portal.sim.restart_judge import RestartJudge
 from portal.sim.scene import Scene
 from portal.sim.wire import Wire
-from portal.sim.world import Copy
+from portal.sim.worldly import Copy
 from vms.domain.neighbours import TOGETHER
 from vms.domain.restart import HOST_SHUTDOWN_WINDOW
 from vms.domain.states import HOST_PROOFS, ProofKind
@@ -28,7 +28,7 @@ class Oracle:
     scene: Scene
     wire: Wire
     policy: Policy
-    ha: frozenset[str]
+    ha: Set[str]
     before: Mapping[str, frozenset[str]] = field(default_factory=dict)  # VM: who starts first
     splits: int = 0
     human_splits: int = 0
@@ -113,7 +113,8 @@ class Oracle:
     def _learn_proof(self, run: RunView, view: View) -> None:
         """A lie excuses a false proof, but only where the portal had not heard better."""
         caught = run.proof == ProofKind.POWER_OFF and self._is_caught(run.host, view)
-        if self.scene.world.lied_about(run.host, run.proof or "") and not caught:
+        slept = self.scene.world.hosts[run.host].asleep  # off, and yet it will go on
+        if slept or (self.scene.world.lied_about(run.host, run.proof or "") and not caught):
             self._excused.add((run.vm, run.generation))
         seen, ended = view.seen[run.host], run.ended_ms
         if run.proof != ProofKind.POWER_OFF or seen is None or ended is None or seen < ended:
@@ -125,16 +126,17 @@ class Oracle:
     def after_world(self) -> None:
         """Judge who executes (I1, the truth of every proof) and who was powered off (I7)."""
         self._power.new_cuts()
-        writers: dict[str, list[Copy]] = {}
-        for copy in self.scene.world.copies():
-            if copy.writes:
-                writers.setdefault(copy.vm, []).append(copy)
+        world, writers = self.scene.world, dict[str, list[Copy]]()
+        for copy in world.copies():
             self._proof_is_true(copy)
-        for vm, copies in writers.items():
+        for copy in (*world.copies(), *world.storage.under_way()):
+            for disk in copy.disks if copy.writes else ():
+                writers.setdefault(disk, []).append(copy)
+        for disk, copies in writers.items():
             if len(copies) > 1:
-                self._split(vm, copies)
+                self._split(disk, copies)
             else:
-                self._told.discard(("split", vm))
+                self._told.discard(("split", disk))
 
     def _is_excused(self, copy: Copy) -> bool:
         """Whether it executes by the doing of a stranger, or after a lie that was believed."""
@@ -145,16 +147,17 @@ class Oracle:
         """Whether sanlock should have refused a second copy, whoever was believed."""
         return self.scene.world.storage.sanlock.guards(copy.vm, copy.host)
 
-    def _split(self, vm: str, copies: list[Copy]) -> None:
-        if ("split", vm) in self._told:
+    def _split(self, disk: str, copies: list[Copy]) -> None:
+        if ("split", disk) in self._told:
             return
         if any(self._is_excused(copy) and not self._is_guarded(copy) for copy in copies):
-            self._told.add(("split", vm))
+            self._told.add(("split", disk))
             self.human_splits += 1
         else:
             self.splits += 1
+            whose = " and ".join(sorted({copy.vm for copy in copies}))
             where = " and ".join(copy.host for copy in copies)
-            self._say(("split", vm), f"I1: split brain of {vm} on {where}")
+            self._say(("split", disk), f"I1: split brain of {whose} on {where}")
 
     def _proof_is_true(self, copy: Copy) -> None:
         run = self._closed.get((copy.vm, copy.generation or 0))
@@ -216,8 +219,9 @@ class Oracle:
         for copy in self.scene.world.copies():
             run = opened.get(copy.vm)
             machine = self.scene.world.hosts[copy.host]
-            hidden = machine.isolated or machine.hung or not self._portal.engines.alive
+            hidden = machine.isolated or machine.hung or not self._portal.engines.works
             hidden = hidden or self.scene.world.is_forgotten(copy)
+            hidden = hidden or view.vms[copy.vm][0] == ABSENT[0]  # nobody looks after it
             if (run is not None and run.host == copy.host) or hidden or not copy.writes:
                 continue
             now_strays.add((copy.vm, copy.host))

@@ -13,6 +13,10 @@ class Crash(BaseException):
     """The engine dies here; no handler of the portal may catch it."""
 
 
+class NoDatabase(Exception):
+    """A transaction of the pure depth fails: its database is gone."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunView:
     """One run as the portal has it; times are milliseconds, None while it is open."""
@@ -23,6 +27,10 @@ class RunView:
     began_ms: int
     ended_ms: int | None = None
     proof: str | None = None
+
+
+#: How a VM looks that the portal does not look after.
+ABSENT = ("absent", False, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,7 @@ class View:
     open_ops: tuple[str, ...]
     fences: tuple[tuple[str, int, str], ...]  # (host, asked at, outcome)
     armed: bool
+    ha: Set[str] = field(default_factory=frozenset)  # VMs that HA protects
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,7 @@ class Start:
     down: frozenset[str] = field(default_factory=frozenset)  # VMs that nobody wants up
     rules: tuple[Rule, ...] = ()  # affinity
     engines: tuple[str, ...] = ("engine1",)
+    absent: frozenset[str] = field(default_factory=frozenset)  # VMs that are entered later
 
     def wanted_up(self, vm: str) -> bool:
         """Whether ``vm`` should run."""

@@ -17,6 +17,7 @@ from portal.lib.ha.states import HaEvent, HaState
 from portal.sim import (
     pure_admin,
     pure_guests,
+    pure_inventory,
     pure_leases,
     pure_looks,
     pure_pauses,
@@ -26,14 +27,14 @@ from portal.sim import (
     pure_runs,
     pure_storage,
 )
-from portal.sim.abilities import able_of, asks_of
+from portal.sim.abilities import able_of
 from portal.sim.engine import Engines
 from portal.sim.ledger import Book
-from portal.sim.portal import Crash, Start, View
+from portal.sim.portal import Crash, NoDatabase, Start, View
 from portal.sim.pure_closing import close_round
 from portal.sim.pure_view import view_of
 from portal.sim.pure_work import ADVANCE, LOOK, ROUND, ask, cancel_unclaimed
-from portal.sim.rows import HostRow, VmRow
+from portal.sim.rows import HostRow
 from portal.sim.wire import Wire
 from portal.tasks import LOST_AFTER
 from vms.domain.states import RunState, VmState
@@ -49,9 +50,11 @@ class PurePortal:
         self.engines = Engines(self.line, self.run, start.engines, random)
         self.book = Book(self.line, layered(start.policy), self._wake, self.engines)
         self.book.armed, self.book.rules = start.armed, start.rules
+        self.book.own_uuid = wire.world.own_uuid
         self.crash_in: int | None = None  # intentions (here) until the engine dies
         self._backups: dict[int, pure_restore.Backup] = {}
         self._quiet_at = -1  # the book's changes at the last round that wished for nothing
+        wire.asleep_s, wire.on_answer = self.engines.asleep_s, self._transact
         self._fill(start)
 
     def _fill(self, start: Start) -> None:
@@ -64,18 +67,16 @@ class PurePortal:
                 status=HostStatus.UP if on else HostStatus.DOWN,
                 ha=HaState.AVAILABLE if on else HaState.INELIGIBLE, ha_since=now,
                 able=able_of(host), watchdog=name in world.vouched,
+                is_self=name == start.homes.get(world.own_vm, ""),
             )  # fmt: skip
             self.book.hosts[pk], self.book.turns[pk] = row, (now, 0)
             if name in world.bmcs:
                 self.book.controllers[pk] = ControllerFacts(pk, 1, trusted=True)
         pure_storage.fill(self.book, world)
-        for vm in world.vms.values():
+        for vm in (item for item in world.vms.values() if item.name not in start.absent):
             home = start.homes.get(vm.name)
-            self.book.vms[vm.pk] = VmRow(
-                vm.pk, vm.name, vm.uuid, vm.xml, vm.ha, start.wanted_up(vm.name), vm.memory_mib,
-                vm.vcpus, vm.priority, VmState.DOWN, 0, vm.start_tier, vm.starts_after,
-                vm.start_delay_s, asks=asks_of(vm), condition=pure_pauses.condition_of(vm),
-            )  # fmt: skip
+            wanted_up = start.wanted_up(vm.name)
+            self.book.vms[vm.pk] = pure_inventory.new_row(vm, world.own_uuid, wanted_up=wanted_up)
             pure_leases.fill(self.book, vm)
             if home is not None:
                 pure_runs.open_run(self.book, vm.pk, world.host_pks[home], now, RunState.RUNNING)
@@ -88,7 +89,9 @@ class PurePortal:
         self.engines.send(task, args, at)
 
     def run(self, task: str, args: tuple[int, ...]) -> None:
-        """Start a task by its name."""
+        """Start a task by its name; without a database it ends before it has done anything."""
+        if self.engines.database_is_lost:
+            return
         if task == ROUND:
             with suppress(Crash):
                 self._round()
@@ -108,10 +111,14 @@ class PurePortal:
         def step() -> None:
             if node.life != life:
                 return  # killed between two lines
-            with suppress(StopIteration), engines.being(node):
+            with suppress(StopIteration, NoDatabase), engines.being(node):
                 line.after(next(task), step)
 
         step()
+
+    def _transact(self) -> None:
+        if self.engines.database_is_lost:
+            raise NoDatabase
 
     def _sweep(self) -> None:
         book = self.book
@@ -164,8 +171,16 @@ class PurePortal:
     # What a person does
 
     def admin(self, word: str, args: Mapping[str, Any]) -> None:
-        """Do what a person does through the portal."""
-        pure_admin.WORDS[word](self.book, **args)
+        """Do what a person does through the portal, if it can be written down."""
+        if self.engines.database_is_lost:
+            return
+        if word == "add_vm":
+            pure_inventory.add(self.book, self.wire.world.vms[args["vm"]])
+        elif args.get("vm", "") in {"", *self._looked_after()}:
+            pure_admin.WORDS[word](self.book, **args)
+
+    def _looked_after(self) -> set[str]:
+        return {vm.name for vm in self.book.vms.values() if not vm.removed}
 
     def kill(self, engine: str) -> None:
         """Let this engine die at once, with all that it waits for."""
@@ -200,7 +215,7 @@ class PurePortal:
 
     def view(self) -> View:
         """Return what the portal believes."""
-        return view_of(self.book)
+        return view_of(self.book, self.wire.world.vms)
 
     def take_log(self) -> list[Any]:
         """Return what happened since the last call."""

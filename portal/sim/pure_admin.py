@@ -10,7 +10,14 @@ from fencing.domain.facts import ControllerFacts
 from fencing.domain.policy import layered
 from fencing.services.starts import _home as home_of
 from hosts.domain.states import Wanted
-from portal.sim import pure_depart, pure_pauses, pure_restore, pure_runs, pure_storage
+from portal.sim import (
+    pure_depart,
+    pure_inventory,
+    pure_pauses,
+    pure_restore,
+    pure_runs,
+    pure_storage,
+)
 from portal.sim.ledger import Book
 from portal.sim.pure_placement import admitted
 from portal.sim.pure_work import ROUND, ask, hurry_fence, want
@@ -83,7 +90,7 @@ def _want_vm(book: Book, pk: int, *, up: bool) -> None:
 def _stop(book: Book, vm: str, kind: str = "stop") -> None:
     pk = _vm(book, vm)
     run, row = book.runs.get(pk), book.vms[pk]
-    if run is None and (row.last is None or not row.wanted_up):
+    if row.condition.own or (run is None and (row.last is None or not row.wanted_up)):
         return
     _want_vm(book, pk, up=False)
     if run is not None:
@@ -135,4 +142,5 @@ WORDS: dict[str, Callable[..., None]] = {
     "trust": _trust,
     "kdump": pure_storage.heard,
     **pure_pauses.WORDS,
+    **pure_inventory.WORDS,
 }

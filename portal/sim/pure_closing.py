@@ -2,7 +2,7 @@
 
 from fencing.domain.alerts import AlertKind
 from hosts.domain.states import HostStatus
-from portal.sim import pure_restore
+from portal.sim import pure_inventory, pure_restore
 from portal.sim.ledger import Book
 from vms.domain.states import VmState
 
@@ -15,6 +15,7 @@ def close_round(book: Book) -> None:
             book.raise_alert(kind, 0, vm.pk)
         elif (kind, 0, vm.pk) in book.alerts:
             book.clear_alert(kind, 0, vm.pk)
+    pure_inventory.tell_of_removed(book)
     _out_of_sight(book)
     if book.distrust and not pure_restore.settle(book):
         book.raise_alert(AlertKind.FORGETFUL_DATABASE, 0, 0)

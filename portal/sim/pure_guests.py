@@ -14,7 +14,7 @@ from hosts.hypervisor.port import (
     NotSent,
     Refused,
 )
-from portal.sim import pure_leases, pure_pauses, pure_takeover
+from portal.sim import pure_inventory, pure_leases, pure_pauses, pure_takeover
 from portal.sim import pure_runs as runs
 from portal.sim.ledger import Book
 from portal.sim.pure_work import claim, is_mine, record, wait
@@ -209,4 +209,5 @@ _KINDS = {
     "take_over": pure_takeover.advance,
     "revive": pure_pauses.advance,
     "kill": pure_pauses.advance,
+    "clean": pure_inventory.clean,
 }

@@ -18,7 +18,7 @@ from portal.sim.ledger import Book
 from portal.sim.pure_work import ROUND, ask, is_mine, record, wait
 from portal.sim.rows import Op
 from portal.sim.wire import Wait, Wire
-from portal.sim.world import WorldVm
+from portal.sim.worldly import WorldVm
 from vms.domain.leases import needed
 from vms.domain.proofs import OpenRun
 from vms.domain.states import ProofKind, RunState

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from hosts.domain.liveness import after_good_look, after_missed_look, rebooted
+from hosts.domain.liveness import after_good_look, after_missed_look, carries, rebooted
 from hosts.domain.looks import GuestState, KernelSign, Look
 from hosts.domain.states import SLOW_LOOK
 from hosts.hypervisor.port import HypervisorError, Silent
@@ -34,7 +34,17 @@ def look(book: Book, wire: Wire, host: int, early: int = 0) -> Step:
     book.turns[host] = (asked_at + timedelta(seconds=policy.connect_deadline + 2), version)
     known = dict(book.runs)
     vms = {
-        vm.uuid: KnownVm(vm.pk, vm.uuid, vm.name, vm.generation, vm.ha) for vm in book.vms.values()
+        vm.uuid: KnownVm(
+            vm.pk,
+            vm.uuid,
+            vm.name,
+            vm.generation,
+            vm.ha,
+            vm.removed,
+            vm.seen_again_on,
+            frozenset() if vm.removed else frozenset({wire.world.vms[vm.name].disk}),
+        )
+        for vm in book.vms.values()
     }
 
     def on_slow() -> None:
@@ -117,13 +127,14 @@ def _record(
         book.hosts_lost[row.pk] = row.last_seen or asked_at
     disproved = bool(row.marker_at_proof) and look.boot_marker == row.marker_at_proof
     moved = _learn(book, row, asked_at, look, disproved or (row.disproved and not has_rebooted))
+    _carry(book, row, look, has_rebooted)
     if moved and row.missed and row.last_seen:
         book.emit("host.answers", row.pk)
     if disproved and not row.disproved:
         book.emit("host.disproved", row.pk)
     if row.first_contact and not disproved:
         book.set_host(row.pk, back_at=asked_at)
-    asked = Asked(row.pk, asked_at, INSTALLATION, has_rebooted, row.first_contact)
+    asked = Asked(row.pk, asked_at, INSTALLATION, has_rebooted, row.first_contact, book.own_uuid)
     findings = judge(look, asked, known, vms)
     for finding in findings:
         _HANDLERS[finding.kind](book, finding, row.pk, asked_at)
@@ -152,6 +163,16 @@ def _learn(book: Book, row: HostRow, asked_at: datetime, look: Look, disproved: 
     due = asked_at + timedelta(seconds=book.policy.poll)
     book.turns[row.pk] = (due, book.turns[row.pk][1])
     return book.move_host(row.pk, after_good_look(fit=True, wanted=row.wanted))
+
+
+def _carry(book: Book, there: HostRow, look: Look, has_rebooted: bool) -> None:
+    """Note where the portal itself runs; a machine is in one place."""
+    here = carries(look, book.own_uuid, before=there.is_self and not has_rebooted)
+    for row in list(book.hosts.values()):
+        mine = here and row.pk == there.pk
+        if (row.pk == there.pk or here) and row.is_self is not mine:
+            book.set_host(row.pk, is_self=mine)
+            book.changes += 1
 
 
 def _is_news(finding: Finding) -> bool:
@@ -202,14 +223,18 @@ def _vanished(book: Book, finding: Finding, host: int, asked_at: datetime) -> No
 
 def _adopt(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
     try:
-        runs.adopt_run(book, finding.vm, host, asked_at)
+        older = finding.guest is not None and finding.guest.stamp is not None
+        runs.adopt_run(book, finding.vm, host, asked_at, unstamped=older)
     except runs.AlreadyOpen:
         return  # opened since the question was sent: the next look compares again
 
 
 def _stale(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
     runs.quarantine(book, finding.vm, host)
-    if finding.guest is not None and finding.guest.state is not GuestState.PAUSED:
+    guest = finding.guest
+    if guest is None or guest.uuid == book.own_uuid:
+        return
+    if guest.state is not GuestState.PAUSED:
         ask(book, "vms", "suspend", host, finding.vm)
 
 
@@ -233,6 +258,22 @@ def _forgotten(book: Book, finding: Finding, host: int, asked_at: datetime) -> N
         book.emit("database.forgetful", host)
 
 
+def _returned(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
+    row = book.vms[finding.vm]
+    if row.removed and row.seen_again_on is None:
+        book.set_vm(finding.vm, seen_again_on=host)
+        book.emit("vm.seen_after_removal", host, finding.vm)
+
+
+def _gone_again(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
+    if book.vms[finding.vm].seen_again_on == host:
+        book.set_vm(finding.vm, seen_again_on=None)
+
+
+def _clash(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
+    runs.quarantine(book, finding.vm, host, "vm.disk_clash")
+
+
 _HANDLERS: Mapping[Sighting, Callable[[Book, Finding, int, datetime], None]] = {
     Sighting.RUNNING: _running,
     Sighting.TAKEN_OVER: _taken_over,
@@ -244,4 +285,7 @@ _HANDLERS: Mapping[Sighting, Callable[[Book, Finding, int, datetime], None]] = {
     Sighting.LEFTOVER: _leftover,
     Sighting.FORGOTTEN: _forgotten,
     Sighting.ARMED: _armed,
+    Sighting.RETURNED: _returned,
+    Sighting.GONE_AGAIN: _gone_again,
+    Sighting.CLASH: _clash,
 }

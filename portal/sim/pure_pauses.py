@@ -13,7 +13,7 @@ from portal.sim.ledger import Book
 from portal.sim.pure_work import ask, is_mine, record, wait
 from portal.sim.rows import Op
 from portal.sim.wire import Wire
-from portal.sim.world import WorldVm
+from portal.sim.worldly import WorldVm
 from vms.domain.condition import (
     Condition,
     in_force,
@@ -29,9 +29,10 @@ from vms.operations.pausing import ASK_AGAIN_S, RESUME_AGAIN_S
 Step = Generator[float, None, None]
 
 
-def condition_of(vm: WorldVm) -> Condition:
+def condition_of(vm: WorldVm, *, own: bool) -> Condition:
     """Return how a VM begins."""
-    return Condition(disks_illegal=vm.disks_illegal, behaviour=ResumeBehaviour(vm.resume_behaviour))
+    behaviour = ResumeBehaviour(vm.resume_behaviour)
+    return Condition(disks_illegal=vm.disks_illegal, behaviour=behaviour, own=own)
 
 
 def note(book: Book, vm: int, host: int, guest: SeenGuest, asked_at: datetime) -> None:
@@ -126,7 +127,8 @@ def act(kind: str) -> Any:
     """Return what asks for a small act on a VM's copy that leaves open whether it is wanted."""
 
     def ask_for(book: Book, vm: str) -> None:
-        run = book.runs.get(_vm(book, vm))
+        pk = _vm(book, vm)
+        run = None if book.vms[pk].condition.own else book.runs.get(pk)
         if run is not None:
             ask(book, "vms", kind, run.host, run.vm, run=run.pk)
 

@@ -96,7 +96,7 @@ def _confirm(book: Book, wire: Wire, op: Op) -> Step:
 def _decide(book: Book, op: Op) -> None:
     row, override = book.hosts[op.host], bool(op.data.get("override"))
     pointless = row.status not in _STATUSES and row.ha not in _HA_STATES
-    pointless = pointless or row.status in ANSWERING
+    pointless = pointless or row.status in ANSWERING or row.is_self
     against = known_against(book.host_facts(op.host), book.policy, book.now())
     if pointless or (against and not override):
         record(book, op, state="refused")

@@ -62,9 +62,12 @@ def request_start(book: Book, vm: int, host: int) -> None:
     ask(book, "vms", "start", host, vm, run=run.pk)
 
 
-def adopt_run(book: Book, vm: int, host: int, seen_at: datetime) -> None:
+def adopt_run(
+    book: Book, vm: int, host: int, seen_at: datetime, *, unstamped: bool = False
+) -> None:
     """Open a run for a copy that was seen running where nobody else can run it."""
-    open_run(book, vm, host, seen_at, RunState.RUNNING)
+    run = open_run(book, vm, host, seen_at, RunState.RUNNING)
+    book.set_run(run, adopting=unstamped)
     book.set_vm(vm, waiting_since=None)
     book.set_state(vm, VmState.UP, "")
     book.emit("vm.adopted", host, vm)
@@ -114,11 +117,11 @@ def close_runs_of_host(book: Book, host: int, evidence: Evidence) -> list[int]:
     return [run.vm for run in mine if close_run(book, run, evidence)]
 
 
-def quarantine(book: Book, vm: int, host: int) -> None:
-    """Take a VM away from automation: two copies were seen."""
+def quarantine(book: Book, vm: int, host: int, kind: str = "vm.split_brain") -> None:
+    """Take a VM away from automation: two writers were seen."""
     if not book.vms[vm].quarantined:
         book.set_vm(vm, quarantined=True, state=VmState.QUARANTINED)
-        book.emit("vm.split_brain", host, vm)
+        book.emit(kind, host, vm)
 
 
 def started(book: Book, op: Op, run: OpenRun) -> None:

@@ -1,10 +1,12 @@
 """Storage readings and crash dumps in the pure depth (``operations.storage``, ``kdump``)."""
 
+from collections.abc import Mapping
+
 from fencing.domain.evidence import SUSPICIOUS, heartbeat_evidence
 from fencing.domain.facts import DomainFacts
 from fencing.domain.kdump import is_believed
 from fencing.domain.watching import activity_is_due, news
-from hosts.domain.activity import after_reading
+from hosts.domain.activity import Reading, after_reading, reader_of
 from hosts.domain.heartbeat import Track, next_reader, sampled
 from hosts.domain.states import ANSWERING, HostEvent, HostStatus
 from hosts.storage.port import StorageError
@@ -92,20 +94,20 @@ def _read_disks(book: Book, wire: Wire, host: int) -> Wait[None]:
     disks = sorted(
         wire.world.vms[book.vms[run.vm].name].disk for run in book.runs.values() if run.host == host
     )
-    readers, asked_at, seen = _neighbours(book, host), book.now(), {}
-    if readers and disks:
-        name = book.hosts[readers[0]].name
+    readers, asked_at, policy = _neighbours(book, host), book.now(), book.policy
+    before, reading = book.host_facts(host).activity, Reading(asked_at, {})
+    reader = reader_of(before, readers)
+    if reader and disks:
+        seen: Mapping[str, float] = {}
         try:
-            found = yield from wire.written(name, disks, book.policy.connect_deadline)
-            seen = dict(found)
+            name = book.hosts[reader].name
+            seen = yield from wire.written(name, disks, policy.connect_deadline)
         except StorageError:
             seen = {}
-    policy = book.policy
-    before = book.host_facts(host).activity
+        reading = Reading(asked_at, seen, reader, tuple(readers))
     book.storage.activity[host] = after_reading(
-        before,
-        asked_at,
-        seen,
+        book.host_facts(host).activity,
+        reading,
         keep=int(policy.activity_samples),
         interval_s=policy.activity_interval,
     )

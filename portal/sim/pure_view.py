@@ -1,14 +1,17 @@
 """What the portal of the pure depth believes, as the oracle and the report ask for it."""
 
+from collections.abc import Iterable
+
 from hosts.domain.states import Wanted
 from portal.sim.ledger import Book
-from portal.sim.portal import RunView, View
+from portal.sim.portal import ABSENT, RunView, View
 
 
-def view_of(book: Book) -> View:
+def view_of(book: Book, names_of_vms: Iterable[str]) -> View:
     """Return runs, states, alerts and operations as the book has them."""
     names = {host.pk: host.name for host in book.hosts.values()}
     vm_names = {vm.pk: vm.name for vm in book.vms.values()}
+    there = [vm for vm in book.vms.values() if not vm.removed]
     began = book.line.ms_of
     ended = [
         RunView(vm_names[item.run.vm], names[item.run.host], item.run.generation,
@@ -31,11 +34,13 @@ def view_of(book: Book) -> View:
             (kind, names.get(host, ""), vm_names.get(vm, ""), began(at))
             for (kind, host, vm), at in book.alerts.items()
         },
-        vms={vm.name: (vm.state, vm.wanted_up, vm.quarantined) for vm in book.vms.values()},
+        vms=dict.fromkeys(names_of_vms, ABSENT)
+        | {vm.name: (vm.state, vm.wanted_up, vm.quarantined) for vm in there},
         open_ops=tuple(f"{op.kind} {names[op.host]}" for op in book.ops.values()),
         fences=tuple(
             (names[op.host], began(op.requested_at), op.outcome or op.state)
             for op in (*book.fences, *(op for op in book.ops.values() if op.kind == "fence"))
         ),
         armed=book.armed,
+        ha={vm.name for vm in there if vm.ha},
     )

@@ -22,7 +22,7 @@ def repair(scene: Scene) -> None:
     world.storage.mend()
     world.version += 1
     portal.crash_in = None
-    portal.engines.extra_delay_s = 0.0
+    portal.engines.mend()
     portal.start_engines()
     portal.admin("arm", {})
     scene.armed = True
@@ -34,11 +34,22 @@ def repair(scene: Scene) -> None:
 
 
 def bring_back(scene: Scene) -> None:
-    """Use again what a person has shut down, as soon as that is over."""
+    """Use again what a person has shut down, as soon as that is over; start the portal's VM."""
+    _start_portal(scene.world)
     for name in sorted(scene.departed - scene.departing - scene.brought_back):
         scene.portal.admin("power_on", {"host": name})
         scene.portal.admin("activate", {"host": name})
         scene.brought_back.add(name)
+
+
+def _start_portal(world: World) -> None:
+    """Nobody but a person starts the VM that the portal itself runs in."""
+    own = world.own_vm
+    if not own or any(copy.vm == own and copy.writes for copy in world.copies()):
+        return
+    homes = [name for name, host in world.hosts.items() if host.alive and world.guest(own, name)]
+    if homes:
+        world.start_outside(own, homes[0])
 
 
 def _revive(world: World, name: str) -> None:
@@ -69,9 +80,10 @@ def _unfinished(scene: Scene, view: View) -> Iterator[str]:
         return  # nothing may be started until a person has decided which portal is right
     excuses = (AlertKind.VM_DESTROYED, AlertKind.NO_ROOM, AlertKind.VM_HELD)
     resting = {vm for kind, _, vm, _ in view.alerts if kind in excuses}
+    resting.update(scene.on_purpose)
     for name, vm in scene.world.vms.items():
         _, wanted, quarantined = view.vms[name]
-        if not vm.ha or not wanted or quarantined or name in scene.on_purpose or name in resting:
+        if name not in scene.ha or not wanted or quarantined or name in resting:
             continue
         where = scene.world.where(name)
         opened = [run.host for run in view.runs if run.vm == name and run.proof is None]

@@ -1,6 +1,6 @@
 """Whether every HA VM runs that could, or an alert names what is needed (I3)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 
 from fencing.domain.alerts import AlertKind
@@ -24,7 +24,7 @@ class RestartJudge:
 
     scene: Scene
     policy: Policy
-    ha: frozenset[str]
+    ha: Set[str]
     before: Mapping[str, frozenset[str]]
     say: Callable[[object, str], None]
     # By VM: seconds for which it could run, and for which it waited for others.
@@ -41,7 +41,7 @@ class RestartJudge:
         _, wanted, quarantined = view.vms[vm]
         run = next((item for item in view.runs if item.vm == vm and item.proof is None), None)
         called_for = (
-            self.scene.portal.engines.alive
+            self.scene.portal.engines.works
             and view.armed
             and wanted
             and not quarantined

@@ -42,6 +42,7 @@ class HostRow:
     able: Able = field(default_factory=Able)
     kdump_since: datetime | None = None
     watchdog: bool = False
+    is_self: bool = False  # the portal runs on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ class VmRow:
     lock: tuple[str, datetime | None] | None = None  # why, until
     asks: Asks = field(default_factory=Asks)
     leases: Leases = NO_LEASES
+    removed: bool = False
+    seen_again_on: int | None = None  # where it executes since
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """A scenario: machines, VMs, what happens to them, and what is expected.  Strictly parsed."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,6 +58,7 @@ class VmSpec:
     resume_behaviour: str = "auto_resume"
     disks_illegal: str = ""
     lease: str = ""  # storage domain of its host
+    portal: bool = False  # the portal runs in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +143,12 @@ def parse(name: str, raw: object) -> Scenario:
     _only(top, _PARTS, "the scenario")
     hosts = tuple(_build(HostSpec, item, "a host") for item in top.get("hosts", ()))
     vms = tuple(_build(VmSpec, item, "a vm") for item in top.get("vms", ()))
+    events = tuple(sorted(map(_event, top.get("events", ())), key=lambda event: event.at))
     scenario = Scenario(
         name=name,
         hosts=hosts,
-        vms=vms,
-        events=tuple(sorted(map(_event, top.get("events", ())), key=lambda event: event.at)),
+        vms=(*vms, *_entered(vms, events)),
+        events=events,
         until=float(top.get("until", 300)),
         cluster=_build(Cluster, top.get("cluster", {}), "cluster"),
         expect=_build(Expect, top["expect"], "expect") if "expect" in top else None,
@@ -158,6 +160,17 @@ def parse(name: str, raw: object) -> Scenario:
     )
     _check_names(scenario)
     return scenario
+
+
+def _entered(vms: Sequence[VmSpec], events: Iterable[EventSpec]) -> Iterator[VmSpec]:
+    """Yield the VMs that are first named when somebody enters them."""
+    known = {vm.name for vm in vms}
+    for event in events:
+        name = str(event.args.get("vm", ""))
+        if event.do == "admin.add_vm" and name not in known:
+            known.add(name)
+            told = {key: value for key, value in event.args.items() if key != "vm"}
+            yield VmSpec(name, state="absent", **told)
 
 
 def _engines(raw: object) -> tuple[str, ...]:
@@ -215,6 +228,7 @@ def _check_names(scenario: Scenario) -> None:
     _check_rules(scenario, hosts, vms)
     names = {"host": hosts, "with": hosts, "vm": vms, "reader": hosts}
     names["domain"] = _domains(scenario)
+    names["other"] = vms
     names["engine"] = set(scenario.engines)
     for event in scenario.events:
         for key, known in names.items():
@@ -235,6 +249,8 @@ def _check_vms(scenario: Scenario, hosts: set[str]) -> None:
             raise BadScenario(f"{vm.name}: resume_behaviour must be one of {choices}")
         if vm.lease and vm.lease not in _domains(scenario):
             raise BadScenario(f"{vm.name}: lease: there is no storage domain {vm.lease!r}")
+    if sum(vm.portal for vm in scenario.vms) > 1:
+        raise BadScenario("portal: the portal runs in one VM at most")
 
 
 def _domains(scenario: Scenario) -> set[str]:

@@ -19,6 +19,7 @@ class Scene:
     departing: set[str] = field(default_factory=set)  # hosts that a person is sending off
     departed: set[str] = field(default_factory=set)  # ... or has ever
     brought_back: set[str] = field(default_factory=set)  # of these, at the end of all faults
+    ha: set[str] = field(default_factory=set)  # VMs that HA protects
 
 
 @dataclass(frozen=True, slots=True)

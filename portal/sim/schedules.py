@@ -1,10 +1,11 @@
 """Random fault schedules: the same seed, the same schedule, for ever."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
 
+from portal.sim.arguments import DOMAIN, LATE_VM, Draw
 from portal.sim.scenario import AffinitySpec, Cluster, EventSpec, HostSpec, Scenario, VmSpec
 
 #: Faults by weight; each draws its arguments, and most are undone some time later.
@@ -28,6 +29,10 @@ _UNDONE_BY = {
     "vm.lock": "vm.unlock",
     "admin.suspend": "admin.resume",
     "host.shutdown": "host.power_on",
+    "host.hibernate": "host.power_on",
+    "admin.remove_vm": "admin.add_vm",
+    "admin.add_vm": "admin.start",
+    "admin.ha": "admin.ha",
 }
 WEIGHTS: dict[str, int] = {
     "host.power_off": 10,
@@ -77,6 +82,17 @@ EVERYTHING: dict[str, int] = WEIGHTS | {
     "vm.lock": 3,
     "admin.suspend": 1,
     "host.shutdown": 2,
+    "host.hibernate": 3,
+    "host.clock_skew": 1,
+    "engine.clock_skew": 1,
+    "engine.pause": 5,
+    "redis.lose": 3,
+    "db.lose": 3,
+    "storage.delay_write": 2,
+    "vm.same_disk": 1,
+    "admin.add_vm": 2,
+    "admin.remove_vm": 2,
+    "admin.ha": 2,
 }
 _RULES = [("separate", True), ("separate", False), ("together", False), ("hosts", False)]
 _MANY = [1, 1, 2, 3]
@@ -84,59 +100,6 @@ UNTIL_S = 120.0
 #: Where VMs have leases, what sanlock decides after 140 s is seen as well.
 LEASED_UNTIL_S = 300.0
 MEMORY_MIB = 16384
-#: The storage domain of those schedules that have one.
-DOMAIN = "shared1"
-
-
-class _Draw:
-    """One schedule in the making."""
-
-    def __init__(self, random: Random, hosts: Sequence[str], vms: Sequence[str]) -> None:
-        self.random, self.hosts, self.vms = random, hosts, vms
-
-    def args(self, word: str) -> dict[str, Any]:
-        """Draw what ``word`` needs."""
-        random = self.random
-        host, vm = random.choice(self.hosts), random.choice(self.vms)
-        special: dict[str, Callable[[], dict[str, Any]]] = {
-            "bmc.slow_off": lambda: {"host": host, **self._slowness()},
-            "host.libvirtd_restart": lambda: {"host": host, "forget": random.random() < 0.5},
-            "bmc.lie": lambda: {"host": host, "answer": "off", "identified": False},
-            "bmc.swap": lambda: {"host": host, "with": self._other(host)},
-            "vm.start_fails": lambda: {"vm": vm, "host": host, "times": random.randint(1, 3)},
-            "vm.start_hangs": lambda: {"vm": vm, "host": host, "s": random.choice([5, 25, 60])},
-            "libvirt.external_start": lambda: {"vm": vm, "host": host},
-            "engine.crash": lambda: {"after": random.randint(0, 30)},
-            "task.delay": lambda: {"s": random.choice([0.5, 2, 8])},
-            "task.duplicate": lambda: {"times": random.randint(1, 50)},
-            "admin.observe": lambda: random.choice([{}, {}, {"s": 10}, {"s": 30}]),
-            "vm.io_error_pause": lambda: {"vm": vm, "s": random.choice([0, 5, 40])},
-            "vm.lock": lambda: {"vm": vm, "s": random.choice([0, 20, 60])},
-            "host.shutdown": lambda: {"host": host, "s": random.choice([1, 5, 30])},
-            "engine.isolate": dict,
-            "site.power_cut": dict,
-            "storage.lose": lambda: {"host": host, "domain": DOMAIN},
-            "storage.stall": lambda: {"domain": DOMAIN, "s": random.choice([5, 25, 60])},
-            "storage.stale_read": lambda: {"reader": host, "s": random.choice([5, 30, 60])},
-            "sanlock.stall": lambda: {"host": host, "s": random.choice([5, 30, 60])},
-            "kdump.message": lambda: {"host": host, "spoofed": random.random() < 0.5},
-        }
-        if word in special:
-            return special[word]()
-        about_vm = word.startswith("vm.") or word in (
-            "admin.start", "admin.stop", "admin.shutdown", "libvirt.external_destroy",
-            "admin.suspend",
-        )  # fmt: skip
-        return {"vm": vm} if about_vm else {"host": host}
-
-    def _slowness(self) -> dict[str, Any]:
-        """Some BMCs say off a moment before the relay opens, others on until long after."""
-        if self.random.random() < 0.4:
-            return {"s": self.random.choice([1.5, 2]), "says": "off"}
-        return {"s": self.random.choice([1, 5, 20, 60])}
-
-    def _other(self, host: str) -> str:
-        return self.random.choice([name for name in self.hosts if name != host])
 
 
 def schedule(
@@ -161,33 +124,47 @@ def schedule(
     stored = _has_storage(random, words)
     if not stored:
         words = {word: weight for word, weight in words.items() if word not in _ON_STORAGE}
-    events = list(_events(random, words, _Draw(random, names, guests)))
+    events = list(_events(random, words, Draw(random, names, guests)))
     homes = list(_homes(random, names, guests))
+    inside = everything and seed % 10 == 0  # the portal runs in one of the VMs
+    if inside:
+        homes[0] = replace(homes[0], portal=True)
     events.extend(_crashes(seed, events) if crashes else ())
     leased = stored and everything and _is_leased(seed)
-    homes = [
-        replace(vm, lease=DOMAIN) if leased and number % 3 else vm
-        for number, vm in enumerate(homes, seed)
-    ]
+    homes = list(_with_leases(seed, homes)) if leased else homes
     return Scenario(
         name=f"seed {seed}",
-        hosts=tuple(
-            HostSpec(
-                name, storage=(DOMAIN,) if stored else (), watchdog=not leased or number % 4 > 0
-            )
-            for number, name in enumerate(names, seed)
-        ),
-        vms=tuple(_ordered(seed, homes) if everything else homes),
+        hosts=tuple(_machines(seed, names, stored=stored, leased=leased)),
+        vms=(*(_ordered(seed, homes) if everything else homes), *_late(events)),
         events=tuple(sorted(events, key=lambda event: event.at)),
         until=LEASED_UNTIL_S if leased else UNTIL_S,
         cluster=Cluster(policy=policy or (_policy(random) if everything else {})),
         affinity=tuple(_rules(seed, names, guests) if everything else ()),
-        engines=_engines(seed, engines or (0 if everything else 1)),
+        engines=_engines(seed, 1 if inside else engines or (0 if everything else 1)),
     )
 
 
 def _is_leased(seed: int) -> bool:
     return Random(f"leases {seed}").random() < 0.5  # noqa: S311 - repeatable luck, no secret
+
+
+def _with_leases(seed: int, vms: Sequence[VmSpec]) -> Iterator[VmSpec]:
+    """Two VMs of three have a lease."""
+    for number, vm in enumerate(vms, seed):
+        yield replace(vm, lease=DOMAIN) if number % 3 else vm
+
+
+def _machines(seed: int, names: Sequence[str], *, stored: bool, leased: bool) -> Iterator[HostSpec]:
+    """Where there are leases, a watchdog is missing on one host of four, and known to be."""
+    for number, name in enumerate(names, seed):
+        watched = not leased or number % 4 > 0
+        yield HostSpec(name, storage=(DOMAIN,) if stored else (), watchdog=watched)
+
+
+def _late(events: Sequence[EventSpec]) -> Iterator[VmSpec]:
+    """Yield the VM that somebody enters while all this happens."""
+    if any(event.args.get("vm") == LATE_VM for event in events):
+        yield VmSpec(LATE_VM, state="absent")
 
 
 def _engines(seed: int, count: int) -> tuple[str, ...]:
@@ -205,12 +182,14 @@ def _crashes(seed: int, events: Sequence[EventSpec]) -> Iterator[EventSpec]:
         yield EventSpec(round(at + random.uniform(0.1, 20), 1), "engine.start")
 
 
-def _events(random: Random, words: dict[str, int], draw: _Draw) -> Iterator[EventSpec]:
+def _events(random: Random, words: dict[str, int], draw: Draw) -> Iterator[EventSpec]:
     """Draw one to six faults, and the ends of most of them."""
     for _ in range(random.randint(1, 6)):
         word = random.choices(list(words), list(words.values()))[0]
         at = round(random.uniform(3, UNTIL_S - 30), 1)
         args = draw.args(word)
+        if word == "admin.remove_vm":
+            yield EventSpec(max(1.0, round(at - 5, 1)), "admin.stop", args)
         yield EventSpec(at, word, args)
         yield from _undone(random, at, word, args)
 
@@ -281,5 +260,7 @@ def _undone(random: Random, at: float, word: str, args: dict[str, Any]) -> list[
         return [EventSpec(round(at + random.uniform(0.1, 20), 1), back)]
     if word == "task.delay":
         return [EventSpec(later, back, {"s": 0})]
+    if word == "admin.ha":
+        return [EventSpec(later, back, {**args, "enabled": True, "priority": 60})]
     same: dict[str, Any] = {key: args[key] for key in ("host", "domain", "vm") if key in args}
     return [EventSpec(later, back, same)]

@@ -18,7 +18,8 @@ from portal.sim.timeline import Timeline
 from portal.sim.truth import Executing, Witness
 from portal.sim.wire import Wire
 from portal.sim.words import do
-from portal.sim.world import World, WorldVm
+from portal.sim.world import World
+from portal.sim.worldly import WorldVm
 from vms.domain.affinity import Rule, RuleKind
 
 #: After all faults are repaired the world must have converged within this many seconds.
@@ -56,8 +57,8 @@ class Simulation:
         scene = Scene(world, portal, {}, scenario.cluster.armed)
         self.scene = scene
         policy = layered(scenario.cluster.policy)
-        ha = frozenset(name for name, vm in world.vms.items() if vm.ha)
-        self.oracle = Oracle(scene, wire, policy, ha, _before(scenario))
+        scene.ha.update(portal.view().ha)
+        self.oracle = Oracle(scene, wire, policy, scene.ha, _before(scenario))
 
     def run(self, *, converge: bool) -> Outcome:
         """Let everything happen; with ``converge``, repair all faults at the end and wait."""
@@ -106,8 +107,21 @@ class Simulation:
             self.oracle.after_events(events)
         if self.world.version != self._seen_version:
             self._seen_version = self.world.version
+            self._live_or_die()
             self.oracle.after_world()
             self._witness.look(len(self.log))
+
+    def _live_or_die(self) -> None:
+        """A portal that runs in a VM of this world lives as long as that does."""
+        own, engines = self.world.own_vm, self.portal.engines
+        if not own:
+            return
+        runs = any(copy.vm == own and copy.writes for copy in self.world.copies())
+        if runs and not engines.alive:
+            self.portal.start_engines()
+        for node in engines.nodes if not runs else ():
+            if node.alive:
+                self.portal.kill(node.name)
 
     def _tick(self) -> None:
         for vm in self.world.vms:
@@ -181,6 +195,8 @@ def build_world(scenario: Scenario) -> World:
         )  # fmt: skip
         if vm.host:
             world.place(vm.name, vm.host, 1)
+        if vm.portal:
+            world.own_vm, world.own_uuid = vm.name, uuid
     return world
 
 
@@ -219,6 +235,7 @@ def simulate(
         down=frozenset(vm.name for vm in scenario.vms if vm.state == "down" and not vm.ha),
         rules=_rules(scenario, world),
         engines=scenario.engines,
+        absent=frozenset(vm.name for vm in scenario.vms if vm.state == "absent"),
     )
     random = None if seed is None else Random(seed)  # noqa: S311 - repeatable luck, no secret
     wire = Wire(world, random)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from hosts.domain.lockspace import Sector
 from hosts.storage.memory import MemoryDomain, MemoryStorage
 from portal.sim.sanlock import Sanlock
+from portal.sim.timeline import to_ms
 
 if TYPE_CHECKING:
     from portal.sim.world import World
+    from portal.sim.worldly import Copy
 
 #: sanlock's default; a heartbeat is renewed every 2 x this.
 IO_TIMEOUT_S = 10
@@ -31,6 +33,9 @@ class StorageWorld:
     needs: dict[str, int] = field(default_factory=dict)  # domain: live hosts that it needs
     sanlock: Sanlock = field(init=False)
     _last: dict[tuple[str, str], int] = field(default_factory=dict)  # what each wrote last
+    delay_s: float = 0.0  # what a machine has sent off reaches its disks so much after its death
+    skew_s: dict[str, float] = field(default_factory=dict)  # host: how wrong its clock is
+    _late: list[tuple[int, "Copy"]] = field(default_factory=list)  # (until ms, whose writes)
     _written: dict[str, float] = field(default_factory=dict)
     _booted: dict[tuple[str, str], int] = field(default_factory=dict)
 
@@ -131,10 +136,23 @@ class StorageWorld:
         """When each disk was last written; a copy that runs writes all the time."""
         for vm in self.world.vms.values():
             self._written.setdefault(vm.disk, 0.0)
-        for copy in self.world.copies():
+        for copy in (*self.world.copies(), *self.under_way()):
             if copy.writes:
-                self._written[self.world.vms[copy.vm].disk] = self.world.line.seconds
+                at = self.world.line.seconds + self.skew_s.get(copy.host, 0.0)
+                self._written.update(dict.fromkeys(copy.disks, at))
         return self._written
+
+    def leave_behind(self, host: str) -> None:
+        """A machine dies: what its copies have written is still on its way to the disks."""
+        if self.delay_s and self.world.hosts[host].alive:
+            until = self.world.line.ms + to_ms(self.delay_s)
+            mine = (copy for copy in self.world.copies() if copy.host == host and copy.writes)
+            self._late.extend((until, copy) for copy in mine)
+
+    def under_way(self) -> list["Copy"]:
+        """Return the copies that are gone and whose last writes have not arrived yet."""
+        self._late = [(until, copy) for until, copy in self._late if until > self.world.line.ms]
+        return [copy for _, copy in self._late]
 
     def mend(self) -> None:
         """Undo every fault."""
@@ -144,3 +162,5 @@ class StorageWorld:
         self.memory.frozen.clear()
         self.stopped.clear()
         self.sanlock.no_watchdog = set(self.world.hosts) - self.world.vouched
+        self.skew_s.clear()
+        self.delay_s = 0.0

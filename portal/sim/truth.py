@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from portal.sim.world import Copy, World
+from portal.sim.world import World
+from portal.sim.worldly import Copy
 
 
 @dataclass(frozen=True, slots=True)

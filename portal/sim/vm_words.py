@@ -64,11 +64,41 @@ def _autostart(scene: Scene, vm: str) -> None:
         world.outside.add((vm, host))
 
 
+def _hibernate(scene: Scene, host: str) -> None:
+    scene.world.hibernate(host)
+
+
+def _same_disk(scene: Scene, vm: str, other: str) -> None:
+    """Somebody lets a VM write to another one's disk where it runs, past the portal."""
+    world = scene.world
+    disk, uuid = world.vms[other].disk, world.vms[vm].uuid
+    for host in world.where(vm):
+        guests = world.hosts[host].guests
+        guests[uuid] = replace(guests[uuid], disks=(*guests[uuid].disks, disk))
+        world.outside.add((vm, host))
+
+
+def _protects(word: str) -> Any:
+    """A person's word after which other VMs are under HA than before."""
+
+    def act(scene: Scene, **args: Any) -> None:
+        scene.portal.admin(word, args)
+        scene.ha.clear()
+        scene.ha.update(scene.portal.view().ha)
+
+    return act
+
+
 def _admin(word: str, **more: Any) -> Any:
     return lambda scene, **args: scene.portal.admin(word, {**more, **args})
 
 
 VM_WORDS: Mapping[str, Word] = {
+    "vm.same_disk": Word(_same_disk, ("vm", "other")),
+    "host.hibernate": Word(_hibernate, ("host",)),
+    "admin.add_vm": Word(_protects("add_vm"), ("vm",), ("memory_mib", "vcpus", "ha", "priority")),
+    "admin.remove_vm": Word(_protects("remove_vm"), ("vm",)),
+    "admin.ha": Word(_protects("ha"), ("vm",), ("enabled", "priority")),
     "vm.io_error_pause": Word(_io_error, ("vm",), ("s",)),
     "vm.lock": Word(_admin("lock", s=0), ("vm",), ("s",)),
     "vm.unlock": Word(_admin("unlock"), ("vm",)),

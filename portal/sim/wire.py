@@ -7,8 +7,9 @@ until the answer is written down makes it stale, as in life.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import wraps
 from random import Random
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from fencing.domain.power import PowerProblem
 from fencing.power.port import Bmc, PowerError
@@ -20,6 +21,7 @@ from portal.sim.behind import Behind
 from portal.sim.world import World
 
 T = TypeVar("T")
+P = ParamSpec("P")
 Wait = Generator[float, None, T]
 
 LOOK_S = 0.02
@@ -33,6 +35,24 @@ PAUSE_CHANCE = 0.02
 PAUSE_MAX_S = 12.0
 
 
+def _answered(
+    call: Callable[Concatenate["Wire", P], Wait[T]],
+) -> Callable[Concatenate["Wire", P], Wait[T]]:
+    """An engine that is stopped learns of the answer, or of the silence, when it goes on."""
+
+    @wraps(call)
+    def told(wire: "Wire", /, *args: P.args, **kwargs: P.kwargs) -> Wait[T]:
+        try:
+            answer = yield from call(wire, *args, **kwargs)
+        except (HypervisorError, PowerError, StorageError):
+            yield from wire.until_heard()
+            raise
+        yield from wire.until_heard()
+        return answer
+
+    return told
+
+
 class Wire:
     """The calls of both ports over one world; ``random`` is None where nothing is left to luck."""
 
@@ -40,6 +60,8 @@ class Wire:
         self.world = world
         self._random = random
         self.cuts: list[tuple[int, str]] = []  # (ms, BMC address) of every off command taken
+        self.asleep_s: Callable[[], float] = lambda: 0.0  # how long the engine that asks is stopped
+        self.on_answer: Callable[[], None] = lambda: None  # told before the engine is
         self._connected = dict.fromkeys(world.hosts, True)
         self._behind = {
             name: Behind(Target(world.host_pks[name], name, ""), host, world.forgotten[name])
@@ -52,10 +74,17 @@ class Wire:
             return 0
         return self._random.uniform(0, PAUSE_MAX_S)
 
+    def until_heard(self) -> Wait[None]:
+        """Wait until whoever has asked can hear the answer."""
+        while (left := self.asleep_s()) > 0:
+            yield left
+        self.on_answer()
+
     def _out_of_reach(self, name: str) -> bool:
         host = self.world.hosts[name]
         return host.isolated or not host.alive
 
+    @_answered
     def look(
         self, name: str, deadline: float, on_slow: Callable[[], None] | None = None
     ) -> Wait[Look]:
@@ -69,7 +98,8 @@ class Wire:
             if refused:
                 raise
             yield SLOW_S - LOOK_S / 2
-            if on_slow is not None:
+            if on_slow is not None and not self.asleep_s():
+                self.on_answer()
                 on_slow()
             answer = yield from self._knock_again(name, deadline)
         self._connected[name] = True
@@ -85,6 +115,7 @@ class Wire:
             yield deadline - AGAIN_S
             raise
 
+    @_answered
     def act(
         self,
         name: str,
@@ -126,9 +157,9 @@ class Wire:
                 if not self.world.hosts[name].hung:
                     self.world.hanging.add((name, spec.uuid))
                 raise
+            self.world.outside.discard((spec.name, name))
 
         yield from self.act(name, deadline, create, START_S)
-        self.world.outside.discard((spec.name, name))
 
     def sectors(
         self, reader: str, domain: str, slots: Sequence[int], deadline: float
@@ -180,6 +211,7 @@ class Wire:
             )
         )
 
+    @_answered
     def _through(self, reader: str, deadline: float, read: Callable[[Target], T]) -> Wait[T]:
         yield LOOK_S / 2
         if self._out_of_reach(reader) or self.world.hosts[reader].hung:
@@ -210,6 +242,7 @@ class Wire:
         """Return whose power the BMC at this address switches, after any swap of cables."""
         return self.world.wired_to.get(address, address)
 
+    @_answered
     def bmc(self, call: Callable[[], T], deadline: float) -> Wait[T]:
         """Ask or command a BMC."""
         yield BMC_S / 2

@@ -7,6 +7,7 @@ from fencing.domain.power import PowerState
 from hosts.domain.looks import GuestReason, GuestState
 from portal.sim.evidence_words import EVIDENCE_WORDS
 from portal.sim.scene import Scene, Word
+from portal.sim.service_words import SERVICE_WORDS
 from portal.sim.vm_words import VM_WORDS
 
 #: Arguments that are no names in Python.
@@ -117,7 +118,8 @@ def _external_destroy(scene: Scene, vm: str) -> None:
 
 
 def _confirm(scene: Scene, host: str, truthful: bool = True) -> None:
-    alive = any(copy.host == host for copy in scene.world.copies())
+    there = (*scene.world.copies(), *scene.world.storage.under_way())
+    alive = any(copy.host == host for copy in there)
     if truthful and alive:
         return  # who looks at the machine first sees that it runs
     if alive:
@@ -169,6 +171,9 @@ def _arm(scene: Scene) -> None:
 
 def _observe(scene: Scene, s: float = 0) -> None:
     """Only observe, for ``s`` seconds or until somebody arms it."""
+    scene.portal.admin("observe", {"s": float(s)})
+    if scene.portal.view().armed:
+        return  # nobody could write it down
     scene.armed, scene.observed = False, scene.observed + 1
     mine = scene.observed
 
@@ -177,7 +182,6 @@ def _observe(scene: Scene, s: float = 0) -> None:
 
     if s:
         scene.world.line.after(float(s), over)
-    scene.portal.admin("observe", {"s": float(s)})
 
 
 def _crash_engine(scene: Scene, after: int = 0, s: float = 0, engine: str = "") -> None:
@@ -262,4 +266,5 @@ WORDS: Mapping[str, Word] = {
     "task.duplicate": Word(_duplicate, (), ("times",)),
     **EVIDENCE_WORDS,
     **VM_WORDS,
+    **SERVICE_WORDS,
 }

@@ -13,6 +13,7 @@ from hosts.domain.looks import GuestReason, GuestState, SeenGuest, Stamp
 from hosts.hypervisor.memory import MemoryHost
 from portal.sim.storage import StorageWorld
 from portal.sim.timeline import Timeline
+from portal.sim.worldly import Copy, WorldVm
 from vms.domain.condition import is_paused_by_storage
 
 INSTALLATION = "simulated-installation"
@@ -23,41 +24,6 @@ BOOT_S = 15.0
 STOP_S = 5.0
 #: A proof may follow the lie that it rests on by this much.
 LIE_MS = 30_000
-
-
-@dataclass(frozen=True, slots=True)
-class WorldVm:
-    """One VM of the world: what cannot change."""
-
-    pk: int
-    name: str
-    uuid: str
-    xml: str
-    disk: str
-    memory_mib: int
-    vcpus: int
-    ha: bool
-    priority: int
-    start_tier: int = 2
-    starts_after: tuple[int, ...] = ()
-    start_delay_s: float = 0
-    cpu: str = ""
-    networks: tuple[str, ...] = ()
-    storage: tuple[str, ...] = ()
-    failback: bool = False
-    resume_behaviour: str = "auto_resume"
-    disks_illegal: str = ""
-    lease: str = ""  # storage domain
-
-
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """One executing copy of a VM."""
-
-    vm: str
-    host: str
-    generation: int | None
-    writes: bool
 
 
 @dataclass
@@ -80,6 +46,8 @@ class World:
     vouched: set[str] = field(default_factory=set)  # whose watchdog the portal was told of
     swapped_ms: int = -1_000_000
     engine_cut_off: bool = False  # the engine reaches nobody: no host, BMC or witness
+    own_vm: str = ""  # the VM that the portal runs in
+    own_uuid: str = ""
     storage: StorageWorld = field(init=False)
     version: int = 0
     _boots: dict[str, int] = field(default_factory=dict)
@@ -142,7 +110,8 @@ class World:
         self.line.after(STOP_S, stop)
 
     def cut(self, name: str) -> None:
-        """No electricity: everything on it ends."""
+        """No electricity: everything on it ends, but for the writes that it has sent off."""
+        self.storage.leave_behind(name)
         self._boots[name] = self._boots.get(name, 0) + 1
         self.hosts[name].kill()
         self.version += 1
@@ -161,7 +130,8 @@ class World:
 
         def boot() -> None:
             if self._boots[name] == mine and self.hosts[name].powered:
-                self.booted_ms[name] = self.line.ms
+                if not self.hosts[name].asleep:
+                    self.booted_ms[name] = self.line.ms
                 self.hosts[name].boot()
                 self.version += 1
 
@@ -170,6 +140,12 @@ class World:
     def life_of(self, name: str) -> int:
         """Return a number that is another one after each loss of power and each boot."""
         return self._boots.get(name, 0)
+
+    def hibernate(self, name: str) -> None:
+        """The machine suspends to disk and goes off; switched on again it goes on as it was."""
+        if self.hosts[name].alive and not self.hosts[name].hung:
+            self.hosts[name].hibernate()
+            self.power_off(name)
 
     def power_off(self, name: str) -> None:
         """The machine goes off and its BMC, which has its own supply, knows."""
@@ -186,6 +162,7 @@ class World:
     def panic(self, name: str) -> None:
         """The kernel dies, the power stays."""
         if self.hosts[name].powered:
+            self.storage.leave_behind(name)
             self._boots[name] = self._boots.get(name, 0) + 1
             self.hosts[name].panic()
             self.version += 1
@@ -220,6 +197,9 @@ class World:
     def finish_create(self, host: str, uuid: str) -> None:
         """Let creates of this VM hang there no longer; one that does is carried out now."""
         machine = self.hosts[host]
+        if machine.asleep:  # it is carried out, or refused, when the machine goes on
+            self.line.after(BOOT_S, lambda: self.finish_create(host, uuid))
+            return
         if (host, uuid) in self.hanging and uuid in machine.slow_starts:
             machine.finish_start(uuid)
         machine.slow_starts.discard(uuid)
@@ -266,7 +246,7 @@ class World:
                 if guest.executes:
                     writes = guest.state in (GuestState.RUNNING, GuestState.STOPPING)
                     generation = guest.stamp.generation if guest.stamp else None
-                    yield Copy(guest.name, name, generation, writes)
+                    yield Copy(guest.name, name, generation, writes, guest.disks)
 
     def is_forgotten(self, copy: Copy) -> bool:
         """Whether the host's own libvirtd has lost sight of this copy."""

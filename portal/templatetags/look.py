@@ -145,6 +145,7 @@ EVENTS = {
     "vm": ("device-desktop", "calm"),
     "vm.running": ("player-play", "good"),
     "vm.split_brain": ("alert-octagon", "bad"),
+    "vm.disk_clash": ("alert-octagon", "bad"),
     "vm.start_failed": ("circle-x", "bad"),
 }
 

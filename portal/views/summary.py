@@ -34,6 +34,8 @@ def clusters(scopes: Scopes) -> dict[str, Any]:
     hosts = _by_cluster(Host.objects.filter(hosts_in(scopes), **mine), up)
     vms = _by_cluster(Vm.objects.filter(vms_in(scopes), **mine).filter(wanted), Q(state=VmState.UP))
     ha = _by_cluster(Vm.objects.filter(vms_in(scopes), **mine), Q(ha=True))
+    ours = Host.objects.filter(hosts_in(scopes), is_self=True, **mine)
+    under_us = dict(ours.values_list("cluster", "name"))
     healths = [
         {
             "cluster": row,
@@ -41,6 +43,7 @@ def clusters(scopes: Scopes) -> dict[str, Any]:
             "vms": vms.get(row.pk, (0, 0)),
             "ha": ha.get(row.pk, (0, 0)),
             "capacity": _capacity(row),
+            "under_us": under_us.get(row.pk, ""),
         }
         for row in rows
     ]

@@ -1,9 +1,11 @@
 """What leases rest on, each rule as it can be switched off, and what finds it missing."""
 
+from datetime import datetime
 from random import Random
 
 from fencing.domain import decision, freeing, takeovers
 from fencing.domain.facts import ClusterFacts, HostFacts
+from hosts.domain.heartbeat import is_dead_in
 from portal.sim import pure_leases
 from portal.sim.scenario import EventSpec, HostSpec, Scenario, VmSpec
 from tests.sim.rules import Rule, always, patched
@@ -62,16 +64,14 @@ def _mistaken(seed: int) -> Scenario:
     )
 
 
-def _without_watchdog(host: HostFacts, now: object) -> bool:
-    return any(decision.is_dead_in(track, host.last_seen, now) for track in host.heartbeats)  # type: ignore[arg-type]  # as the original, but for one condition
+def _without_watchdog(host: HostFacts, now: datetime) -> bool:
+    return any(is_dead_in(track, host.last_seen, now) for track in host.heartbeats)
 
 
-def _everybody(cluster: ClusterFacts, now: object) -> list[VmFacts]:
+def _everybody(cluster: ClusterFacts, now: datetime) -> list[VmFacts]:
     """Take over whatever runs on a host that sanlock calls dead, leased or not."""
     lost = {
-        host.pk
-        for host in cluster.hosts
-        if takeovers.decide(host, cluster.policy, now).row == 7  # type: ignore[arg-type]  # as above
+        host.pk for host in cluster.hosts if decision.decide(host, cluster.policy, now).row == 7
     }
     there = [vm for vm in cluster.vms if vm.run and vm.run.host in lost]
     return [vm for vm in there if vm.run and vm.run.state is RunState.RUNNING]

@@ -27,6 +27,7 @@ class Condition:
     ``locked`` and ``disks_illegal`` say why.  ``suspended``: its copy was last seen frozen
     by a person, which outlives the copy.  ``io_error_since``: the first look that showed the
     open run's copy paused by its storage; ``in_hand``: what operations try already.
+    ``own``: this portal runs in it, so it is neither down nor to be started.
     """
 
     locked: str = ""
@@ -35,6 +36,7 @@ class Condition:
     io_error_since: datetime | None = None
     behaviour: ResumeBehaviour = ResumeBehaviour.AUTO_RESUME
     in_hand: frozenset[Remedy] = frozenset()
+    own: bool = False
 
 
 #: Nothing sets it apart.

@@ -75,6 +75,8 @@ def left_alone(vm: VmFacts) -> str:
 
 
 def _barred(vm: VmFacts) -> str:
+    if vm.condition.own:
+        return "this portal runs in it"
     if vm.quarantined:
         return "quarantined: two copies were seen, a person must choose"
     if vm.condition.disks_illegal:

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from hosts.domain.looks import Look, SeenGuest
 from vms.domain import proofs
+from vms.domain.clashes import clashes
 from vms.domain.proofs import OpenRun
 
 
@@ -29,6 +30,7 @@ class Sighting(StrEnum):
     ARMED = "armed"  # the host may start it by itself
     RETURNED = "returned"  # a VM that was removed from the portal executes here
     GONE_AGAIN = "gone_again"  # ... and does so no more
+    CLASH = "clash"  # two VMs on one disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class KnownVm:
     ha: bool
     removed: bool = False
     seen_again_on: int | None = None
+    disks: frozenset[str] = frozenset()  # paths that only it may write to
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class Asked:
     installation: str
     rebooted: bool = False
     first_contact: bool = False  # the first look after a proof about the whole host
+    own: str = ""  # UUID of the machine that this portal runs in
 
 
 def judge(
@@ -82,6 +86,7 @@ def judge(
         *_about_guests(look, asked, runs, vms),
         *_about_absent(look, asked, runs),
         *_about_removed(look, asked, vms),
+        *_about_disks(look, vms),
     )
 
 
@@ -102,7 +107,8 @@ def _about_guests(
             yield _executing(guest, vm, run, asked)
         else:
             yield from _not_executing(guest, vm, run, asked)
-        if vm.ha and (guest.autostart or guest.managed_save):
+        armed = guest.autostart or guest.managed_save
+        if vm.ha and armed and guest.uuid != asked.own:  # nobody else starts this portal again
             yield Finding(
                 Sighting.ARMED, vm.pk, "autostart or a saved state would start it by itself", guest
             )
@@ -119,6 +125,13 @@ def _about_removed(look: Look, asked: Asked, vms: Mapping[str, KnownVm]) -> Iter
             yield Finding(Sighting.RETURNED, vm.pk, "it was removed from the portal", guest)
         elif not executes and vm.seen_again_on == asked.host:
             yield Finding(Sighting.GONE_AGAIN, vm.pk, "the host runs it no more", guest)
+
+
+def _about_disks(look: Look, vms: Mapping[str, KnownVm]) -> Iterator[Finding]:
+    """Both VMs are meant: which of them the disk belongs to, a person must say."""
+    for clash in clashes(look, vms):
+        for vm in (clash.vm, clash.other):
+            yield Finding(Sighting.CLASH, vm, clash.why, clash.guest)
 
 
 def _forgotten(guest: SeenGuest, vm: KnownVm, asked: Asked) -> str:
@@ -140,7 +153,8 @@ def _executing(guest: SeenGuest, vm: KnownVm, run: OpenRun | None, asked: Asked)
         return Finding(Sighting.RUNNING, vm.pk, "its own run executes here", guest, run)
     if run is not None and proofs.is_takeover(guest, run, asked.host):
         return Finding(Sighting.TAKEN_OVER, vm.pk, "sanlock has granted its leases", guest, run)
-    if guest.stamp is None and proofs.has_no_other_holder(run):
+    known = guest.stamp is None or guest.uuid == asked.own
+    if known and proofs.has_no_other_holder(run):
         return Finding(Sighting.ADOPT, vm.pk, "runs here and can run nowhere else", guest)
     if run is None:
         why = "its run is closed: this copy was proven dead or never started"
@@ -182,5 +196,5 @@ def _missing(run: OpenRun, asked: Asked, text: str, guest: SeenGuest | None) -> 
         return
     if asked.rebooted and run.migrating_to is None:
         yield Finding(Sighting.REBOOTED, run.vm, f"the host has rebooted, and {text}", guest, run)
-    else:
+    elif run.vm_uuid != asked.own:  # to settle it would end it, and this portal with it
         yield Finding(Sighting.VANISHED, run.vm, text, guest, run)

@@ -1,6 +1,7 @@
 """Reading guests: rows to the frozen facts that the domain works on."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ from django.db.models import F, Prefetch, Q, QuerySet
 
 from hosts.models import Cluster
 from portal.core.models import OPEN_STATES, Setting
+from portal.lib import own_machine
 from vms.domain.affinity import Rule, RuleKind
 from vms.domain.condition import WELL, Condition, Remedy
 from vms.domain.leases import NO_LEASES, Leases
@@ -88,6 +90,10 @@ def lock_of(vm: Vm, now: Callable[[], datetime]) -> VmLock | None:
 def known_vms(cluster_id: int) -> dict[str, KnownVm]:
     """Return the VMs of a cluster, by UUID; those that were removed as well."""
     rows = Vm.everything.filter(cluster_id=cluster_id).defer("xml")
+    own = Disk.objects.filter(vm__cluster_id=cluster_id, writable=True, shareable=False)
+    disks: dict[int, set[str]] = {}
+    for vm, path in own.values_list("vm_id", "path"):
+        disks.setdefault(vm, set()).add(path)
     return {
         row.uuid: KnownVm(
             pk=row.pk,
@@ -97,6 +103,7 @@ def known_vms(cluster_id: int) -> dict[str, KnownVm]:
             ha=row.ha and row.removed_at is None,
             removed=row.removed_at is not None,
             seen_again_on=row.seen_again_on_id,
+            disks=frozenset(disks.get(row.pk, ())),
         )
         for row in rows
     }
@@ -191,6 +198,8 @@ def conditions(cluster_id: int, now: datetime) -> dict[int, Condition]:
             ResumeBehaviour(behaviour),
             in_hand.get(pk, frozenset()),
         )
+    for pk in rows.filter(uuid=own_machine.uuid() or None).values_list("pk", flat=True):
+        found[pk] = replace(found.get(pk, WELL), own=True)
     return found
 
 

@@ -220,17 +220,18 @@ def set_state(vm_id: int, state: VmState, reason: str, now: datetime) -> bool:
 
 
 @transaction.atomic
-def quarantine(vm_id: int, *, why: str, host: Host, now: datetime) -> bool:
-    """Take a VM away from automation: two copies were seen, a person must choose."""
-    seen = f"a second copy executes on {host.name}: {why}"
+def quarantine(
+    vm_id: int, *, why: str, host: Host, now: datetime, kind: str = "vm.split_brain"
+) -> bool:
+    """Take a VM away from automation: two writers were seen, a person must choose."""
+    what = "a second copy executes" if kind == "vm.split_brain" else "seen"
+    seen = f"{what} on {host.name}: {why}"
     won = Vm.objects.filter(pk=vm_id, quarantined=False).update(
         quarantined=True, state=VmState.QUARANTINED, state_reason=seen, state_since=now
     )
     if won:
         name = Vm.objects.values_list("name", flat=True).get(pk=vm_id)
         text = f"{name}: {seen}"
-        record_event(
-            "vm.split_brain", text, now=now, vm=vm_id, host=host.pk, cluster=host.cluster_id
-        )
+        record_event(kind, text, now=now, vm=vm_id, host=host.pk, cluster=host.cluster_id)
         announce_on_commit("vm", vm_id, "state")
     return bool(won)

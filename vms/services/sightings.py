@@ -11,6 +11,7 @@ from hosts.models import Host
 from hosts.services import looks
 from portal.core.models import OPEN_STATES, OperationState, Setting
 from portal.core.services import installation_id, record_event
+from portal.lib import own_machine
 from vms import selectors
 from vms.domain.condition import is_paused_by_storage, state_of
 from vms.domain.proofs import OpenRun, whose_wish
@@ -47,6 +48,7 @@ def record(claim: looks.LookClaim, look: Look, known: Before, *, now: datetime) 
         installation=installation_id(),
         rebooted=effect.rebooted,
         first_contact=effect.first_contact,
+        own=own_machine.uuid(),
     )
     looks.note_others(host, _others(look, known))
     findings = judge(look, asked, known.runs, known.vms)
@@ -159,14 +161,18 @@ def _vanished(finding: Finding, host: Host, asked_at: datetime, now: datetime) -
 
 def _adopt(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
     try:
-        runs.adopt_run(finding.vm, host, seen_at=asked_at, now=now)
+        older = finding.guest is not None and finding.guest.stamp is not None
+        runs.adopt_run(finding.vm, host, seen_at=asked_at, now=now, unstamped=older)
     except AlreadyOpen:
         return  # opened since the question was sent: the next look compares again
 
 
 def _stale(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
     runs.quarantine(finding.vm, why=finding.why, host=host, now=now)
-    if finding.guest is not None and finding.guest.state is not GuestState.PAUSED:
+    guest = finding.guest
+    if guest is None or guest.uuid == own_machine.uuid():
+        return  # this portal never stops itself: it may be the copy in which it runs
+    if guest.state is not GuestState.PAUSED:
         requests.ask("suspend", finding.vm, host.pk, now=now, why=finding.why)
 
 
@@ -237,6 +243,10 @@ def _gone_again(finding: Finding, host: Host, asked_at: datetime, now: datetime)
     Vm.everything.filter(pk=finding.vm, seen_again_on=host).update(seen_again_on=None)
 
 
+def _clash(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
+    runs.quarantine(finding.vm, why=finding.why, host=host, now=now, kind="vm.disk_clash")
+
+
 _HANDLERS = {
     Sighting.RUNNING: _running,
     Sighting.TAKEN_OVER: _taken_over,
@@ -250,4 +260,5 @@ _HANDLERS = {
     Sighting.ARMED: _armed,
     Sighting.RETURNED: _returned,
     Sighting.GONE_AGAIN: _gone_again,
+    Sighting.CLASH: _clash,
 }
