@@ -27,6 +27,7 @@ _RUN_STATES = {state.value: state for state in RunState}
 RUN_COLUMNS = (
     "pk", "vm_id", "vm__uuid", "vm__name", "host_id", "generation", "state", "started_at",
     "outstanding", "migrating_to_id", "contender_id", "adopting", "running_at", "asked_down",
+    "migrating_since",
 )  # fmt: skip
 #: The columns that :func:`vm_facts_of` takes, in its order.
 VM_COLUMNS = (
@@ -46,11 +47,11 @@ def open_run_of(row: tuple[Any, ...]) -> OpenRun:
     """Return the frozen view of ``RUN_COLUMNS``: a round has many, and models are slow."""
     (
         pk, vm, vm_uuid, vm_name, host, generation, state, started_at, outstanding,
-        migrating_to, contender, adopting, running_at, asked_down,
+        migrating_to, contender, adopting, running_at, asked_down, migrating_since,
     ) = row  # fmt: skip
     return OpenRun(
         pk, vm, vm_uuid, vm_name, host, generation, _RUN_STATES[state], started_at,
-        outstanding, migrating_to, contender, adopting, running_at, asked_down,
+        outstanding, migrating_to, contender, adopting, running_at, asked_down, migrating_since,
     )  # fmt: skip
 
 

@@ -189,7 +189,7 @@ class FullPortal:
                 RunView(
                     vm_names[run.vm_id], names[run.host_id], run.generation,
                     self.line.ms_of(run.started_at), ms(run.ended_at),
-                    run.proof.kind if run.proof else None,
+                    run.proof.kind if run.proof else None, names[run.migrating_to_id or 0],
                 )
                 for run in Run.objects.select_related("proof").order_by("pk")
             ),

@@ -23,6 +23,7 @@ class RunView:
     began_ms: int
     ended_ms: int | None = None
     proof: str | None = None
+    to: str = ""  # the host that it is being migrated to
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,18 @@ from datetime import timedelta
 from fencing.domain.admission import started
 from fencing.domain.departing import Departure
 from fencing.domain.facts import ControllerFacts
+from fencing.domain.moving import destination, how
 from fencing.domain.policy import layered
 from fencing.services.starts import _home as home_of
 from hosts.domain.states import Wanted
-from portal.sim import pure_depart, pure_pauses, pure_restore, pure_runs, pure_storage
+from portal.sim import (
+    pure_depart,
+    pure_migrating,
+    pure_pauses,
+    pure_restore,
+    pure_runs,
+    pure_storage,
+)
 from portal.sim.ledger import Book
 from portal.sim.pure_placement import admitted
 from portal.sim.pure_work import ROUND, ask, hurry_fence, want
@@ -118,6 +126,13 @@ def _trust(book: Book, host: str) -> None:
         hurry_fence(book, pk)
 
 
+def _migrate(book: Book, vm: str, to: str) -> None:
+    facts, target = book.facts(), _host(book, to)
+    mine = next(item for item in facts.vms if item.pk == _vm(book, vm))
+    if mine.run is not None and destination(facts, mine, target).host == target:
+        pure_migrating.request(book, mine.pk, target, **how(facts.policy))
+
+
 WORDS: dict[str, Callable[..., None]] = {
     "confirm_rebooted": _confirm,
     "start": _start,
@@ -132,6 +147,7 @@ WORDS: dict[str, Callable[..., None]] = {
     "arm": lambda book: arm(book, armed=True),
     "set_policy": _set_policy,
     "accept_database": pure_restore.accept,
+    "migrate": _migrate,
     "trust": _trust,
     "kdump": pure_storage.heard,
     **pure_pauses.WORDS,

@@ -13,7 +13,7 @@ from hosts.hypervisor.port import (
     NotSent,
     Refused,
 )
-from portal.sim import pure_pauses
+from portal.sim import pure_migrating, pure_pauses
 from portal.sim import pure_runs as runs
 from portal.sim.ledger import Book
 from portal.sim.pure_work import claim, is_mine, record, wait
@@ -205,4 +205,6 @@ _KINDS = {
     "settle": _settle,
     "revive": pure_pauses.advance,
     "kill": pure_pauses.advance,
+    "migrate": pure_migrating.advance,
+    "adopt": pure_migrating.adopt,
 }

@@ -9,7 +9,7 @@ from hosts.domain.looks import GuestState, KernelSign, Look
 from hosts.domain.states import SLOW_LOOK
 from hosts.hypervisor.port import HypervisorError, Silent
 from hosts.services.looks import SLOW_POLL
-from portal.sim import pure_pauses
+from portal.sim import pure_migrating, pure_pauses
 from portal.sim import pure_runs as runs
 from portal.sim.ledger import Book
 from portal.sim.pure_guests import Step
@@ -164,7 +164,8 @@ def _running(book: Book, finding: Finding, host: int, asked_at: datetime) -> Non
     if finding.run is None or finding.guest is None:
         return
     runs.mark_running(book, finding.run)
-    if runs.current(book, finding.run) is not None:
+    there = runs.current(book, finding.run)
+    if there is not None and there.migrating_to is None:
         state, before = state_of(finding.guest), book.vms[finding.vm]
         book.set_state(finding.vm, state, "")
         if book.vms[finding.vm] is not before or is_paused_by_storage(finding.guest):
@@ -185,7 +186,12 @@ def _died(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
 def _rebooted(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
     if finding.run is not None:
         evidence = Evidence(ProofKind.REBOOTED, asked_at, EndReason.HOST_LOST)
-        runs.close_run(book, finding.run, evidence)
+        if finding.run.migrating_to is None:
+            runs.close_run(book, finding.run, evidence)
+        elif host == finding.run.host:
+            runs.move_run(book, finding.run, evidence)
+        else:
+            runs.stop_moving(book, finding.run, host)
 
 
 def _vanished(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
@@ -205,6 +211,11 @@ def _stale(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
     runs.quarantine(book, finding.vm, host)
     if finding.guest is not None and finding.guest.state is not GuestState.PAUSED:
         ask(book, "vms", "suspend", host, finding.vm)
+
+
+def _carried(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
+    if finding.run is not None:
+        pure_migrating.noticed(book, finding.run, host)
 
 
 def _leftover(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
@@ -234,6 +245,7 @@ _HANDLERS: Mapping[Sighting, Callable[[Book, Finding, int, datetime], None]] = {
     Sighting.VANISHED: _vanished,
     Sighting.ADOPT: _adopt,
     Sighting.STALE: _stale,
+    Sighting.CARRIED: _carried,
     Sighting.LEFTOVER: _leftover,
     Sighting.FORGOTTEN: _forgotten,
     Sighting.ARMED: _armed,

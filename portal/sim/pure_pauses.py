@@ -58,6 +58,9 @@ def advance(book: Book, wire: Wire, op: Op, deadline: float) -> Step:
     if run is None or _no_longer(book, op, run):
         record(book, op, state="cancelled")
         return
+    if run.migrating_to is not None:
+        wait(book, op, ASK_AGAIN_S)
+        return
     name = book.hosts[op.host].name
     try:
         look = yield from wire.look(name, deadline)

@@ -50,9 +50,9 @@ class RestartJudge:
         )
         if not called_for or self._alerted(vm, run, view):
             self.forget(vm)
-        elif run is not None and not self._can_be_settled(run.host):
+        elif run is not None and (silent := self._unsettled(run)):
             self._waits.pop(vm, None)
-            self._somebody_is_asked(vm, run.host)
+            self._somebody_is_asked(vm, silent)
         elif any(self._fit(host, vm, view) for host in self.scene.world.hosts):
             self._unasked.pop(vm, None)
             self._restarted_in_time(vm, view)
@@ -99,6 +99,11 @@ class RestartJudge:
         machine = self.scene.world.hosts[host]
         answers = machine.alive and not machine.isolated and not machine.hung
         return answers or (self._controller_works(host) and not machine.hung)
+
+    def _unsettled(self, run: RunView) -> str:
+        """Return a holder of the run of which no machine can tell whether it is off."""
+        holders = [host for host in (run.host, run.to) if host]
+        return next((host for host in holders if not self._can_be_settled(host)), "")
 
     def _fit(self, host: str, vm: str, view: View) -> bool:
         world = self.scene.world

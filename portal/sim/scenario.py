@@ -217,7 +217,14 @@ def _check_names(scenario: Scenario) -> None:
     _check_order(scenario)
     _check_rules(scenario, hosts, vms)
     domains = {name for host in scenario.hosts for name in host.storage or ()}
-    names = {"host": hosts, "with": hosts, "vm": vms, "domain": domains, "reader": hosts}
+    names = {
+        "host": hosts,
+        "with": hosts,
+        "to": hosts,
+        "vm": vms,
+        "domain": domains,
+        "reader": hosts,
+    }
     names["engine"] = set(scenario.engines)
     for event in scenario.events:
         for key, known in names.items():

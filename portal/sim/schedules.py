@@ -76,6 +76,10 @@ EVERYTHING: dict[str, int] = WEIGHTS | {
     "vm.lock": 3,
     "admin.suspend": 1,
     "host.shutdown": 2,
+    "admin.migrate": 6,
+    "vm.migration_fails": 2,
+    "vm.post_copy_fails": 1,
+    "libvirt.external_migrate": 2,
 }
 _RULES = [("separate", True), ("separate", False), ("together", False), ("hosts", False)]
 _MANY = [1, 1, 2, 3]
@@ -110,6 +114,9 @@ class _Draw:
             "vm.io_error_pause": lambda: {"vm": vm, "s": random.choice([0, 5, 40])},
             "vm.lock": lambda: {"vm": vm, "s": random.choice([0, 20, 60])},
             "host.shutdown": lambda: {"host": host, "s": random.choice([1, 5, 30])},
+            "admin.migrate": lambda: {"vm": vm, "to": host},
+            "libvirt.external_migrate": lambda: {"vm": vm, "to": host},
+            "vm.migration_fails": lambda: self._failing(vm),
             "engine.isolate": dict,
             "site.power_cut": dict,
             "storage.lose": lambda: {"host": host, "domain": DOMAIN},
@@ -131,6 +138,10 @@ class _Draw:
         if self.random.random() < 0.4:
             return {"s": self.random.choice([1.5, 2]), "says": "off"}
         return {"s": self.random.choice([1, 5, 20, 60])}
+
+    def _failing(self, vm: str) -> dict[str, Any]:
+        times, leaves = self.random.randint(1, 2), self.random.random() < 0.3
+        return {"vm": vm, "times": times, "leaves": leaves}
 
     def _other(self, host: str) -> str:
         return self.random.choice([name for name in self.hosts if name != host])

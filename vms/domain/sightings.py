@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from hosts.domain.looks import Look, SeenGuest
 from vms.domain import proofs
+from vms.domain.migrating import is_carried_on_elsewhere
 from vms.domain.proofs import OpenRun
 
 
@@ -28,6 +29,7 @@ class Sighting(StrEnum):
     ARMED = "armed"  # the host may start it by itself
     RETURNED = "returned"  # a VM that was removed from the portal executes here
     GONE_AGAIN = "gone_again"  # ... and does so no more
+    CARRIED = "carried"  # its own life goes on here: somebody migrates it past the portal
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,8 @@ def _forgotten(guest: SeenGuest, vm: KnownVm, asked: Asked) -> str:
 def _executing(guest: SeenGuest, vm: KnownVm, run: OpenRun | None, asked: Asked) -> Finding:
     if run is not None and asked.host in run.holders and proofs.copy_is_of_this_run(guest, run):
         return Finding(Sighting.RUNNING, vm.pk, "its own run executes here", guest, run)
+    if is_carried_on_elsewhere(guest, run, asked.host):
+        return Finding(Sighting.CARRIED, vm.pk, "it is migrated past the portal", guest, run)
     if guest.stamp is None and proofs.has_no_other_holder(run):
         return Finding(Sighting.ADOPT, vm.pk, "runs here and can run nowhere else", guest)
     if run is None:
@@ -154,7 +158,7 @@ def _not_executing(
             why = "a definition left behind by an earlier run"
             yield Finding(Sighting.LEFTOVER, vm.pk, why, guest, run)
         return
-    if proofs.is_observed_off(guest, run, asked.at):
+    if run.migrating_to is None and proofs.is_observed_off(guest, run, asked.at):
         why = f"the host reports it {guest.state}, reason {guest.reason}"
         yield Finding(Sighting.DIED, vm.pk, why, guest, run)
     else:
@@ -174,7 +178,7 @@ def _missing(run: OpenRun, asked: Asked, text: str, guest: SeenGuest | None) -> 
         return
     if not proofs.no_call_is_outstanding(run) or not proofs.start_has_been_answered(run):
         return
-    if asked.rebooted and run.migrating_to is None:
+    if asked.rebooted:
         yield Finding(Sighting.REBOOTED, run.vm, f"the host has rebooted, and {text}", guest, run)
-    else:
+    elif run.migrating_to is None:  # else the migration's operation asks both hosts
         yield Finding(Sighting.VANISHED, run.vm, text, guest, run)

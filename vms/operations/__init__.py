@@ -15,13 +15,14 @@ from vms.operations.acting import advance_act
 from vms.operations.adopting import advance_adopt
 from vms.operations.cleaning import advance_clean, advance_host_clean
 from vms.operations.looking import look_at
+from vms.operations.migrating import advance_migrate
 from vms.operations.pausing import advance_pause
 from vms.operations.settling import advance_settle
 from vms.operations.starting import advance_start
 from vms.services.requests import ADVANCE
 
 #: Deadline in seconds of one hardware call of an operation; creating a guest is slow.
-DEADLINES = {"start": 20.0}
+DEADLINES = {"start": 20.0, "migrate": 8.0}
 USUAL_DEADLINE = 5.0
 
 _KINDS: dict[str, Callable[[VmOperation, float], None]] = {
@@ -30,6 +31,7 @@ _KINDS: dict[str, Callable[[VmOperation, float], None]] = {
     "start": advance_start,
     "revive": advance_pause,
     "kill": advance_pause,
+    "migrate": advance_migrate,
     "settle": advance_settle,
 }
 

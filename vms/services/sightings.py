@@ -17,7 +17,7 @@ from vms.domain.proofs import OpenRun, whose_wish
 from vms.domain.sightings import Asked, Finding, KnownVm, Sighting, judge
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
 from vms.models import Run, Vm, VmOperation
-from vms.services import pauses, requests, runs
+from vms.services import migrating, pauses, requests, runs
 from vms.services.runs import AlreadyOpen, Evidence
 
 
@@ -88,8 +88,8 @@ def _running(finding: Finding, host: Host, asked_at: datetime, now: datetime) ->
         return
     if finding.run.state is RunState.STARTING:
         runs.mark_running(finding.run.pk, why="its host lists it", now=now)
-    still_open = Run.objects.filter(pk=finding.run.pk, ended_at__isnull=True).exists()
-    if still_open:
+    at_rest = Run.objects.filter(pk=finding.run.pk, ended_at__isnull=True)
+    if at_rest.filter(migrating_to__isnull=True).exists():  # else its operation asks both hosts
         guest = finding.guest
         changed = runs.set_state(finding.vm, state_of(guest), f"on {host.name}", now)
         if changed or is_paused_by_storage(guest):
@@ -140,7 +140,12 @@ def _rebooted(finding: Finding, host: Host, asked_at: datetime, now: datetime) -
         reason=EndReason.HOST_LOST,
         details={"marker_before": host.boot_marker, "uptime_before_s": host.uptime_s},
     )
-    runs.close_run(finding.run.pk, evidence, now)
+    if finding.run.migrating_to is None:
+        runs.close_run(finding.run.pk, evidence, now)
+    elif host.pk == finding.run.host:
+        runs.move_run(finding.run.pk, evidence, now)
+    else:
+        runs.stop_moving(finding.run.pk, host.pk)
 
 
 def _vanished(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
@@ -162,6 +167,11 @@ def _stale(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> N
     runs.quarantine(finding.vm, why=finding.why, host=host, now=now)
     if finding.guest is not None and finding.guest.state is not GuestState.PAUSED:
         requests.ask("suspend", finding.vm, host.pk, now=now, why=finding.why)
+
+
+def _carried(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
+    if finding.run is not None:
+        migrating.noticed(finding.run.pk, host, now=now)
 
 
 def _leftover(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
@@ -238,6 +248,7 @@ _HANDLERS = {
     Sighting.VANISHED: _vanished,
     Sighting.ADOPT: _adopt,
     Sighting.STALE: _stale,
+    Sighting.CARRIED: _carried,
     Sighting.LEFTOVER: _leftover,
     Sighting.FORGOTTEN: _forgotten,
     Sighting.ARMED: _armed,
