@@ -176,10 +176,10 @@ class MemoryHypervisor:
 
     def migrate(self, uuid: str, transfer: Transfer, *, deadline: float) -> None:
         def work() -> None:
-            peer = self._peers(transfer.peer)
+            guest, peer = self._guest(uuid), self._peers(transfer.peer)
             if peer is None:
                 raise Refused(f"{self.host.name} knows no host {transfer.peer.name}")
-            begin(self.host, peer, self._guest(uuid), post_copy=transfer.post_copy)
+            begin(self.host, peer, guest, post_copy=transfer.post_copy)
 
         self._do(work)
 

@@ -170,6 +170,7 @@ def _everywhere(book: Book, op: Op, run: OpenRun) -> None:
     for host in book.hosts.values():
         seen = host.last_seen is not None and host.last_seen > since
         boots = host.status is HostStatus.REBOOTING and host.first_contact
+        boots = boots and not op.data["gone"]
         if not (seen or boots or host.status in (HostStatus.DOWN, HostStatus.PENDING)):
             wait(book, op, AGAIN_S)
             return

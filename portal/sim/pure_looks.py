@@ -18,6 +18,7 @@ from portal.sim.rows import Evidence, HostRow
 from portal.sim.wire import Wire
 from portal.sim.world import INSTALLATION
 from vms.domain.condition import is_paused_by_storage, state_of
+from vms.domain.migrating import may_have_left
 from vms.domain.proofs import OpenRun, whose_wish
 from vms.domain.sightings import Asked, Finding, KnownVm, Sighting, judge
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
@@ -196,7 +197,8 @@ def _rebooted(book: Book, finding: Finding, host: int, asked_at: datetime) -> No
 
 def _vanished(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
     if finding.run is not None:
-        ask(book, "vms", "settle", host, finding.vm, run=finding.run.pk)
+        gone = may_have_left(finding.guest)
+        ask(book, "vms", "settle", host, finding.vm, run=finding.run.pk, gone=gone)
         book.set_state(finding.vm, VmState.UNKNOWN, "")
 
 

@@ -169,6 +169,11 @@ def is_carried_on_elsewhere(guest: SeenGuest, run: OpenRun | None, host: int) ->
     )
 
 
+def may_have_left(guest: SeenGuest | None) -> bool:
+    """Whether a copy that vanished may have been migrated away, and not only out of sight."""
+    return guest is None or guest.reason is GuestReason.MIGRATED
+
+
 def began_before(run: OpenRun, asked_at: datetime) -> bool:
     """Whether a proof about the target, asked for at that time, knew of the migration."""
     return run.migrating_since is not None and run.migrating_since <= asked_at

@@ -13,6 +13,7 @@ from portal.core.models import OPEN_STATES, OperationState, Setting
 from portal.core.services import installation_id, record_event
 from vms import selectors
 from vms.domain.condition import is_paused_by_storage, state_of
+from vms.domain.migrating import may_have_left
 from vms.domain.proofs import OpenRun, whose_wish
 from vms.domain.sightings import Asked, Finding, KnownVm, Sighting, judge
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
@@ -151,7 +152,8 @@ def _rebooted(finding: Finding, host: Host, asked_at: datetime, now: datetime) -
 def _vanished(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
     if finding.run is not None:
         run = Run.objects.get(pk=finding.run.pk)
-        requests.ask("settle", finding.vm, host.pk, now=now, run=run, why=finding.why)
+        gone = may_have_left(finding.guest)
+        requests.ask("settle", finding.vm, host.pk, now=now, run=run, why=finding.why, gone=gone)
         text = f"{host.name} has lost sight of it: {finding.why}"
         runs.set_state(finding.vm, VmState.UNKNOWN, text, now)
 
