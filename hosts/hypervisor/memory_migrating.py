@@ -53,6 +53,10 @@ def give_up(sending: Sending, uuid: str) -> None:
 def fail_post_copy(sending: Sending, uuid: str) -> None:
     """Break the line while each host has one half of the memory: neither half can go on."""
     source, peer = sending.source, sending.peer
+    guest = source.guests.get(uuid)
+    if guest is None or not guest.executes:
+        give_up(sending, uuid)
+        return
     source.sending.pop(uuid, None)
     peer.receiving.pop(uuid, None)
     for host in (source, peer):

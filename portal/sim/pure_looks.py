@@ -18,7 +18,7 @@ from portal.sim.rows import Evidence, HostRow
 from portal.sim.wire import Wire
 from portal.sim.world import INSTALLATION
 from vms.domain.condition import is_paused_by_storage, state_of
-from vms.domain.migrating import may_have_left
+from vms.domain.migrating import may_have_left, only_arrives
 from vms.domain.proofs import OpenRun, whose_wish
 from vms.domain.sightings import Asked, Finding, KnownVm, Sighting, judge
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
@@ -216,8 +216,9 @@ def _stale(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
 
 
 def _carried(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
-    if finding.run is not None:
-        pure_migrating.noticed(book, finding.run, host)
+    if finding.run is not None and finding.guest is not None:
+        arrives = only_arrives(finding.guest)
+        pure_migrating.noticed(book, finding.run, host, arrives=arrives)
 
 
 def _leftover(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:

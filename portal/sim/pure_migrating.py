@@ -42,15 +42,29 @@ def _why_not(book: Book, run: OpenRun) -> bool:
     return bool(off or row.quarantined or book.distrust or book.locked(row) or busy)
 
 
-def noticed(book: Book, run: OpenRun, target: int) -> None:
+def noticed(book: Book, run: OpenRun, target: int, *, arrives: bool) -> None:
     """Somebody migrates it past the portal."""
     there = runs.current(book, run)
-    if there is None or book.open_op("vms", "migrate", there.host, run.vm) is not None:
+    if there is None:
         return
-    if not runs.begin_moving(book, there, target):
+    op = book.open_op("vms", "migrate", there.host, run.vm)
+    if op is None:
+        if not runs.begin_moving(book, there, target):
+            return
+        op = ask(book, "vms", "migrate", there.host, run.vm, run=there.pk, to=target)
+        book.ops[op.pk] = replace(op, step="watch")
+    elif arrives or not runs.retarget(book, there, target):
         return
-    op = ask(book, "vms", "migrate", there.host, run.vm, run=there.pk, to=target)
-    book.ops[op.pk] = replace(op, step="watch")
+    else:
+        book.ops[op.pk] = replace(
+            op,
+            data={"to": target, "cancel": op.data.get("cancel", False)},
+            step="watch",
+            state="waiting",
+            due_at=book.now(),
+            version=op.version + 1,
+        )
+        book.wake("vms.advance", op.pk)
     book.emit("vm.migrating", target, run.vm, "outside")
 
 
@@ -244,7 +258,7 @@ def _end_source(book: Book, wire: Wire, op: Op, run: OpenRun) -> Step:
     try:
         look = yield from wire.look(name, QUESTION_S)
         shown = there_of(look.guest(run.vm_uuid), runs.current(book, run) or run)
-        if shown is not (There.BROKEN if broken else There.LOST):
+        if shown not in ((There.BROKEN,) if broken else (There.LOST, There.BROKEN)):
             wait(book, op, POLL_S, step="watch")
             return
         if not is_mine(book, op):

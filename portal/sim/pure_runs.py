@@ -106,6 +106,14 @@ def begin_moving(book: Book, run: OpenRun, target: int) -> bool:
     return True
 
 
+def retarget(book: Book, run: OpenRun, target: int) -> bool:
+    """Its copy runs on ``target``, and not where it was to go."""
+    if run.migrating_to is None or target in run.holders:
+        return False
+    book.set_run(run, migrating_to=target, migrating_since=book.now())
+    return True
+
+
 def stop_moving(book: Book, run: OpenRun, target: int) -> bool:
     """That target holds nothing: the run stays with its host."""
     there = current(book, run)

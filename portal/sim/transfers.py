@@ -20,6 +20,7 @@ class Transfers:
 
     def __init__(self, world: "World") -> None:
         self._world = world
+        self._outside: list[Sending] = []  # begun past the portal
         self.failing: dict[str, int] = {}  # VM: migrations still to fail
         self.leaving: set[str] = set()  # ... of which the target keeps what it has received
 
@@ -79,6 +80,7 @@ class Transfers:
                 begin(source, peer, guest, post_copy=False)
             except Refused:
                 continue
+            self._outside.append(source.sending[guest.uuid])
 
     def _lost(self, name: str) -> set[str]:
         return self._world.forgotten[name]
@@ -98,5 +100,5 @@ class Transfers:
         uuid = self._world.vms[vm].uuid
         for host in self._world.hosts.values():
             sending = host.sending.get(uuid)
-            if sending is not None and host.alive:
+            if sending is not None and host.alive and sending not in self._outside:
                 fail_post_copy(sending, uuid)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from hosts.domain.looks import GuestReason, SeenGuest
+from hosts.domain.looks import GuestReason, GuestState, SeenGuest
 from vms.domain.proofs import OpenRun, copy_is_of_this_run, reason_proves_end
 from vms.domain.states import RunState
 
@@ -71,12 +71,15 @@ def _off(guest: SeenGuest, *, mine: bool) -> There:
     return There.ENDED if reason_proves_end(guest) else There.LOST
 
 
+#: All other hosts are looked at meanwhile: one of them may show that it was sent there instead.
+_ELSEWHERE = timedelta(seconds=15)
 #: For so long a pair of answers may be the moment between two steps of libvirt's own.
 _PATIENCE = {
-    (There.RUNS, There.ARRIVES): timedelta(seconds=5),
-    (There.GONE, There.ARRIVES): timedelta(seconds=10),
-    (There.LOST, There.ARRIVES): timedelta(seconds=10),
-    (There.SILENT, There.ARRIVES): timedelta(seconds=30),
+    (There.RUNS, There.ARRIVES): (timedelta(seconds=5), Verdict.CLEAN),
+    (There.GONE, There.ARRIVES): (timedelta(seconds=10), Verdict.CLEAN),
+    (There.LOST, There.ARRIVES): (timedelta(seconds=10), Verdict.CLEAN),
+    (There.SILENT, There.ARRIVES): (timedelta(seconds=30), Verdict.CLEAN),
+    (There.BROKEN, There.RUNS): (timedelta(seconds=30), Verdict.END_SOURCE),
 }
 #: An unanswered call may be carried out so much later; after that it counts as one from outside.
 UNANSWERED = timedelta(seconds=10)
@@ -87,9 +90,11 @@ _RESTS = (There.ENDED, There.LOST, There.BROKEN)
 def judge(pair: Pair, shown_for: timedelta) -> Verdict:
     """Return what follows from two answers that have been the same for ``shown_for``."""
     if (pair.source, pair.target) in _PATIENCE:
-        late = shown_for >= _PATIENCE[pair.source, pair.target]
-        return Verdict.CLEAN if late else Verdict.WAIT
-    return _JUDGES[pair.source](pair)
+        patience, then = _PATIENCE[pair.source, pair.target]
+        return then if shown_for >= patience else Verdict.WAIT
+    verdict = _JUDGES[pair.source](pair)
+    guessed = pair.target is There.SILENT and verdict is Verdict.MOVED
+    return Verdict.WAIT if guessed and shown_for < _ELSEWHERE else verdict
 
 
 def _sends(pair: Pair) -> Verdict:
@@ -136,7 +141,7 @@ def _gone(pair: Pair) -> Verdict:
 def _broken(pair: Pair) -> Verdict:
     if pair.target is There.GONE:
         return Verdict.BROKEN
-    return Verdict.WAIT if pair.target in (There.SILENT, There.RUNS) else Verdict.CLEAN
+    return Verdict.WAIT if pair.target is There.SILENT else Verdict.CLEAN
 
 
 _JUDGES = {
@@ -149,6 +154,11 @@ _JUDGES = {
     There.ARRIVES: _silent,
     There.BROKEN: _broken,
 }
+
+
+def only_arrives(guest: SeenGuest) -> bool:
+    """Whether a copy has never run where it is seen: it has no time of its own to lose."""
+    return guest.state is GuestState.PAUSED and guest.reason is GuestReason.MIGRATING
 
 
 def is_carried_on_elsewhere(guest: SeenGuest, run: OpenRun | None, host: int) -> bool:

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from hosts.domain.looks import Look, SeenGuest
 from vms.domain import proofs
-from vms.domain.migrating import is_carried_on_elsewhere
+from vms.domain.migrating import is_carried_on_elsewhere, only_arrives
 from vms.domain.proofs import OpenRun
 
 
@@ -100,7 +100,7 @@ def _about_guests(
         elif vm.removed:
             continue
         elif guest.executes:
-            yield _executing(guest, vm, run, asked)
+            yield from _executing(guest, vm, run, asked)
         else:
             yield from _not_executing(guest, vm, run, asked)
         if vm.ha and (guest.autostart or guest.managed_save):
@@ -136,18 +136,23 @@ def _forgotten(guest: SeenGuest, vm: KnownVm, asked: Asked) -> str:
     return ""
 
 
-def _executing(guest: SeenGuest, vm: KnownVm, run: OpenRun | None, asked: Asked) -> Finding:
+def _executing(
+    guest: SeenGuest, vm: KnownVm, run: OpenRun | None, asked: Asked
+) -> Iterator[Finding]:
     if run is not None and asked.host in run.holders and proofs.copy_is_of_this_run(guest, run):
-        return Finding(Sighting.RUNNING, vm.pk, "its own run executes here", guest, run)
-    if is_carried_on_elsewhere(guest, run, asked.host):
-        return Finding(Sighting.CARRIED, vm.pk, "it is migrated past the portal", guest, run)
-    if guest.stamp is None and proofs.has_no_other_holder(run):
-        return Finding(Sighting.ADOPT, vm.pk, "runs here and can run nowhere else", guest)
+        yield Finding(Sighting.RUNNING, vm.pk, "its own run executes here", guest, run)
+    elif is_carried_on_elsewhere(guest, run, asked.host):
+        yield Finding(Sighting.CARRIED, vm.pk, "it is migrated past the portal", guest, run)
+    elif guest.stamp is None and proofs.has_no_other_holder(run):
+        yield Finding(Sighting.ADOPT, vm.pk, "runs here and can run nowhere else", guest)
+    elif not only_arrives(guest):  # what arrives does not run; if it ever does, it is seen again
+        yield Finding(Sighting.STALE, vm.pk, _why_stale(run), guest, run)
+
+
+def _why_stale(run: OpenRun | None) -> str:
     if run is None:
-        why = "its run is closed: this copy was proven dead or never started"
-    else:
-        why = f"generation {run.generation} of this VM may be running on another host"
-    return Finding(Sighting.STALE, vm.pk, why, guest, run)
+        return "its run is closed: this copy was proven dead or never started"
+    return f"generation {run.generation} of this VM may be running on another host"
 
 
 def _not_executing(

@@ -60,10 +60,10 @@ def clean(op: VmOperation, run: Run, target: Host) -> None:
 def end_source(op: VmOperation, run: Run, target: Host) -> None:
     """End at the source what its libvirtd has lost sight of, or what is left of a post-copy."""
     hypervisor, broken = hypervisor_for(target_of(run.host)), op.step == Verdict.BROKEN
-    wanted = There.BROKEN if broken else There.LOST
+    wanted = (There.BROKEN,) if broken else (There.LOST, There.BROKEN)
     try:
         guest = own_look(run.host, hypervisor, QUESTION_S).guest(run.vm.uuid)
-        if there_of(guest, selectors.frozen(run)) is not wanted:
+        if there_of(guest, selectors.frozen(run)) not in wanted:
             work.wait(op, clock.now(), POLL_S, "", step="watch")
             return
         if not work.is_mine(op, clock.now()):

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 
 from hosts.models import Host
 from hosts.services import work
@@ -61,16 +62,31 @@ def _why_not(vm: Vm, run: Run | None, now: datetime) -> str:
 
 
 @transaction.atomic
-def noticed(run_id: int, target: Host, *, now: datetime) -> None:
-    """Somebody migrates it past the portal: both hosts are asked what has become of it."""
+def noticed(run_id: int, target: Host, *, arrives: bool, now: datetime) -> None:
+    """Somebody migrates it past the portal: both hosts are asked what has become of it.
+
+    ``arrives``: it does not run there yet, and an operation that watches another host goes on.
+    """
     run = Run.objects.select_related("vm", "host").get(pk=run_id)
-    open_here = {"vm": run.vm, "kind": "migrate", "host": run.host, "state__in": OPEN_STATES}
-    if VmOperation.objects.filter(**open_here).exists():
-        return  # an earlier one is not quite over: the next look tells again
-    if not runs.begin_moving(run_id, target, now):
-        return  # over, or known by now
-    op = requests.ask("migrate", run.vm_id, run.host_id, now=now, run=run, to=target.pk)
-    VmOperation.objects.filter(pk=op.pk).update(step="watch")
+    open_here = {"vm": run.vm, "kind": "migrate", "state__in": OPEN_STATES}
+    op = VmOperation.objects.filter(host=run.host, **open_here).first()
+    if op is None:
+        if not runs.begin_moving(run_id, target, now):
+            return  # over, or known by now
+        op = requests.ask("migrate", run.vm_id, run.host_id, now=now, run=run, to=target.pk)
+        VmOperation.objects.filter(pk=op.pk).update(step="watch")
+    elif arrives or not runs.retarget(run_id, target, now):
+        return
+    else:
+        data = {"to": target.pk, "cancel": op.data.get("cancel", False)}
+        VmOperation.objects.filter(pk=op.pk).update(
+            data=data,
+            step="watch",
+            state=OperationState.WAITING,
+            due_at=now,
+            version=F("version") + 1,
+        )
+        wake_on_commit(requests.ADVANCE, op.pk)
     _tell("vm.migrating", run, target, "somebody migrates it past the portal", now, rule="outside")
 
 

@@ -224,6 +224,13 @@ def begin_moving(run_id: int, target: Host, now: datetime) -> bool:
     return bool(waiting.update(migrating_to=target, migrating_since=now))
 
 
+def retarget(run_id: int, target: Host, now: datetime) -> bool:
+    """Its copy runs on ``target``, and not where it was to go."""
+    moving = Run.objects.filter(pk=run_id, ended_at__isnull=True, migrating_to__isnull=False)
+    others = moving.exclude(migrating_to=target).exclude(host=target)
+    return bool(others.update(migrating_to=target, migrating_since=now))
+
+
 def stop_moving(run_id: int, target_id: int) -> bool:
     """That target holds nothing: the run stays with its host."""
     moving = Run.objects.filter(pk=run_id, ended_at__isnull=True, migrating_to=target_id)

@@ -13,7 +13,7 @@ from portal.core.models import OPEN_STATES, OperationState, Setting
 from portal.core.services import installation_id, record_event
 from vms import selectors
 from vms.domain.condition import is_paused_by_storage, state_of
-from vms.domain.migrating import may_have_left
+from vms.domain.migrating import may_have_left, only_arrives
 from vms.domain.proofs import OpenRun, whose_wish
 from vms.domain.sightings import Asked, Finding, KnownVm, Sighting, judge
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
@@ -172,8 +172,9 @@ def _stale(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> N
 
 
 def _carried(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
-    if finding.run is not None:
-        migrating.noticed(finding.run.pk, host, now=now)
+    if finding.run is not None and finding.guest is not None:
+        arrives = only_arrives(finding.guest)
+        migrating.noticed(finding.run.pk, host, arrives=arrives, now=now)
 
 
 def _leftover(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
