@@ -7,9 +7,22 @@ from django.db import transaction
 from fencing.domain.moving import destination, how
 from fencing.selectors import cluster_facts
 from hosts.models import Cluster, Host
+from vms.domain.placement import Choice
 from vms.models import Vm, VmOperation
 from vms.services import migrating
 from vms.services.inventory import NotNow
+
+
+class NoDestination(NotNow):
+    """No host can take it; ``plain`` says so without naming any."""
+
+    def __init__(self, name: str, choice: Choice) -> None:
+        why = choice.explained or "there is no other host"
+        super().__init__(
+            f"no host can take {name}: {why}",
+            "Make room on another host, or repair what it lacks.",
+        )
+        self.plain = f"no host can take {name}"
 
 
 @transaction.atomic
@@ -22,8 +35,7 @@ def migrate_vm(vm: Vm, to: Host | None, *, actor: str, now: datetime) -> VmOpera
         raise NotNow(f"{vm.name} does not run", "Start it on the host that you mean.")
     choice = destination(facts, mine, to.pk if to is not None else None)
     if choice.host is None:
-        text = f"no host can take {vm.name}: {choice.explained or 'there is no other host'}"
-        raise NotNow(text, "Make room on another host, or repair what it lacks.")
+        raise NoDestination(vm.name, choice)
     target = Host.objects.get(pk=choice.host)
     vm.refresh_from_db()
     return migrating.request(

@@ -93,6 +93,8 @@ def _stop(book: Book, vm: str, kind: str = "stop") -> None:
     run, row = book.runs.get(pk), book.vms[pk]
     if run is None and (row.last is None or not row.wanted_up):
         return
+    if run is not None and run.migrating_to is not None:
+        return
     _want_vm(book, pk, up=False)
     if run is not None:
         ask(book, "vms", kind, run.host, pk, run=run.pk)

@@ -221,6 +221,10 @@ def _carried(book: Book, finding: Finding, host: int, asked_at: datetime) -> Non
         pure_migrating.noticed(book, finding.run, host, arrives=arrives)
 
 
+def _half(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
+    ask(book, "vms", "stop", host, finding.vm)
+
+
 def _leftover(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
     ask(book, "vms", "undefine", host, finding.vm)
 
@@ -249,6 +253,7 @@ _HANDLERS: Mapping[Sighting, Callable[[Book, Finding, int, datetime], None]] = {
     Sighting.ADOPT: _adopt,
     Sighting.STALE: _stale,
     Sighting.CARRIED: _carried,
+    Sighting.HALF: _half,
     Sighting.LEFTOVER: _leftover,
     Sighting.FORGOTTEN: _forgotten,
     Sighting.ARMED: _armed,

@@ -122,7 +122,7 @@ def act(kind: str) -> Any:
 
     def ask_for(book: Book, vm: str) -> None:
         run = book.runs.get(_vm(book, vm))
-        if run is not None:
+        if run is not None and run.migrating_to is None:
             ask(book, "vms", kind, run.host, run.vm, run=run.pk)
 
     return ask_for

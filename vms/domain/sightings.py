@@ -29,6 +29,7 @@ class Sighting(StrEnum):
     ARMED = "armed"  # the host may start it by itself
     RETURNED = "returned"  # a VM that was removed from the portal executes here
     GONE_AGAIN = "gone_again"  # ... and does so no more
+    HALF = "half"  # received for a run that is over, and never ran: destroy it
     CARRIED = "carried"  # its own life goes on here: somebody migrates it past the portal
 
 
@@ -145,8 +146,18 @@ def _executing(
         yield Finding(Sighting.CARRIED, vm.pk, "it is migrated past the portal", guest, run)
     elif guest.stamp is None and proofs.has_no_other_holder(run):
         yield Finding(Sighting.ADOPT, vm.pk, "runs here and can run nowhere else", guest)
-    elif not only_arrives(guest):  # what arrives does not run; if it ever does, it is seen again
+    elif only_arrives(guest):
+        yield from _half(guest, vm, run)
+    else:
         yield Finding(Sighting.STALE, vm.pk, _why_stale(run), guest, run)
+
+
+def _half(guest: SeenGuest, vm: KnownVm, run: OpenRun | None) -> Iterator[Finding]:
+    """What arrives does not run yet; that of an earlier life never shall."""
+    given = run.generation if run is not None else vm.generation + 1
+    if guest.stamp is not None and guest.stamp.generation < given:
+        why = "what a failed migration of an earlier run has left there"
+        yield Finding(Sighting.HALF, vm.pk, why, guest, run)
 
 
 def _why_stale(run: OpenRun | None) -> str:

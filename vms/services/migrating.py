@@ -90,6 +90,16 @@ def noticed(run_id: int, target: Host, *, arrives: bool, now: datetime) -> None:
     _tell("vm.migrating", run, target, "somebody migrates it past the portal", now, rule="outside")
 
 
+def cancel(op: VmOperation, *, now: datetime) -> bool:
+    """Note that it shall be stopped; False when nobody could heed that any more."""
+    waiting = VmOperation.objects.filter(pk=op.pk, version=op.version, state__in=OPEN_STATES)
+    rests = waiting.exclude(state=OperationState.ACTING).exclude(step="landing")
+    won = rests.update(data=op.data | {"cancel": True}, due_at=now, version=F("version") + 1)
+    if won:
+        wake_on_commit(requests.ADVANCE, op.pk)
+    return bool(won)
+
+
 def _tell(kind: str, run: Run, host: Host, text: str, now: datetime, **more: Any) -> None:
     told = f"{run.vm.name}, from {run.host.name} to {host.name}: {text}"
     record_event(kind, told, now=now, vm=run.vm_id, host=host.pk, cluster=host.cluster_id, **more)

@@ -177,6 +177,10 @@ def _carried(finding: Finding, host: Host, asked_at: datetime, now: datetime) ->
         migrating.noticed(finding.run.pk, host, arrives=arrives, now=now)
 
 
+def _half(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
+    requests.ask("stop", finding.vm, host.pk, now=now, why=finding.why)
+
+
 def _leftover(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
     requests.ask("undefine", finding.vm, host.pk, now=now, why=finding.why)
 
@@ -252,6 +256,7 @@ _HANDLERS = {
     Sighting.ADOPT: _adopt,
     Sighting.STALE: _stale,
     Sighting.CARRIED: _carried,
+    Sighting.HALF: _half,
     Sighting.LEFTOVER: _leftover,
     Sighting.FORGOTTEN: _forgotten,
     Sighting.ARMED: _armed,
