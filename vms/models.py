@@ -60,6 +60,10 @@ class Vm(models.Model):
 
     waits_for = models.ForeignKey(Host, models.SET_NULL, null=True, related_name="+")
 
+    moved_from = models.ForeignKey(Host, models.SET_NULL, null=True, related_name="+")
+    move_failed_at = models.DateTimeField(null=True)
+    move_failed_to = models.ForeignKey(Host, models.SET_NULL, null=True, related_name="+")
+
     removed_at = models.DateTimeField(null=True)
     seen_again_on = models.ForeignKey(Host, models.SET_NULL, null=True, related_name="+")
 

@@ -34,6 +34,7 @@ VM_COLUMNS = (
     "pk", "name", "state", "ha", "wanted_up", "memory_mib", "vcpus", "priority", "start_tier",
     "quarantined", "restart_tries", "refused_at", "waiting_since", "refused_by_id", "cpu",
     "networks", "storage", "failback", "starts_after", "start_delay_s", "waits_for_id",
+    "moved_from_id", "move_failed_at", "move_failed_to_id",
 )  # fmt: skip
 
 
@@ -262,7 +263,7 @@ def vm_facts_of(
     (
         pk, name, state, ha, wanted_up, memory_mib, vcpus, priority, start_tier, quarantined,
         tries, refused_at, waiting_since, refused_by, cpu, networks, storage, failback,
-        starts_after, start_delay_s, waits_for,
+        starts_after, start_delay_s, waits_for, moved_from, failed_at, failed_to,
     ) = row  # fmt: skip
     return VmFacts(
         pk, name, _VM_STATES[state], ha, wanted_up, memory_mib, vcpus, priority, start_tier,
@@ -270,4 +271,5 @@ def vm_facts_of(
         waiting_since,
         refused_by, settling_since, run, last, cpu, frozenset(networks) if networks else NOWHERE,
         frozenset(storage) if storage else NOWHERE, failback, waits_for,
+        moved_from, failed_at, failed_to,
     )  # fmt: skip

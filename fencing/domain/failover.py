@@ -34,6 +34,7 @@ from fencing.domain.intentions import (
     over,
 )
 from fencing.domain.kdump import dumping
+from fencing.domain.moving import moves
 from fencing.domain.policy import Policy
 from fencing.domain.power import PowerState
 from fencing.domain.restarts import restarts
@@ -56,6 +57,7 @@ def plan(cluster: ClusterFacts, now: datetime) -> tuple[Intention, ...]:
     for host in cluster.hosts:
         wishes.extend(_about(cluster, host, now))
     wishes.extend(restarts(cluster, now))
+    wishes.extend(moves(cluster, now))
     wishes.extend(tied(cluster))
     return tuple(_one_fence_at_a_time(cluster, wishes))
 

@@ -118,6 +118,16 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """Migrate a running VM; ``home`` is the host that it shall come back to when that is used."""
+
+    vm: int
+    to: int
+    why: str
+    home: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     """A VM wants to start and cannot yet; ``why`` names the reason per host."""
 
@@ -181,6 +191,7 @@ Intention = (
     | BootOverdue
     | Evacuated
     | Start
+    | Move
     | Hold
     | ArmAgain
     | Revive

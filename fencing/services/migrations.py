@@ -39,5 +39,11 @@ def migrate_vm(vm: Vm, to: Host | None, *, actor: str, now: datetime) -> VmOpera
     target = Host.objects.get(pk=choice.host)
     vm.refresh_from_db()
     return migrating.request(
-        vm, target, by=actor, why="asked for", now=now, **how(facts.policies[mine.run.host])
+        vm,
+        target,
+        by=actor,
+        why="asked for",
+        now=now,
+        home=None,
+        **how(facts.policies[mine.run.host]),
     )

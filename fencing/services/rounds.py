@@ -1,6 +1,7 @@
 """One round: read the facts, make the plan, write its intentions down."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from fencing.domain import intentions as wish
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ClusterFacts
 from fencing.domain.failover import plan
+from fencing.domain.moving import how
 from fencing.domain.steps import FenceStep
 from fencing.models import FenceOperation
 from fencing.services import incidents, kdump, power, trust
@@ -25,7 +27,8 @@ from portal.core.models import OPEN_STATES
 from portal.lib import collector
 from portal.lib.ha.states import HaEvent
 from vms.models import Run, Vm
-from vms.services import requests
+from vms.services import migrating, requests
+from vms.services.inventory import NotNow
 from vms.services.runs import AlreadyOpen
 
 
@@ -123,6 +126,15 @@ def _start(item: wish.Start, facts: ClusterFacts, now: datetime) -> None:
         return  # somebody was faster; the next round sees it
 
 
+def _move(item: wish.Move, facts: ClusterFacts, now: datetime) -> None:
+    vm, target = Vm.objects.get(pk=item.vm), Host.objects.get(pk=item.to)
+    data: dict[str, Any] = dict(how(facts.policy))
+    if item.home is not None:
+        data["home"] = item.home
+    with suppress(NotNow):  # the next round sees why
+        migrating.request(vm, target, by="portal", why=item.why, now=now, **data)
+
+
 def _hold(item: wish.Hold, facts: ClusterFacts, now: datetime) -> None:
     requests.hold(item.vm, item.why, now)
 
@@ -168,6 +180,7 @@ _WRITERS: dict[type, Callable[[Any, ClusterFacts, datetime], None]] = {
     wish.Evacuated: _evacuated,
     wish.Start: _start,
     wish.Hold: _hold,
+    wish.Move: _move,
     wish.ArmAgain: _arm_again,
     wish.Revive: _revive,
     wish.Kill: _kill,

@@ -277,6 +277,9 @@ class Book:
             run=run,
             last=row.last,
             waits_for=row.waits_for,
+            moved_from=row.moved_from,
+            move_failed_at=row.move_failed_at,
+            move_failed_to=row.move_failed_to,
             condition=condition,
             **row.asks.told,
         )

@@ -132,7 +132,7 @@ def _migrate(book: Book, vm: str, to: str) -> None:
     facts, target = book.facts(), _host(book, to)
     mine = next(item for item in facts.vms if item.pk == _vm(book, vm))
     if mine.run is not None and destination(facts, mine, target).host == target:
-        pure_migrating.request(book, mine.pk, target, **how(facts.policy))
+        pure_migrating.request(book, mine.pk, target, home=None, **how(facts.policy))
 
 
 WORDS: dict[str, Callable[..., None]] = {

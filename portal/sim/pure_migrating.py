@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from fencing.domain import intentions as wish
+from fencing.domain.moving import how
 from hosts.domain.looks import Stamp
 from hosts.hypervisor.port import HypervisorError, NoSuchGuest, NotSent, Refused, Target, Transfer
 from portal.sim import pure_runs as runs
@@ -30,9 +32,19 @@ def request(book: Book, vm: int, target: int, **data: Any) -> bool:
     run = book.runs.get(vm)
     if run is None or _why_not(book, run) or not runs.begin_moving(book, run, target):
         return False
+    if "home" in data:
+        home = data.pop("home")
+        if home is None or book.vms[vm].moved_from is None:
+            book.set_vm(vm, moved_from=home)
     ask(book, "vms", "migrate", run.host, vm, run=run.pk, to=target, **data)
     book.emit("vm.migrating", target, vm)
     return True
+
+
+def move(book: Book, item: wish.Move) -> None:
+    """The plan wants a VM moved."""
+    home = {} if item.home is None else {"home": item.home}
+    request(book, item.vm, item.to, **how(book.policy), **home)
 
 
 def _why_not(book: Book, run: OpenRun) -> bool:
@@ -75,6 +87,7 @@ def stays(book: Book, op: Op) -> None:
     run = runs.by_pk(book, op.run)
     if run is not None:
         runs.stop_moving(book, run, op.data["to"])
+    book.set_vm(op.vm, move_failed_at=book.now(), move_failed_to=op.data["to"])
     book.emit("vm.migration_failed", op.data["to"], op.vm)
     book.wake(ROUND, 1)
 
@@ -307,6 +320,13 @@ def _landing(book: Book, wire: Wire, op: Op) -> Step:
         wait(book, op, POLL_S, step="landing")
         return
     if record(book, op, state="done"):
+        home = book.vms[new.vm].moved_from
+        book.set_vm(
+            new.vm,
+            move_failed_at=None,
+            move_failed_to=None,
+            moved_from=None if home == new.host else home,
+        )
         ask(book, "vms", "adopt", new.host, new.vm, run=new.pk)
         book.wake(ROUND, 1)
 

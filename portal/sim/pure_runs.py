@@ -55,7 +55,7 @@ def request_start(book: Book, vm: int, host: int) -> None:
     run = open_run(book, vm, host, book.now(), RunState.STARTING)
     book.set_state(vm, VmState.STARTING, "")
     free = replace(book.vms[vm].condition, suspended=False)
-    book.set_vm(vm, waiting_since=None, condition=free)
+    book.set_vm(vm, waiting_since=None, condition=free, moved_from=None)
     book.emit("vm.starting", host, vm)
     withdraw(book, None, "start", vm)
     ask(book, "vms", "start", host, vm, run=run.pk)

@@ -27,7 +27,8 @@ _FIRST = ("settle", "stop", "shutdown", "kill", "revive", "adopt", "migrate")
 def request(vm: Vm, target: Host, *, by: str, why: str, now: datetime, **data: Any) -> VmOperation:
     """Ask for a live migration; raises :class:`NotNow`, having changed nothing.
 
-    From now on ``target`` is a possible holder, whose room is taken.
+    From now on ``target`` is a possible holder, whose room is taken.  ``home`` in ``data`` is the
+    host that it shall come back to when that is used again; None: it has no such host any more.
     """
     run = Run.objects.filter(vm=vm, ended_at__isnull=True).first()
     why_not = _why_not(vm, run, now)
@@ -37,11 +38,19 @@ def request(vm: Vm, target: Host, *, by: str, why: str, now: datetime, **data: A
     if not runs.begin_moving(run.pk, target, now):
         text = f"{vm.name} cannot be migrated to {target.name}: it runs there, or moves already"
         raise NotNow(text, "Choose another host, or watch its operations.")
+    if "home" in data:
+        keep_home(vm, data.pop("home"))
     op = requests.ask(
         "migrate", vm.pk, run.host_id, now=now, run=run, by=by, to=target.pk, why=why, **data
     )
     _tell("vm.migrating", run, target, f"{why}; asked by {by}", now, actor=by)
     return op
+
+
+def keep_home(vm: Vm, home: int | None) -> None:
+    """Remember where it shall come back to; a host that it came from before is its home already."""
+    if home is None or vm.moved_from_id is None:
+        Vm.objects.filter(pk=vm.pk).update(moved_from=home)
 
 
 def _why_not(vm: Vm, run: Run | None, now: datetime) -> str:
@@ -112,6 +121,7 @@ def stays(op: VmOperation, run: Run, text: str, *, now: datetime, code: str = "s
     if not work.finish(op, now, OperationState.FAILED, text, code=code, cure=cure):
         return
     runs.stop_moving(run.pk, op.data["to"])
+    Vm.objects.filter(pk=run.vm_id).update(move_failed_at=now, move_failed_to=op.data["to"])
     target = Host.everything.get(pk=op.data["to"])
     _tell("vm.migration_failed", run, target, text, now)
     wake_on_commit(ROUND, target.cluster_id)
@@ -130,6 +140,9 @@ def landed(op: VmOperation, run: Run, text: str, *, now: datetime) -> None:
     """The target shows what it shows: its looks deal with the run from here on."""
     if not work.finish(op, now, OperationState.DONE, text):
         return
+    mine = Vm.objects.filter(pk=run.vm_id)
+    mine.update(move_failed_at=None, move_failed_to=None)
+    mine.filter(moved_from=run.host_id).update(moved_from=None)
     requests.ask("adopt", run.vm_id, run.host_id, now=now, run=run)
     wake_on_commit(ROUND, run.host.cluster_id)
 

@@ -64,6 +64,7 @@ def start_run(vm_id: int, host: Host, *, why: str, now: datetime) -> Run:
         for lock in selectors.locks_in_force(now).filter(vm=vm):
             raise AlreadyOpen(f"it is {lock}")
     run = _open(vm_id, host, now, state=RunState.STARTING)
+    Vm.objects.filter(pk=vm_id).update(moved_from=None)
     set_state(vm_id, VmState.STARTING, f"on {host.name}: {why}", now)
     Vm.objects.filter(pk=vm_id).update(waiting_since=None, waiting_for="", suspended=False)
     record_event(
