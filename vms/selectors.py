@@ -63,7 +63,7 @@ def is_distrusted(cluster_id: int) -> bool:
 
 def run_of(op: VmOperation) -> Run:
     """Return the run that an operation is about, its VM and host loaded."""
-    return Run.objects.select_related("vm", "host").get(operations=op)
+    return Run.objects.select_related("vm", "host", "migrating_to", "proof").get(operations=op)
 
 
 def frozen(run: Run) -> OpenRun:

@@ -13,7 +13,7 @@ from hosts.hypervisor.port import (
     NotSent,
     Refused,
 )
-from portal.sim import pure_migrating, pure_pauses
+from portal.sim import pure_migrating, pure_pauses, pure_sent
 from portal.sim import pure_runs as runs
 from portal.sim.ledger import Book
 from portal.sim.pure_work import claim, is_mine, record, wait
@@ -207,5 +207,5 @@ _KINDS = {
     "revive": pure_pauses.advance,
     "kill": pure_pauses.advance,
     "migrate": pure_migrating.advance,
-    "adopt": pure_migrating.adopt,
+    "adopt": pure_sent.adopt,
 }

@@ -1,25 +1,22 @@
 """Live migrations in the pure depth (``vms.services.migrating``, ``vms.operations.migrating``)."""
 
 from collections.abc import Generator
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from fencing.domain import intentions as wish
 from fencing.domain.moving import how
-from hosts.domain.looks import Stamp
-from hosts.hypervisor.port import HypervisorError, NoSuchGuest, NotSent, Refused, Target, Transfer
+from hosts.hypervisor.port import HypervisorError, NotSent, Refused, Target, Transfer
 from portal.sim import pure_runs as runs
+from portal.sim import pure_sent as sent
 from portal.sim.ledger import Book
 from portal.sim.pure_work import ROUND, ask, is_mine, record, wait
 from portal.sim.rows import Evidence, Op
 from portal.sim.wire import Wire
-from portal.sim.world import INSTALLATION
 from vms.domain.migrating import UNANSWERED, Pair, There, Verdict, judge, there_of
 from vms.domain.proofs import OpenRun
-from vms.domain.states import EndReason, ProofKind, RunState, VmState
-from vms.operations.adopting import AGAIN_S, QUICK_TRIES, SELDOM_S
+from vms.domain.states import ProofKind, RunState, VmState
 from vms.operations.migrating import HELD_S
 from vms.operations.sent import POLL_S, QUESTION_S
 from vms.services.migrating import _FIRST
@@ -96,7 +93,7 @@ def advance(book: Book, wire: Wire, op: Op, deadline: float) -> Step:
     """Carry a claimed migration one step on."""
     run = runs.by_pk(book, op.run)
     if op.step == "landing" or run is None:
-        yield from _landing(book, wire, op)
+        yield from sent.landing(book, wire, op)
     elif run.migrating_to is None:
         stays(book, op)
     elif book.vms[run.vm].quarantined:
@@ -110,7 +107,7 @@ def _check(book: Book, wire: Wire, op: Op, run: OpenRun) -> Step:
         stays(book, op)
         return
     try:
-        look = yield from wire.look(_target(book, op), QUESTION_S)
+        look = yield from wire.look(sent.target_of(book, op), QUESTION_S)
     except HypervisorError:
         stays(book, op)
         return
@@ -119,14 +116,6 @@ def _check(book: Book, wire: Wire, op: Op, run: OpenRun) -> Step:
         stays(book, op)
     else:
         wait(book, op, 0, step="call")
-
-
-def _target(book: Book, op: Op) -> str:
-    return book.hosts[op.data["to"]].name
-
-
-def _source(book: Book, run: OpenRun) -> str:
-    return book.hosts[run.host].name
 
 
 def _call(book: Book, wire: Wire, op: Op, run: OpenRun) -> Step:
@@ -139,11 +128,11 @@ def _call(book: Book, wire: Wire, op: Op, run: OpenRun) -> Step:
     op = book.ops[op.pk]
     if not is_mine(book, op):
         return
-    peer = Target(op.data["to"], _target(book, op), "")
+    peer = Target(op.data["to"], sent.target_of(book, op), "")
     left = min(QUESTION_S, (op.due_at - book.now()).total_seconds())
     try:
         yield from wire.migrate(
-            _source(book, run),
+            sent.source_of(book, run),
             run.vm_uuid,
             Transfer(peer, post_copy=bool(op.data.get("post_copy"))),
             left,
@@ -159,7 +148,7 @@ def _call(book: Book, wire: Wire, op: Op, run: OpenRun) -> Step:
 
 
 def _watch(book: Book, wire: Wire, op: Op, run: OpenRun) -> Step:
-    target = yield from _shows(book, wire, _target(book, op), run)
+    target = yield from _shows(book, wire, sent.target_of(book, op), run)
     asked_at = book.now()
     source = yield from _source_shows(book, wire, run)
     data = _noted(op, source, target, book.now())
@@ -201,7 +190,7 @@ def _shows(book: Book, wire: Wire, name: str, run: OpenRun) -> Generator[float, 
 
 
 def _source_shows(book: Book, wire: Wire, run: OpenRun) -> Generator[float, None, There]:
-    name = _source(book, run)
+    name = sent.source_of(book, run)
     try:
         progress = yield from wire.progress(name, run.vm_uuid, QUESTION_S)
         look = yield from wire.look(name, QUESTION_S)
@@ -238,149 +227,12 @@ def _show(book: Book, run: OpenRun, pair: Pair) -> None:
         book.set_state(run.vm, VmState.UNKNOWN, "")
 
 
-def _cancel(book: Book, wire: Wire, op: Op, run: OpenRun) -> Step:
-    hurry = op.data.get("post_copy") and not (op.data.get("cancel") or op.data.get("hurried"))
-    data = op.data | {"hurried" if hurry else "cancelled": book.now()}
-    word = "hurry_migration" if hurry else "cancel_migration"
-    with suppress(HypervisorError):
-        yield from wire.small(_source(book, run), word, run.vm_uuid, QUESTION_S)
-    wait(book, op, POLL_S, step="watch", data=data)
-
-
-def _clean(book: Book, wire: Wire, op: Op, run: OpenRun) -> Step:
-    name = _target(book, op)
-    with suppress(HypervisorError):
-        look = yield from wire.look(name, QUESTION_S)
-        guest = look.guest(run.vm_uuid)
-        shown = there_of(guest, runs.current(book, run) or run)
-        if guest is not None and shown not in (There.RUNS, There.SILENT):
-            if not is_mine(book, op):
-                return
-            yield from _forget(wire, name, run.vm_uuid)
-    wait(book, op, POLL_S, step="watch")
-
-
-def _forget(wire: Wire, name: str, uuid: str) -> Step:
-    with suppress(NoSuchGuest):
-        yield from wire.small(name, "stop", uuid, QUESTION_S)
-    yield from wire.small(name, "undefine", uuid, QUESTION_S)
-
-
-def _end_source(book: Book, wire: Wire, op: Op, run: OpenRun) -> Step:
-    name, broken = _source(book, run), op.step == Verdict.BROKEN
-    try:
-        look = yield from wire.look(name, QUESTION_S)
-        shown = there_of(look.guest(run.vm_uuid), runs.current(book, run) or run)
-        if shown not in ((There.BROKEN,) if broken else (There.LOST, There.BROKEN)):
-            wait(book, op, POLL_S, step="watch")
-            return
-        if not is_mine(book, op):
-            return
-        if broken:
-            with suppress(NoSuchGuest):
-                yield from wire.small(name, "stop", run.vm_uuid, QUESTION_S)
-        else:
-            yield from _forget(wire, name, run.vm_uuid)
-    except HypervisorError:
-        wait(book, op, POLL_S, step="watch")
-        return
-    if broken:
-        _broken(book, op, run)
-    else:
-        wait(book, op, 0, step="watch")
-
-
-def _broken(book: Book, op: Op, run: OpenRun) -> None:
-    if not record(book, op, state="failed"):
-        return
-    there = runs.current(book, run)
-    if there is not None:
-        runs.stop_moving(book, there, op.data["to"])
-    proof = Evidence(ProofKind.DESTROYED_BY_US, book.now(), EndReason.CRASHED)
-    runs.close_run(book, run, proof)
-    book.wake(ROUND, 1)
-
-
-def _landing(book: Book, wire: Wire, op: Op) -> Step:
-    new = book.runs.get(op.vm)
-    before = next((item.run for item in book.closed if item.run.pk == op.run), None)
-    mine = new is not None and before is not None and new.generation == before.generation + 1
-    if new is None or not mine or new.host != op.data["to"]:
-        record(book, op, state="done")
-        return
-    name = book.hosts[new.host].name
-    try:
-        look = yield from wire.look(name, QUESTION_S)
-        shown = there_of(look.guest(new.vm_uuid), runs.current(book, new) or new)
-        if shown in (There.ARRIVES, There.BROKEN):
-            if not is_mine(book, op):
-                return
-            yield from _forget(wire, name, new.vm_uuid)
-    except HypervisorError:
-        wait(book, op, POLL_S, step="landing")
-        return
-    if record(book, op, state="done"):
-        home = book.vms[new.vm].moved_from
-        book.set_vm(
-            new.vm,
-            move_failed_at=None,
-            move_failed_to=None,
-            moved_from=None if home == new.host else home,
-        )
-        ask(book, "vms", "adopt", new.host, new.vm, run=new.pk)
-        book.wake(ROUND, 1)
-
-
 _STEPS = {
     "check": _check,
     "call": _call,
     "watch": _watch,
-    "cancel": _cancel,
-    "clean": _clean,
-    "end_source": _end_source,
-    "broken": _end_source,
+    "cancel": sent.stop_sending,
+    "clean": sent.clean,
+    "end_source": sent.end_source,
+    "broken": sent.end_source,
 }
-
-
-def adopt(book: Book, wire: Wire, op: Op, deadline: float) -> Step:
-    """Give a copy that has moved the stamp of its new run (``vms.operations.adopting``)."""
-    run = runs.by_pk(book, op.run)
-    if run is None:
-        record(book, op, state="cancelled")
-        return
-    name = book.hosts[op.host].name
-    try:
-        look = yield from wire.look(name, deadline)
-        guest = look.guest(run.vm_uuid)
-        if guest is None or not guest.executes:
-            _adopt_again(book, op)
-            return
-        if book.vms[run.vm].quarantined:
-            _adopt_again(book, op, seldom=True)
-            return
-        if not is_mine(book, op):
-            return
-        stamp = Stamp(INSTALLATION, run.vm, run.generation, run.pk)
-        left = min(deadline, (op.due_at - book.now()).total_seconds())
-        yield from wire.act(name, left, lambda it: it.adopt(run.vm_uuid, stamp, deadline=left))
-    except NoSuchGuest:
-        record(book, op, state="done")
-    except HypervisorError:
-        _adopt_again(book, op)
-    else:
-        _stamped(book, op, run)
-
-
-def _stamped(book: Book, op: Op, run: OpenRun) -> None:
-    if not record(book, op, state="done"):
-        return
-    there = runs.current(book, run)
-    if there is not None:
-        book.set_run(there, adopting=False)
-    book.emit("vm.stamped", run.host, run.vm)
-    book.wake(ROUND, 1)
-
-
-def _adopt_again(book: Book, op: Op, *, seldom: bool = False) -> None:
-    pause = SELDOM_S if seldom or op.attempt >= QUICK_TRIES else AGAIN_S
-    wait(book, op, pause, attempt=op.attempt + 1)

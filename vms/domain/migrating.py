@@ -156,6 +156,18 @@ _JUDGES = {
 }
 
 
+def never_ran_there(target: There, *, source_is_off: bool) -> bool:
+    """Whether a target that alone may hold a run has no whole copy of it, beyond doubt.
+
+    What arrives has never run, and half of a post-copy cannot.  A target without any copy had
+    none when its source was proven off; had the source's own list told that it was gone, it
+    might have been sent on from the target.
+    """
+    if target is There.GONE:
+        return source_is_off
+    return target in (There.ARRIVES, There.BROKEN)
+
+
 def only_arrives(guest: SeenGuest) -> bool:
     """Whether a copy has never run where it is seen: it has no time of its own to lose."""
     return guest.state is GuestState.PAUSED and guest.reason is GuestReason.MIGRATING

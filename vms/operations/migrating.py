@@ -26,8 +26,16 @@ from hosts.services import work
 from portal.core.models import OperationState
 from portal.lib import clock
 from vms import selectors
-from vms.domain.migrating import UNANSWERED, Pair, There, Verdict, judge, there_of
-from vms.domain.states import ProofKind, VmState
+from vms.domain.migrating import (
+    UNANSWERED,
+    Pair,
+    There,
+    Verdict,
+    judge,
+    never_ran_there,
+    there_of,
+)
+from vms.domain.states import HOST_PROOFS, EndReason, ProofKind, VmState
 from vms.models import Run, VmOperation
 from vms.operations.looking import own_look, target_of
 from vms.operations.sent import POLL_S, QUESTION_S, clean, end_source, stop_sending
@@ -225,7 +233,8 @@ def _landing(op: VmOperation, run: Run) -> None:
     try:
         guest = own_look(new.host, hypervisor, QUESTION_S).guest(new.vm.uuid)
         shown = there_of(guest, selectors.frozen(new))
-        if shown in (There.ARRIVES, There.BROKEN):
+        half = never_ran_there(shown, source_is_off=_is_off(run))
+        if half:
             if not work.is_mine(op, clock.now()):
                 return
             with suppress(NoSuchGuest):
@@ -234,8 +243,18 @@ def _landing(op: VmOperation, run: Run) -> None:
     except HypervisorError as error:
         work.wait(op, clock.now(), POLL_S, f"{new.host.name}: {error}", step="landing")
         return
+    if half:
+        told = f"{run.host.name} is proven off, and {new.host.name} had not got the whole of it"
+        evidence = Evidence(ProofKind.DESTROYED_BY_US, clock.now(), told, EndReason.HOST_LOST)
+        migrating.never_arrived(op, new, evidence, now=clock.now())
+        return
     text = f"{new.host.name} runs it" if shown is There.RUNS else f"{new.host.name} tells its end"
     migrating.landed(op, new, text, now=clock.now())
+
+
+def _is_off(run: Run) -> bool:
+    """Whether a proof about the whole source ended the run there, and not its own list."""
+    return run.proof is not None and run.proof.kind in HOST_PROOFS
 
 
 _STEPS = {

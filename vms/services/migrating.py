@@ -157,6 +157,14 @@ def broken(op: VmOperation, run: Run, evidence: Evidence, *, now: datetime) -> N
 
 
 @transaction.atomic
+def never_arrived(op: VmOperation, run: Run, evidence: Evidence, *, now: datetime) -> None:
+    """The source is gone, and what the target had received was never a whole copy."""
+    if work.finish(op, now, OperationState.FAILED, evidence.text, code="never_arrived"):
+        runs.close_run(run.pk, evidence, now)
+        wake_on_commit(ROUND, run.host.cluster_id)
+
+
+@transaction.atomic
 def split(run: Run, target: Host, *, now: datetime) -> None:
     """Both run: the one that is not the run's own is suspended, and a person must choose."""
     why = f"{run.host.name} runs it as well"
