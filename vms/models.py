@@ -63,6 +63,10 @@ class Vm(models.Model):
     last_life = models.ForeignKey("Run", models.SET_NULL, null=True, related_name="+")
     lease_held_at = models.DateTimeField(null=True)  # a start was refused: another host holds it
 
+    moved_from = models.ForeignKey(Host, models.SET_NULL, null=True, related_name="+")
+    move_failed_at = models.DateTimeField(null=True)
+    move_failed_to = models.ForeignKey(Host, models.SET_NULL, null=True, related_name="+")
+
     removed_at = models.DateTimeField(null=True)
     seen_again_on = models.ForeignKey(Host, models.SET_NULL, null=True, related_name="+")
 
@@ -209,6 +213,7 @@ class Run(models.Model):
     adopting = models.BooleanField(default=False)  # its copy does not carry its stamp yet
     asked_down = models.BooleanField(default=False)  # by the portal, as its host shall go off
     migrating_to = models.ForeignKey(Host, models.PROTECT, null=True, related_name="+")
+    migrating_since = models.DateTimeField(null=True)
     contender = models.ForeignKey(Host, models.PROTECT, null=True, related_name="+")
     uncached = models.BooleanField(default=False)  # no write stays in its host's memory
     ended_at = models.DateTimeField(null=True)
@@ -226,6 +231,11 @@ class Run(models.Model):
                 name="an_ended_run_has_a_proof",
             ),
             models.CheckConstraint(condition=Q(generation__gte=1), name="generations_start_at_1"),
+            models.CheckConstraint(
+                condition=Q(migrating_to__isnull=True, migrating_since__isnull=True)
+                | Q(migrating_to__isnull=False, migrating_since__isnull=False),
+                name="a_migration_has_a_target_and_a_time",
+            ),
             models.CheckConstraint(
                 condition=Q(state__in=[RunState.STARTING, RunState.RUNNING]),
                 name="a_run_is_starting_or_running",

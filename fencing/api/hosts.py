@@ -32,6 +32,7 @@ from fencing.services import (
     drills,
     ha_switches,
     inventory,
+    migrations,
     power,
     removing,
     restored,
@@ -253,6 +254,16 @@ class VmViewSet(Removable, PlainVmViewSet):
             return Response(told, status=409, content_type=problems.MEDIA_TYPE)
         except NotNow as error:
             raise Problem(409, "not_now", _as_seen(error, vm, request), cure=error.cure) from None
+
+    @verb("migrate", takes=StartSerializer)
+    def migrate(self, vm: Vm, fields: dict[str, Any], request: Request) -> Response:
+        """Move the VM while it runs, to the host named or to the best one."""
+        actor, now = str(caller(request)), clock.now()
+        try:
+            op = migrations.migrate_vm(vm, fields["host"], actor=actor, now=now)
+        except NotNow as error:
+            raise Problem(409, "not_now", _as_seen(error, vm, request), cure=error.cure) from None
+        return accepted(op, request)
 
 
 def _as_seen(error: NotNow, vm: Vm, request: Request) -> str:

@@ -21,6 +21,7 @@ class AlertKind(StrEnum):
     NO_ROOM = "no_room"
     ONE_HOST_ONLY = "one_host_only"  # HA is on, and no second host could run it
     AWAY_FROM_HOME = "away_from_home"  # a better host of its rule has room
+    CANNOT_MOVE = "cannot_move"  # its host is to be emptied
     START_FAILED = "start_failed"
     WAITS_FOR_HOST = "waits_for_host"  # shut down with its host, to start there again
     ONLY_OBSERVING = "only_observing"  # it would be started if the cluster were armed
@@ -80,6 +81,9 @@ CURE: dict[AlertKind, str] = {
         "switch HA off for it."
     ),
     AlertKind.AWAY_FROM_HOME: "Move it there, or switch failback off for it.",
+    AlertKind.CANNOT_MOVE: (
+        "Read why, and see to it; or shut the VM down. Its host is emptied once nothing runs there."
+    ),
     AlertKind.WAITS_FOR_HOST: (
         "Switch its host on again, or start the VM by hand: it then goes to another host."
     ),

@@ -10,6 +10,7 @@ from enum import StrEnum
 from fencing.domain.drill import Obstacle, first_level
 from fencing.domain.facts import ClusterFacts, HostFacts, Identity
 from fencing.domain.guards import a_domain_needs_it
+from fencing.domain.moving import may_still_leave
 from fencing.domain.policy import Policy
 from fencing.domain.steps import OFF_PATIENCE, Next
 from hosts.domain.states import ANSWERING, HostStatus, Wanted
@@ -42,6 +43,7 @@ class DepartStep(StrEnum):
 class Guests(StrEnum):
     """What is to be done about the VMs of a host that shall go off."""
 
+    MOVE = "move"  # the plan moves them to other hosts
     ASK = "ask"  # ask those to shut down that were not asked yet
     STOP = "stop"  # end those that did not
     GIVE_UP = "give_up"
@@ -62,7 +64,7 @@ class Off(StrEnum):
 def guests_wait(policy: Policy, what: Departure) -> bool:
     """Whether the VMs wait for their host; else they start elsewhere.
 
-    ``migrate`` means elsewhere too, stopped and started: nothing moves a running VM yet.
+    ``migrate`` means elsewhere too: what cannot be moved while it runs is stopped and started.
     """
     if policy.shutdown_policy == "conditional":
         return what is Departure.REBOOT
@@ -105,7 +107,7 @@ def _way(host: HostFacts) -> Obstacle | None:
 def with_guests(
     cluster: ClusterFacts, host: HostFacts, asked_at: datetime, policy: Policy, now: datetime
 ) -> Guests:
-    """Return what the VMs on the host need next; ``asked_at`` is when a person asked."""
+    """Return what the VMs on the host need next; ``asked_at`` is when their time began."""
     if host.status is HostStatus.DOWN:
         return Guests.GONE
     if host.is_self:
@@ -117,6 +119,8 @@ def with_guests(
         return Guests.EMPTY if empty else Guests.WAIT
     if host.status not in ANSWERING and host.status is not HostStatus.MAINTENANCE:
         return Guests.WAIT  # it fell silent with VMs on it: that is a failure, and HA's matter
+    if may_still_leave(cluster, host):
+        return Guests.MOVE
     if now - asked_at < timedelta(seconds=policy.guest_stop_wait):
         return Guests.ASK
     return Guests.STOP if policy.guest_stop_refused == "stop" else Guests.GIVE_UP

@@ -34,6 +34,7 @@ from fencing.domain.intentions import (
     over,
 )
 from fencing.domain.kdump import dumping
+from fencing.domain.moving import moves
 from fencing.domain.policy import Policy
 from fencing.domain.power import PowerState
 from fencing.domain.restarts import restarts
@@ -59,6 +60,7 @@ def plan(cluster: ClusterFacts, now: datetime) -> tuple[Intention, ...]:
         policy = cluster.policies[host.pk]
         wishes.extend(ask_storage(host, policy, now, often.get(host.pk, ROUTINE)))
     wishes.extend(restarts(cluster, now))
+    wishes.extend(moves(cluster, now))
     wishes.extend(tied(cluster))
     return tuple(_one_fence_at_a_time(cluster, wishes))
 

@@ -2,11 +2,12 @@
 
 from fencing.domain.facts import ClusterFacts, HostFacts
 from hosts.domain.heartbeat import has_joined
-from hosts.domain.states import HostStatus, Wanted
+from hosts.domain.states import ANSWERING, HostStatus, Wanted
 from portal.lib.ha.states import HaState
 from vms.domain.floor import Floor, RuleBook
 from vms.domain.leases import NO_LEASES, needed
 from vms.domain.placement import NO_LOCKSPACE, Need, Room
+from vms.domain.proofs import OpenRun
 from vms.domain.restart import HOST_SHUTDOWN_WINDOW, VmFacts, in_order, left_alone
 
 #: vcpus of guests per vcpu of the host; CPU time can be shared, memory cannot.
@@ -90,7 +91,15 @@ def floor(cluster: ClusterFacts, start_parallel: int = 0) -> Floor:
 def protected_on(cluster: ClusterFacts, host: int) -> list[VmFacts]:
     """Return the VMs that may run on a host and that HA would restart, in order of their turn."""
     mine = [vm for vm in cluster.vms if vm.ha and vm.wanted_up and vm.run and not left_alone(vm)]
-    return in_order(vm for vm in mine if vm.run and host in vm.run.holders)
+    return in_order(vm for vm in mine if vm.run and _may_end_there(cluster, vm.run, host))
+
+
+def _may_end_there(cluster: ClusterFacts, run: OpenRun, host: int) -> bool:
+    """Whether the loss of ``host`` may end this run: it does not while its source goes on."""
+    if run.migrating_to != host:
+        return host in run.holders
+    source = cluster.host(run.host)
+    return source is None or source.status not in ANSWERING
 
 
 def need(vm: VmFacts) -> Need:

@@ -135,6 +135,16 @@ class FreeLeases:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """Migrate a running VM; ``home`` is the host that it shall come back to when that is used."""
+
+    vm: int
+    to: int
+    why: str
+    home: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     """A VM wants to start and cannot yet; ``why`` names the reason per host."""
 
@@ -200,6 +210,7 @@ Intention = (
     | Start
     | TakeOver
     | FreeLeases
+    | Move
     | Hold
     | ArmAgain
     | Revive

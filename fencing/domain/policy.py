@@ -93,6 +93,18 @@ class Policy:
     )
     start_parallel: int = _number(4, 1, 100, "starts", "Starts under way on one host.")
     spare_hosts: int = _number(1, 0, 100, "hosts", "Hosts whose loss the cluster must survive.")
+    migration_parallel: int = _number(
+        2, 1, 20, "migrations", "Migrations at once away from a host, and to one."
+    )
+    migration_bandwidth: int = _number(
+        0, 0, 1_000_000, "MiB/s", "What one migration may use of the network; 0: all of it."
+    )
+    migration_timeout: float = _number(
+        600, 10, 86400, "s", "A migration that takes longer is finished by post-copy, or cancelled."
+    )
+    post_copy: str = _choice(
+        "off", _ON_OFF, "Let a late migration run at its target before all memory is there."
+    )
     admission: str = _choice("off", ("off", "warn", "enforce"), "Room check before a start.")
 
 

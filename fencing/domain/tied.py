@@ -66,29 +66,32 @@ def _few(offered: list[Room], its: Need, named: frozenset[int] | None) -> str:
 def _away(cluster: ClusterFacts) -> Iterator[Intention]:
     kind = AlertKind.AWAY_FROM_HOME
     open_now = {vm for its, _, vm in cluster.alerts if its == kind}
-    book = RuleBook(rule for rule in cluster.rules if rule.kind is RuleKind.HOSTS)
-    wishing = [vm for vm in cluster.vms if vm.failback and vm.run and vm.pk in book]
-    free = floor(cluster) if wishing else None
-    away = set()
-    for vm in wishing:
-        why = _home(free.choices(need(vm)), vm, book) if free else ""
-        if why:
-            away.add(vm.pk)
-            yield Raise(kind, 0, vm.pk, why)
-    for pk in sorted(open_now - away):
+    away = better_homes(cluster)
+    for vm, home in away.items():
+        found = cluster.host(home)
+        name = found.name if found is not None else "another host"
+        yield Raise(kind, 0, vm, f"{name} is a better host for it and has room: it goes home")
+    for pk in sorted(open_now - away.keys()):
         yield from over(cluster.alerts, 0, pk, kind)
 
 
-def _home(fits: list[Room], vm: VmFacts, book: RuleBook) -> str:
-    """Return which host of a better class has room for a VM that runs, or the empty text."""
+def better_homes(cluster: ClusterFacts) -> dict[int, int]:
+    """Return, by VM that shall go home, the host of a better class that has room for it."""
+    book = RuleBook(rule for rule in cluster.rules if rule.kind is RuleKind.HOSTS)
+    wishing = [vm for vm in cluster.vms if vm.failback and vm.run and vm.pk in book]
+    free = floor(cluster) if wishing else None
+    found = {vm.pk: _home(free.choices(need(vm)), vm, book) for vm in wishing if free}
+    return {vm: home for vm, home in found.items() if home is not None}
+
+
+def _home(fits: list[Room], vm: VmFacts, book: RuleBook) -> int | None:
+    """Return which host of a better class has room for a VM that runs, if there is one."""
     if vm.run is None or len(vm.run.holders) > 1:
-        return ""
+        return None
 
     def rank(host: int) -> list[tuple[bool, int]]:
         return [(host not in rule.hosts, -rule.hosts.get(host, 0)) for rule in book.of(vm.pk)]
 
     found = [room for room in fits if rank(room.host) < rank(vm.run.host)]
-    if not found:
-        return ""
-    home = min(found, key=lambda room: (rank(room.host), room.name))
-    return f"{home.name} is a better host for it and has room: it goes home when it can be moved"
+    home = min(found, key=lambda room: (rank(room.host), room.name), default=None)
+    return None if home is None else home.host

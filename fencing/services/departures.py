@@ -67,7 +67,8 @@ def with_guests(op: FenceOperation, host: Host, policy: Policy, now: datetime) -
     """Carry on with what runs on the host: ask, wait, end, or give up."""
     facts = cluster_facts(host.cluster_id, now)
     seen = next(item for item in facts.hosts if item.pk == host.pk)
-    what = departing.with_guests(facts, seen, op.requested_at, policy, now)
+    since = datetime.fromisoformat(op.data.get("moved_at") or op.requested_at.isoformat())
+    what = departing.with_guests(facts, seen, since, policy, now)
     if what is Guests.GONE:
         _is_off(op, host, "it is proven off already", now)
     elif what is Guests.EMPTY:
@@ -83,21 +84,26 @@ def with_guests(op: FenceOperation, host: Host, policy: Policy, now: datetime) -
 
 
 def _go_on_asking(op: FenceOperation, host: Host, what: Guests, now: datetime) -> None:
-    mine = carry_on(op, host, DepartStep.GUESTS, _waits_for(what), pause_s=PAUSE_S, now=now)
-    if mine and what is not Guests.WAIT:
+    if what is Guests.MOVE:
+        op.data = op.data | {"moved_at": now.isoformat()}
+    mine = carry_on(op, host, DepartStep.GUESTS, _WAITS_FOR[what], pause_s=PAUSE_S, now=now)
+    if mine and what in (Guests.ASK, Guests.STOP):
         _ask_guests(op, host, "stop" if what is Guests.STOP else "shutdown", now)
 
 
-def _waits_for(what: Guests) -> str:
-    if what is Guests.WAIT:
-        return "waiting until what is known of it is settled"
-    return "its VMs are stopped" if what is Guests.STOP else "its VMs are asked to shut down"
+_WAITS_FOR = {
+    Guests.WAIT: "waiting until what is known of it is settled",
+    Guests.MOVE: "its VMs are moved to other hosts",
+    Guests.ASK: "its VMs are asked to shut down",
+    Guests.STOP: "its VMs are stopped",
+}
 
 
 def _ask_guests(op: FenceOperation, host: Host, kind: str, now: datetime) -> None:
     """Ask every copy there once to shut down; or end it, as often as it takes."""
     waits_for = host if op.data.get("waits") else None
-    for run in Run.objects.filter(host=host, ended_at__isnull=True).order_by("pk"):
+    here = Run.objects.filter(host=host, ended_at__isnull=True, migrating_to__isnull=True)
+    for run in here.order_by("pk"):
         if kind == "shutdown" and run.asked_down:
             continue
         Run.objects.filter(pk=run.pk).update(asked_down=True)

@@ -7,7 +7,7 @@ from django.db import transaction
 from fencing.domain.departing import DepartStep, Departure
 from fencing.domain.steps import FenceStep
 from fencing.models import FenceOperation
-from fencing.services import departures, inventory, starts
+from fencing.services import departures, inventory, migrations, starts
 from fencing.services.ha import move_ha
 from fencing.services.inventory import NotAllowed
 from hosts.models import ClusterMode
@@ -19,6 +19,7 @@ from portal.lib.ha.states import HaEvent, HaState
 from portal.lib.live import announce_on_commit
 from vms.models import VmOperation
 from vms.services import inventory as vm_inventory
+from vms.services import migrating
 
 #: Ended in a way that leaves something to be asked for again.
 _AGAIN = (OperationState.FAILED, OperationState.REFUSED, OperationState.CANCELLED)
@@ -32,6 +33,9 @@ def cancel(op: Operation, *, actor: str, now: datetime) -> None:
     """Withdraw an operation that has touched nothing yet; raises :class:`NotAllowed`."""
     if not op.is_open:
         raise NotAllowed(f"it is {op.state} already", "Nothing needs to be done.")
+    if isinstance(op, VmOperation) and op.kind == "migrate":
+        _cancel_migration(op, actor=actor, now=now)
+        return
     _may_be_cancelled(op)
     if not work.cancel_unclaimed(op, now, f"cancelled by {actor}"):
         text = "an engine is acting on it at this moment"
@@ -42,6 +46,15 @@ def cancel(op: Operation, *, actor: str, now: datetime) -> None:
         departures.called_off(op, now=now)
     if isinstance(op, FenceOperation) and op.kind == "fence":
         move_ha(op.host_id, HaEvent.RELEASED, why=f"cancelled by {actor}", rule="", now=now)
+    _tell(op, f"{actor} cancelled {op.kind}", actor, now)
+    announce_on_commit("operation", op.pk, op.kind)
+
+
+def _cancel_migration(op: VmOperation, *, actor: str, now: datetime) -> None:
+    """Ask for it to be stopped: it ends when both hosts have told where the VM is."""
+    if not migrating.cancel(op, now=now):
+        text = "it is over but for its last step, or an engine is acting on it at this moment"
+        raise NotAllowed(text, "Watch how it ends; if it goes on, try again.")
     _tell(op, f"{actor} cancelled {op.kind}", actor, now)
     announce_on_commit("operation", op.pk, op.kind)
 
@@ -86,6 +99,8 @@ def retry(op: Operation, *, actor: str, now: datetime) -> Operation:
         raise NotAllowed(f"it {words}", "Only what failed, was refused or cancelled is retried.")
     if isinstance(op, VmOperation) and op.kind == "start":
         return starts.start_vm(op.vm, None, actor=actor, now=now)
+    if isinstance(op, VmOperation) and op.kind == "migrate":
+        return migrations.migrate_vm(op.vm, None, actor=actor, now=now)
     if isinstance(op, VmOperation) and op.kind in _ACTS:
         return vm_inventory.act(op.vm, op.kind, actor=actor, now=now)
     if isinstance(op, FenceOperation) and op.kind in _POWER:

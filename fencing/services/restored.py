@@ -61,7 +61,7 @@ def check(now: datetime) -> bool:
 
 
 #: Work that may go on: it only asks, or belongs to a run that is open.
-_GOES_ON = ("check", "storage", "start", "settle", "adopt")
+_GOES_ON = ("check", "storage", "start", "settle", "adopt", "migrate")
 
 
 def _forget_work(now: datetime) -> None:

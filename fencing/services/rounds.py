@@ -12,6 +12,7 @@ from fencing.domain import intentions as wish
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ClusterFacts
 from fencing.domain.failover import plan
+from fencing.domain.moving import how
 from fencing.domain.steps import FenceStep
 from fencing.models import FenceOperation
 from fencing.services import incidents, kdump, power, trust
@@ -26,7 +27,8 @@ from portal.core.models import OPEN_STATES
 from portal.lib import collector
 from portal.lib.ha.states import HaEvent
 from vms.models import Run, Vm
-from vms.services import requests, takeovers
+from vms.services import migrating, requests, takeovers
+from vms.services.inventory import NotNow
 from vms.services.runs import AlreadyOpen
 
 
@@ -136,6 +138,15 @@ def _free_leases(item: wish.FreeLeases, facts: ClusterFacts, now: datetime) -> N
     power.ask("free", item.host, now=now, why=item.why)
 
 
+def _move(item: wish.Move, facts: ClusterFacts, now: datetime) -> None:
+    vm, target = Vm.objects.get(pk=item.vm), Host.objects.get(pk=item.to)
+    data: dict[str, Any] = dict(how(facts.policy))
+    if item.home is not None:
+        data["home"] = item.home
+    with suppress(NotNow):  # the next round sees why
+        migrating.request(vm, target, by="portal", why=item.why, now=now, **data)
+
+
 def _hold(item: wish.Hold, facts: ClusterFacts, now: datetime) -> None:
     requests.hold(item.vm, item.why, now)
 
@@ -183,6 +194,7 @@ _WRITERS: dict[type, Callable[[Any, ClusterFacts, datetime], None]] = {
     wish.TakeOver: _take_over,
     wish.FreeLeases: _free_leases,
     wish.Hold: _hold,
+    wish.Move: _move,
     wish.ArmAgain: _arm_again,
     wish.Revive: _revive,
     wish.Kill: _kill,

@@ -49,6 +49,8 @@ class GuestReason(StrEnum):
     # paused because ...
     USER = "user"
     IO_ERROR = "io_error"
+    MIGRATING = "migrating"  # it is being received, or handed over just now
+    POSTCOPY_FAILED = "postcopy_failed"  # half of its memory stayed on a host that is gone
     OTHER = "other"
 
 

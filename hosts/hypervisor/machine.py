@@ -11,6 +11,17 @@ _OFF = GuestState.SHUT_OFF
 HELD = "Lease is held by another host"
 
 
+@dataclass(eq=False)
+class Sending:
+    """A live migration under way; ``before`` is what the target had under that UUID."""
+
+    source: "MemoryHost"
+    peer: "MemoryHost"
+    before: SeenGuest | None
+    post_copy: bool = False
+    percent: int = 0
+
+
 @dataclass
 class MemoryHost:
     """One machine, its faults as plain attributes; change guests through ``set_guest``."""
@@ -40,6 +51,9 @@ class MemoryHost:
     deaf: set[str] = field(default_factory=set)  # guests that ignore the power button
     locks: Callable[[SeenGuest], str] = lambda guest: ""  # why a copy's leases are refused
     queue: list[Callable[[], None]] = field(default_factory=list)  # sent while hung
+    sending: dict[str, "Sending"] = field(default_factory=dict)  # by UUID: migrations away
+    receiving: dict[str, "Sending"] = field(default_factory=dict)  # by UUID: migrations to here
+    on_send: Callable[[str], None] = lambda uuid: None  # called when a migration has begun
 
     @property
     def alive(self) -> bool:
@@ -101,6 +115,7 @@ class MemoryHost:
         """Restart libvirtd: guests and marker stay; unread calls and why guests stopped do not."""
         self.queue.clear()
         self.daemon, self.hung = True, False
+        self._end_migrations()
         self._forget_reasons()
 
     def crash_guest(self, uuid: str) -> None:
@@ -128,10 +143,27 @@ class MemoryHost:
         self.marker = None
         self.queue.clear()
         self.slow_starts.clear()
+        self._end_migrations()
         for uuid, guest in list(self.guests.items()):
             if guest.executes:
                 self.set_guest(uuid, _OFF, GuestReason.NONE)
         self._forget_reasons()
+
+    def _end_migrations(self) -> None:
+        """What it sends runs on; what it receives is gone.  The other side is told nothing."""
+        self.sending.clear()
+        for sending in list(self.receiving.values()):
+            self.drop(sending)
+
+    def drop(self, sending: Sending) -> None:
+        """Forget what was received, as if it had never come."""
+        uuid = next((key for key, item in self.receiving.items() if item is sending), "")
+        if not uuid:
+            return
+        del self.receiving[uuid]
+        self.guests.pop(uuid, None)
+        if sending.before is not None:
+            self.guests[uuid] = sending.before
 
     def _forget_reasons(self) -> None:
         for uuid, guest in self.guests.items():

@@ -11,7 +11,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 from hosts.domain.looks import GuestReason, GuestState, KernelSign, Look, SeenGuest, Stamp
 from hosts.hypervisor.domain_xml import BadXml, describe, stamped
-from hosts.hypervisor.machine import HELD, MemoryHost
+from hosts.hypervisor.machine import HELD, MemoryHost, Sending
+from hosts.hypervisor.memory_migrating import begin, finish, give_up
 from hosts.hypervisor.port import (
     Definition,
     GuestSpec,
@@ -20,9 +21,11 @@ from hosts.hypervisor.port import (
     NoAnswer,
     NoSuchGuest,
     NotSent,
+    Progress,
     Refused,
     Silent,
     Target,
+    Transfer,
 )
 
 __all__ = ["MemoryHost", "MemoryHypervisor"]
@@ -46,10 +49,17 @@ def _defined(guest: SeenGuest) -> Definition:
 class MemoryHypervisor:
     """What the portal's adapter would see of ``host``; see the port."""
 
-    def __init__(self, target: Target, host: MemoryHost, hint: Hint | None = None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        host: MemoryHost,
+        hint: Hint | None = None,
+        peers: Callable[[Target], MemoryHost | None] = lambda target: None,
+    ) -> None:
         self.target = target
         self.host = host
         self._hint = hint
+        self._peers = peers
 
     def look(self, *, deadline: float, on_slow: Callable[[], None] | None = None) -> Look:
         """Return the truth, or Silent with the sign that the network would give."""
@@ -159,7 +169,9 @@ class MemoryHypervisor:
             guest = self._guest(uuid)
             if guest.executes and self.host.unkillable:
                 raise Refused(f"{guest.name}: its process does not end")
-            if guest.executes:
+            if uuid in self.host.receiving:
+                self.host.drop(self.host.receiving[uuid])
+            elif guest.executes:
                 self._set(uuid, _OFF, GuestReason.DESTROYED)
 
         self._do(work)
@@ -169,6 +181,41 @@ class MemoryHypervisor:
 
     def resume(self, uuid: str, *, deadline: float) -> None:
         self._do(lambda: self._turn(uuid, GuestState.RUNNING, GuestReason.NONE))
+
+    def migrate(self, uuid: str, transfer: Transfer, *, deadline: float) -> None:
+        def work() -> None:
+            guest, peer = self._guest(uuid), self._peers(transfer.peer)
+            if peer is None:
+                raise Refused(f"{self.host.name} knows no host {transfer.peer.name}")
+            begin(self.host, peer, guest, post_copy=transfer.post_copy)
+
+        self._do(work)
+
+    def progress(self, uuid: str, *, deadline: float) -> Progress | None:
+        found: list[Sending] = []
+
+        def work() -> None:
+            found.extend(item for key, item in self.host.sending.items() if key == uuid)
+
+        self._do(work)
+        return Progress(percent=found[0].percent) if found else None
+
+    def cancel_migration(self, uuid: str, *, deadline: float) -> None:
+        def work() -> None:
+            sending = self.host.sending.get(uuid)
+            if sending is not None:
+                give_up(sending, uuid)
+
+        self._do(work)
+
+    def hurry_migration(self, uuid: str, *, deadline: float) -> None:
+        def work() -> None:
+            sending = self.host.sending.get(uuid)
+            if sending is None or not sending.post_copy:
+                raise Refused("it is not being sent in a way that allows post-copy")
+            finish(sending, uuid)
+
+        self._do(work)
 
     def disarm_autostart(self, uuid: str, *, deadline: float) -> None:
         def work() -> None:
@@ -226,6 +273,8 @@ class MemoryHypervisor:
         guest = self._guest(uuid)
         if not guest.executes or guest.state is GuestState.CRASHED:
             raise Refused(f"{guest.name} is not running")
+        if uuid in self.host.receiving:
+            raise Refused(f"{guest.name} is just being received")
         if guest.state is not state:
             if state is GuestState.RUNNING:
                 self._take_leases(guest)

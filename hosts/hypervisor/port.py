@@ -58,6 +58,28 @@ class Definition:
     snapshots: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """How a running copy is sent to another host; ``bandwidth_mib`` is per second, 0: no limit.
+
+    ``post_copy`` allows :meth:`Hypervisor.hurry_migration`.
+    """
+
+    peer: Target
+    bandwidth_mib: int = 0
+    post_copy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a migration is; ``post_copy``: the copy runs at the target already."""
+
+    percent: int = 0
+    total_mib: int = 0
+    left_mib: int = 0
+    post_copy: bool = False
+
+
 class HypervisorError(Exception):
     """Base of everything that an adapter raises; ``str()`` is fit for a person."""
 
@@ -144,6 +166,26 @@ class Hypervisor(Protocol):
 
     def resume(self, uuid: str, *, deadline: float) -> None:
         """Let a paused copy go on; already running is success."""
+
+    def migrate(self, uuid: str, transfer: Transfer, *, deadline: float) -> None:
+        """Begin to send a running copy to a peer, live, from host to host; asked of the source.
+
+        Returns once it is under way: :meth:`progress` and both hosts' lists tell the rest.  At
+        its end the copy runs at the peer, defined there, and the source forgets it.  Under way
+        already to that peer is success.  :class:`Refused`: it runs on where it was.
+        """
+
+    def progress(self, uuid: str, *, deadline: float) -> Progress | None:
+        """Return how far the copy is sent; None when it is not being sent, or not there."""
+
+    def cancel_migration(self, uuid: str, *, deadline: float) -> None:
+        """Stop sending, so that the copy runs on where it was; nothing under way is success."""
+
+    def hurry_migration(self, uuid: str, *, deadline: float) -> None:
+        """Let the copy run at the target at once, and send the rest after it (post-copy).
+
+        From then on it is lost when either host is.  :class:`Refused` where that was not allowed.
+        """
 
     def disarm_autostart(self, uuid: str, *, deadline: float) -> None:
         """Clear autostart and managed save, so that the host starts nothing by itself."""

@@ -44,6 +44,9 @@ class Draw:
             "redis.lose": lambda: {"s": random.choice([2, 8, 30])},
             "db.lose": lambda: {"s": random.choice([1, 8, 30])},
             "storage.delay_write": lambda: {"s": random.choice([0.5, 1, 1.9])},
+            "admin.migrate": lambda: {"vm": vm, "to": host},
+            "libvirt.external_migrate": lambda: {"vm": vm, "to": host},
+            "vm.migration_fails": lambda: self._failing(vm),
             "engine.isolate": dict,
             "site.power_cut": dict,
             "storage.lose": lambda: {"host": host, "domain": DOMAIN},
@@ -65,6 +68,10 @@ class Draw:
         if self.random.random() < 0.4:
             return {"s": self.random.choice([1.5, 2]), "says": "off"}
         return {"s": self.random.choice([1, 5, 20, 60])}
+
+    def _failing(self, vm: str) -> dict[str, Any]:
+        times, leaves = self.random.randint(1, 2), self.random.random() < 0.3
+        return {"vm": vm, "times": times, "leaves": leaves}
 
     def _other(self, host: str) -> str:
         return self.random.choice([name for name in self.hosts if name != host])

@@ -15,8 +15,14 @@ class Behind(MemoryHypervisor):
     seen it end.  A destroy still reaches its process; nothing else does.
     """
 
-    def __init__(self, target: Target, host: MemoryHost, forgotten: set[str]) -> None:
-        super().__init__(target, host)
+    def __init__(
+        self,
+        target: Target,
+        host: MemoryHost,
+        forgotten: set[str],
+        peers: Callable[[Target], MemoryHost | None],
+    ) -> None:
+        super().__init__(target, host, None, peers)
         self._forgotten = forgotten
 
     def look(self, *, deadline: float, on_slow: Callable[[], None] | None = None) -> Look:

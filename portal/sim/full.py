@@ -1,7 +1,7 @@
 """The full depth: the shipping services, selectors, operations and tables, in virtual time."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
@@ -187,13 +187,14 @@ class FullPortal:
         self.start_engines()
 
     def admin(self, word: str, args: Mapping[str, Any]) -> None:
-        """Do what a person does through the portal, if it can be written down."""
+        """Do what a person does, if it can be written down; who dies on it has done it or not."""
         if self.engines.database_is_lost:
             return
-        if word == "add_vm":
-            full_rows.add(self.wire.world.vms[args["vm"]], self.line.now())
-        elif "vm" not in args or Vm.objects.filter(name=args["vm"]).exists():
-            full_admin.WORDS[word](self.line.now(), **args)
+        with suppress(Crash):
+            if word == "add_vm":
+                full_rows.add(self.wire.world.vms[args["vm"]], self.line.now())
+            elif "vm" not in args or Vm.objects.filter(name=args["vm"]).exists():
+                full_admin.WORDS[word](self.line.now(), **args)
 
     def view(self) -> View:
         """Return what the portal believes."""
@@ -207,7 +208,7 @@ class FullPortal:
                 RunView(
                     vm_names[run.vm_id], names[run.host_id], run.generation,
                     self.line.ms_of(run.started_at), ms(run.ended_at),
-                    run.proof.kind if run.proof else None,
+                    run.proof.kind if run.proof else None, names[run.migrating_to_id or 0],
                 )
                 for run in Run.objects.select_related("proof").order_by("pk")
             ),

@@ -10,6 +10,7 @@ from fencing.models import PowerController
 from fencing.services import admission, confirmations, departures, kdump, restored
 from fencing.services.drills import want_host
 from fencing.services.inventory import NotAllowed, switch_power
+from fencing.services.migrations import migrate_vm
 from fencing.services.power import change_controller
 from fencing.services.starts import start_vm
 from hosts.domain.states import Wanted
@@ -144,6 +145,11 @@ def _ha(now: datetime, vm: str, **changes: Any) -> None:
         admission.edit_vm(Vm.objects.get(name=vm), told, actor=BY, now=now)
 
 
+def _migrate(now: datetime, vm: str, to: str) -> None:
+    with suppress(NotNow):
+        migrate_vm(Vm.objects.get(name=vm), Host.objects.get(name=to), actor=BY, now=now)
+
+
 WORDS: dict[str, Callable[..., None]] = {
     "confirm_rebooted": _confirm,
     "start": _start,
@@ -159,6 +165,7 @@ WORDS: dict[str, Callable[..., None]] = {
     "set_policy": _set_policy,
     "accept_database": _accept_database,
     "trust": _trust,
+    "migrate": _migrate,
     "kdump": _kdump,
     "lock": _lock,
     "unlock": _unlock,

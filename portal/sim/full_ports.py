@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from fencing.power.port import Bmc, Reading
 from hosts.domain.looks import Look, Stamp
 from hosts.hypervisor.memory import MemoryHypervisor
-from hosts.hypervisor.port import Definition, GuestSpec, Target
+from hosts.hypervisor.port import Definition, GuestSpec, Progress, Target, Transfer
 from portal.sim.fibers import Fibers
 from portal.sim.wire import Wire
 
@@ -60,6 +60,21 @@ class SimHypervisor:
         self._portal.may_die()
         self._portal.fibers.drive(self._portal.wire.small(self._name, kind, uuid, deadline))
         self._portal.may_die()
+
+    def migrate(self, uuid: str, transfer: Transfer, *, deadline: float) -> None:
+        self._portal.may_die()
+        self._portal.fibers.drive(self._portal.wire.migrate(self._name, uuid, transfer, deadline))
+        self._portal.may_die()
+
+    def progress(self, uuid: str, *, deadline: float) -> Progress | None:
+        self._portal.may_die()
+        return self._portal.fibers.drive(self._portal.wire.progress(self._name, uuid, deadline))
+
+    def cancel_migration(self, uuid: str, *, deadline: float) -> None:
+        self._small("cancel_migration", uuid, deadline)
+
+    def hurry_migration(self, uuid: str, *, deadline: float) -> None:
+        self._small("hurry_migration", uuid, deadline)
 
     def undefine(self, uuid: str, *, deadline: float) -> None:
         self._small("undefine", uuid, deadline)

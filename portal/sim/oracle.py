@@ -34,6 +34,7 @@ class Oracle:
     human_splits: int = 0
     violations: list[str] = field(default_factory=list)
     _closed: dict[tuple[str, int], RunView] = field(default_factory=dict)
+    _opened_runs: dict[tuple[str, int], RunView] = field(default_factory=dict)
     _told: set[object] = field(default_factory=set)
     _strays: dict[tuple[str, str], int] = field(default_factory=dict)
     _lost: dict[str, int] = field(default_factory=dict)
@@ -99,6 +100,7 @@ class Oracle:
     def _learn_runs(self) -> None:
         view = self._portal.view()
         open_now: set[str] = set()
+        self._opened_runs = {(run.vm, run.generation): run for run in view.runs}
         for run in view.runs:
             if run.proof is not None:
                 if (run.vm, run.generation) not in self._closed:
@@ -161,9 +163,14 @@ class Oracle:
 
     def _proof_is_true(self, copy: Copy) -> None:
         run = self._closed.get((copy.vm, copy.generation or 0))
-        if run is not None and not self._is_excused(copy):
+        if run is not None and not self._is_excused(copy) and not self._moved_on(run, copy):
             text = f"I2: false proof {run.proof}: {copy.vm} executes on {copy.host}"
             self._say(("proof", copy.vm, copy.generation), f"{text}, generation {run.generation}")
+
+    def _moved_on(self, run: RunView, copy: Copy) -> bool:
+        """Whether the copy was migrated, and the next run of its VM goes on with it there."""
+        after = self._opened_runs.get((run.vm, run.generation + 1))
+        return copy.host != run.host and after is not None and after.host == copy.host
 
     def _started_against_a_wish(self, event: Happened) -> None:
         since = self.scene.on_purpose.get(event.vm)
@@ -222,7 +229,8 @@ class Oracle:
             hidden = machine.isolated or machine.hung or not self._portal.engines.works
             hidden = hidden or self.scene.world.is_forgotten(copy)
             hidden = hidden or view.vms[copy.vm][0] == ABSENT[0]  # nobody looks after it
-            if (run is not None and run.host == copy.host) or hidden or not copy.writes:
+            known = run is not None and copy.host in (run.host, run.to)
+            if known or hidden or not copy.writes:
                 continue
             now_strays.add((copy.vm, copy.host))
             since = self._strays.setdefault((copy.vm, copy.host), self._ms)

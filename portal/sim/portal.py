@@ -27,6 +27,7 @@ class RunView:
     began_ms: int
     ended_ms: int | None = None
     proof: str | None = None
+    to: str = ""  # the host that it is being migrated to
 
 
 #: How a VM looks that the portal does not look after.

@@ -7,12 +7,14 @@ from datetime import timedelta
 from fencing.domain.admission import started
 from fencing.domain.departing import Departure
 from fencing.domain.facts import ControllerFacts
+from fencing.domain.moving import destination, how
 from fencing.domain.policy import layered
 from fencing.services.starts import _home as home_of
 from hosts.domain.states import Wanted
 from portal.sim import (
     pure_depart,
     pure_inventory,
+    pure_migrating,
     pure_pauses,
     pure_restore,
     pure_runs,
@@ -92,6 +94,8 @@ def _stop(book: Book, vm: str, kind: str = "stop") -> None:
     run, row = book.runs.get(pk), book.vms[pk]
     if row.condition.own or (run is None and (row.last is None or not row.wanted_up)):
         return
+    if run is not None and run.migrating_to is not None:
+        return
     _want_vm(book, pk, up=False)
     if run is not None:
         ask(book, "vms", kind, run.host, pk, run=run.pk)
@@ -125,6 +129,13 @@ def _trust(book: Book, host: str) -> None:
         hurry_fence(book, pk)
 
 
+def _migrate(book: Book, vm: str, to: str) -> None:
+    facts, target = book.facts(), _host(book, to)
+    mine = next(item for item in facts.vms if item.pk == _vm(book, vm))
+    if mine.run is not None and destination(facts, mine, target).host == target:
+        pure_migrating.request(book, mine.pk, target, home=None, **how(facts.policy))
+
+
 WORDS: dict[str, Callable[..., None]] = {
     "confirm_rebooted": _confirm,
     "start": _start,
@@ -139,6 +150,7 @@ WORDS: dict[str, Callable[..., None]] = {
     "arm": lambda book: arm(book, armed=True),
     "set_policy": _set_policy,
     "accept_database": pure_restore.accept,
+    "migrate": _migrate,
     "trust": _trust,
     "kdump": pure_storage.heard,
     **pure_pauses.WORDS,

@@ -67,21 +67,27 @@ def _carry_on(book: Book, op: Op, step: DepartStep, pause_s: float = 0, **data: 
 def _guests(book: Book, wire: Wire, op: Op) -> Step:
     facts = book.facts()
     seen = book.host_facts(op.host)
-    what = departing.with_guests(facts, seen, op.requested_at, book.policy, book.now())
+    since = op.data.get("moved_at", op.requested_at)
+    what = departing.with_guests(facts, seen, since, book.policy, book.now())
+    more = {"moved_at": book.now()} if what is Guests.MOVE else {}
     if what is Guests.GONE:
         _is_off(book, op)
     elif what is Guests.EMPTY:
         _carry_on(book, op, DepartStep.ASK)
     elif what is Guests.GIVE_UP:
         _failed(book, op, "guests_stay")
-    elif _carry_on(book, op, DepartStep.GUESTS, PAUSE_S) and what is not Guests.WAIT:
+    elif _carry_on(book, op, DepartStep.GUESTS, PAUSE_S, **more) and what in (
+        Guests.ASK,
+        Guests.STOP,
+    ):
         _ask_guests(book, op, "stop" if what is Guests.STOP else "shutdown")
     book.wake(ROUND, 1)
     yield from ()
 
 
 def _ask_guests(book: Book, op: Op, kind: str) -> None:
-    mine = [run for run in book.runs.values() if run.host == op.host]
+    here = (run for run in book.runs.values() if run.host == op.host)
+    mine = [run for run in here if run.migrating_to is None]
     for run in sorted(mine, key=lambda run: run.pk):
         if kind == "shutdown" and run.asked_down:
             continue

@@ -14,7 +14,14 @@ from hosts.hypervisor.port import (
     NotSent,
     Refused,
 )
-from portal.sim import pure_inventory, pure_leases, pure_pauses, pure_takeover
+from portal.sim import (
+    pure_inventory,
+    pure_leases,
+    pure_migrating,
+    pure_pauses,
+    pure_sent,
+    pure_takeover,
+)
 from portal.sim import pure_runs as runs
 from portal.sim.ledger import Book
 from portal.sim.pure_work import claim, is_mine, record, wait
@@ -173,6 +180,7 @@ def _everywhere(book: Book, op: Op, run: OpenRun) -> None:
     for host in book.hosts.values():
         seen = host.last_seen is not None and host.last_seen > since
         boots = host.status is HostStatus.REBOOTING and host.first_contact
+        boots = boots and not op.data["gone"]
         if not (seen or boots or host.status in (HostStatus.DOWN, HostStatus.PENDING)):
             wait(book, op, AGAIN_S)
             return
@@ -210,4 +218,6 @@ _KINDS = {
     "revive": pure_pauses.advance,
     "kill": pure_pauses.advance,
     "clean": pure_inventory.clean,
+    "migrate": pure_migrating.advance,
+    "adopt": pure_sent.adopt,
 }

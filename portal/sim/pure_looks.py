@@ -9,7 +9,7 @@ from hosts.domain.looks import GuestState, KernelSign, Look
 from hosts.domain.states import SLOW_LOOK
 from hosts.hypervisor.port import HypervisorError, Silent
 from hosts.services.looks import SLOW_POLL
-from portal.sim import pure_leases, pure_pauses, pure_takeover
+from portal.sim import pure_leases, pure_migrating, pure_pauses, pure_takeover
 from portal.sim import pure_runs as runs
 from portal.sim.ledger import Book
 from portal.sim.pure_guests import Step
@@ -18,6 +18,7 @@ from portal.sim.rows import Evidence, HostRow
 from portal.sim.wire import Wire
 from portal.sim.world import INSTALLATION
 from vms.domain.condition import is_paused_by_storage, state_of
+from vms.domain.migrating import may_have_left, only_arrives
 from vms.domain.proofs import OpenRun, whose_wish
 from vms.domain.sightings import Asked, Finding, KnownVm, Sighting, judge
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
@@ -185,7 +186,8 @@ def _running(book: Book, finding: Finding, host: int, asked_at: datetime) -> Non
     if finding.run is None or finding.guest is None:
         return
     runs.mark_running(book, finding.run)
-    if runs.current(book, finding.run) is not None:
+    there = runs.current(book, finding.run)
+    if there is not None and there.migrating_to is None:
         state, before = state_of(finding.guest), book.vms[finding.vm]
         book.set_state(finding.vm, state, "")
         if book.vms[finding.vm] is not before or is_paused_by_storage(finding.guest):
@@ -212,12 +214,18 @@ def _died(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
 def _rebooted(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
     if finding.run is not None:
         evidence = Evidence(ProofKind.REBOOTED, asked_at, EndReason.HOST_LOST)
-        runs.close_run(book, finding.run, evidence)
+        if finding.run.migrating_to is None:
+            runs.close_run(book, finding.run, evidence)
+        elif host == finding.run.host:
+            runs.move_run(book, finding.run, evidence)
+        else:
+            runs.stop_moving(book, finding.run, host)
 
 
 def _vanished(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
     if finding.run is not None:
-        ask(book, "vms", "settle", host, finding.vm, run=finding.run.pk)
+        gone = may_have_left(finding.guest)
+        ask(book, "vms", "settle", host, finding.vm, run=finding.run.pk, gone=gone)
         book.set_state(finding.vm, VmState.UNKNOWN, "")
 
 
@@ -236,6 +244,16 @@ def _stale(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
         return
     if guest.state is not GuestState.PAUSED:
         ask(book, "vms", "suspend", host, finding.vm)
+
+
+def _carried(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
+    if finding.run is not None and finding.guest is not None:
+        arrives = only_arrives(finding.guest)
+        pure_migrating.noticed(book, finding.run, host, arrives=arrives)
+
+
+def _half(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
+    ask(book, "vms", "stop", host, finding.vm)
 
 
 def _leftover(book: Book, finding: Finding, host: int, asked_at: datetime) -> None:
@@ -282,6 +300,8 @@ _HANDLERS: Mapping[Sighting, Callable[[Book, Finding, int, datetime], None]] = {
     Sighting.VANISHED: _vanished,
     Sighting.ADOPT: _adopt,
     Sighting.STALE: _stale,
+    Sighting.CARRIED: _carried,
+    Sighting.HALF: _half,
     Sighting.LEFTOVER: _leftover,
     Sighting.FORGOTTEN: _forgotten,
     Sighting.ARMED: _armed,

@@ -66,6 +66,9 @@ def advance(book: Book, wire: Wire, op: Op, deadline: float) -> Step:
     if run is None or _no_longer(book, op, run):
         record(book, op, state="cancelled")
         return
+    if run.migrating_to is not None:
+        wait(book, op, ASK_AGAIN_S)
+        return
     name = book.hosts[op.host].name
     try:
         look = yield from wire.look(name, deadline)
@@ -129,7 +132,7 @@ def act(kind: str) -> Any:
     def ask_for(book: Book, vm: str) -> None:
         pk = _vm(book, vm)
         run = None if book.vms[pk].condition.own else book.runs.get(pk)
-        if run is not None:
+        if run is not None and run.migrating_to is None:
             ask(book, "vms", kind, run.host, run.vm, run=run.pk)
 
     return ask_for

@@ -8,6 +8,7 @@ from portal.sim.ledger import Book
 from portal.sim.pure_work import ROUND, ask, record, withdraw
 from portal.sim.rows import ClosedRun, Evidence, Op
 from vms.domain import proofs
+from vms.domain.migrating import began_before
 from vms.domain.proofs import OpenRun
 from vms.domain.restart import LastRun
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
@@ -56,7 +57,7 @@ def request_start(book: Book, vm: int, host: int) -> None:
     pure_leases.carry(book, vm)
     book.set_state(vm, VmState.STARTING, "")
     free = replace(book.vms[vm].condition, suspended=False)
-    book.set_vm(vm, waiting_since=None, condition=free)
+    book.set_vm(vm, waiting_since=None, condition=free, moved_from=None)
     book.emit("vm.starting", host, vm)
     withdraw(book, None, "start", vm)
     ask(book, "vms", "start", host, vm, run=run.pk)
@@ -107,8 +108,63 @@ def close_run(book: Book, run: OpenRun, evidence: Evidence) -> bool:
     return True
 
 
+def begin_moving(book: Book, run: OpenRun, target: int) -> bool:
+    """From now on ``target`` is a possible holder as well."""
+    there = current(book, run)
+    rests = there is not None and there.state is RunState.RUNNING and not there.outstanding
+    if there is None or not rests or len(there.holders) > 1 or target == there.host:
+        return False
+    book.set_run(there, migrating_to=target, migrating_since=book.now())
+    return True
+
+
+def retarget(book: Book, run: OpenRun, target: int) -> bool:
+    """Its copy runs on ``target``, and not where it was to go."""
+    if run.migrating_to is None or target in run.holders:
+        return False
+    book.set_run(run, migrating_to=target, migrating_since=book.now())
+    return True
+
+
+def stop_moving(book: Book, run: OpenRun, target: int) -> bool:
+    """That target holds nothing: the run stays with its host."""
+    there = current(book, run)
+    if there is None or there.migrating_to != target:
+        return False
+    book.set_run(there, migrating_to=None, migrating_since=None)
+    return True
+
+
+def move_run(book: Book, run: OpenRun, evidence: Evidence) -> None:
+    """The source holds nothing: go on as the next run at the target."""
+    there = current(book, run)
+    target = there.migrating_to if there is not None else None
+    if there is None or target is None:
+        return
+    stop_moving(book, there, target)
+    close_run(book, there, evidence)
+    new = open_run(book, run.vm, target, book.now(), RunState.RUNNING)
+    book.set_run(new, adopting=True)
+    book.set_state(run.vm, VmState.UNKNOWN, "")
+    book.emit("vm.moved", target, run.vm)
+
+
+def _clear_holder(book: Book, host: int, evidence: Evidence) -> None:
+    moving = sorted(
+        (run for run in book.runs.values() if run.migrating_to is not None),
+        key=lambda run: run.pk,
+    )
+    for run in moving:
+        if run.host == host and proofs.run_began_before(run.started_at, evidence.at):
+            move_run(book, run, evidence)
+    for run in moving:
+        if run.migrating_to == host and began_before(run, evidence.at):
+            stop_moving(book, run, host)
+
+
 def close_runs_of_host(book: Book, host: int, evidence: Evidence) -> list[int]:
     """End every open run that a proof about the whole host can end."""
+    _clear_holder(book, host, evidence)
     mine = [
         run
         for run in sorted(book.runs.values(), key=lambda run: run.pk)

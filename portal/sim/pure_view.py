@@ -19,9 +19,12 @@ def view_of(book: Book, names_of_vms: Iterable[str]) -> View:
         for item in book.closed
     ]  # fmt: skip
     opened = [
-        RunView(vm_names[run.vm], names[run.host], run.generation, began(run.started_at))
+        RunView(
+            vm_names[run.vm], names[run.host], run.generation, began(run.started_at),
+            to=names.get(run.migrating_to or 0, ""),
+        )
         for run in (*book.runs.values(), *book.doubled)
-    ]
+    ]  # fmt: skip
     return View(
         runs=tuple(ended + opened),
         statuses={host.name: (host.status, host.ha) for host in book.hosts.values()},

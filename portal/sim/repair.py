@@ -19,6 +19,8 @@ def repair(scene: Scene) -> None:
         mend(scene, name)
         _revive(world, name)
     world.engine_cut_off = False
+    world.transfers.failing.clear()
+    world.transfers.leaving.clear()
     world.storage.mend()
     world.version += 1
     portal.crash_in = None
@@ -91,8 +93,20 @@ def _unfinished(scene: Scene, view: View) -> Iterator[str]:
             yield f"{name} executes on {where or 'no host'}, its run is open on {opened or 'none'}"
         elif vm.resume_behaviour == "auto_resume" and scene.world.is_failing(name, where[0]):
             yield f"{name} is still stopped by its storage on {where[0]}"
+    yield from _machines(scene, view)
+
+
+def _machines(scene: Scene, view: View) -> Iterator[str]:
     for name, (status, _) in view.statuses.items():
         rests = status == "down" and name in view.off_by_wish
         if not rests and status not in ("up", "maintenance", "preparing_for_maintenance"):
             yield f"{name} is {status}"
-    yield from (f"operation {op} is open" for op in view.open_ops)
+    held = any(quarantined for _, _, quarantined in view.vms.values())
+    for vm, host in scene.world.transfers.waiting():
+        if not view.vms[vm][2]:
+            yield f"{host} still receives {vm}"
+    for op in view.open_ops:
+        if not (
+            held and op.startswith(("migrate ", "adopt "))
+        ):  # it goes on when a person has chosen
+            yield f"operation {op} is open"

@@ -53,9 +53,9 @@ class RestartJudge:
             self.forget(vm)
         elif taken:
             self._restarted_in_time(vm, view)
-        elif run is not None and not self._can_be_settled(run.host):
+        elif run is not None and (silent := self._unsettled(run)):
             self._waits.pop(vm, None)
-            self._somebody_is_asked(vm, run.host)
+            self._somebody_is_asked(vm, silent)
         elif any(self._fit(host, vm, view) for host in self.scene.world.hosts):
             self._unasked.pop(vm, None)
             self._restarted_in_time(vm, view)
@@ -111,6 +111,11 @@ class RestartJudge:
         known = world.vms[vm].lease and host in world.vouched
         dead = not world.hosts[host].alive and not self._controller_works(host)
         return bool(known and dead and seen) and any(self._fit(name, vm, view) for name in others)
+
+    def _unsettled(self, run: RunView) -> str:
+        """Return a holder of the run of which no machine can tell whether it is off."""
+        holders = [host for host in (run.host, run.to) if host]
+        return next((host for host in holders if not self._can_be_settled(host)), "")
 
     def _fit(self, host: str, vm: str, view: View) -> bool:
         world = self.scene.world

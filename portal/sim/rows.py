@@ -71,6 +71,9 @@ class VmRow:
     waiting_since: datetime | None = None
     last: LastRun | None = None
     waits_for: int | None = None
+    moved_from: int | None = None
+    move_failed_at: datetime | None = None
+    move_failed_to: int | None = None
     condition: Condition = WELL
     lock: tuple[str, datetime | None] | None = None  # why, until
     asks: Asks = field(default_factory=Asks)

@@ -226,7 +226,7 @@ def _check_names(scenario: Scenario) -> None:
     _check_vms(scenario, hosts)
     _check_order(scenario)
     _check_rules(scenario, hosts, vms)
-    names = {"host": hosts, "with": hosts, "vm": vms, "reader": hosts}
+    names = {"host": hosts, "with": hosts, "vm": vms, "reader": hosts, "to": hosts}
     names["domain"] = _domains(scenario)
     names["other"] = vms
     names["engine"] = set(scenario.engines)

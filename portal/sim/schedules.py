@@ -93,6 +93,10 @@ EVERYTHING: dict[str, int] = WEIGHTS | {
     "admin.add_vm": 2,
     "admin.remove_vm": 2,
     "admin.ha": 2,
+    "admin.migrate": 6,
+    "vm.migration_fails": 2,
+    "vm.post_copy_fails": 1,
+    "libvirt.external_migrate": 2,
 }
 _RULES = [("separate", True), ("separate", False), ("together", False), ("hosts", False)]
 _MANY = [1, 1, 2, 3]

@@ -93,6 +93,13 @@ def _admin(word: str, **more: Any) -> Any:
     return lambda scene, **args: scene.portal.admin(word, {**more, **args})
 
 
+def _migration_fails(scene: Scene, vm: str, times: int, leaves: bool = False) -> None:
+    """Its next migrations fail at their end; ``leaves``: the target keeps what it has received."""
+    transfers = scene.world.transfers
+    transfers.failing[vm] = int(times)
+    (transfers.leaving.add if leaves else transfers.leaving.discard)(vm)
+
+
 VM_WORDS: Mapping[str, Word] = {
     "vm.same_disk": Word(_same_disk, ("vm", "other")),
     "host.hibernate": Word(_hibernate, ("host",)),
@@ -108,5 +115,13 @@ VM_WORDS: Mapping[str, Word] = {
     "host.shutdown": Word(_shutdown_host, ("host", "s")),
     "admin.mark_disks": Word(_admin("mark_disks"), ("vm", "why")),
     "admin.suspend": Word(_admin("suspend"), ("vm",)),
+    "admin.migrate": Word(_admin("migrate"), ("vm", "to")),
+    "vm.migration_fails": Word(_migration_fails, ("vm", "times"), ("leaves",)),
+    "vm.post_copy_fails": Word(
+        lambda scene, vm: scene.world.transfers.break_post_copy(vm), ("vm",)
+    ),
+    "libvirt.external_migrate": Word(
+        lambda scene, vm, to: scene.world.transfers.from_outside(vm, to), ("vm", "to")
+    ),
     "admin.resume": Word(_admin("resume"), ("vm",)),
 }

@@ -15,7 +15,16 @@ from fencing.domain.power import PowerProblem
 from fencing.power.port import Bmc, PowerError
 from hosts.domain.looks import KernelSign, Look
 from hosts.hypervisor.memory import MemoryHypervisor
-from hosts.hypervisor.port import GuestSpec, HypervisorError, NoAnswer, NotSent, Silent, Target
+from hosts.hypervisor.port import (
+    GuestSpec,
+    HypervisorError,
+    NoAnswer,
+    NotSent,
+    Progress,
+    Silent,
+    Target,
+    Transfer,
+)
 from hosts.storage.port import StorageError
 from portal.sim.behind import Behind
 from portal.sim.world import World
@@ -64,7 +73,12 @@ class Wire:
         self.on_answer: Callable[[], None] = lambda: None  # told before the engine is
         self._connected = dict.fromkeys(world.hosts, True)
         self._behind = {
-            name: Behind(Target(world.host_pks[name], name, ""), host, world.forgotten[name])
+            name: Behind(
+                Target(world.host_pks[name], name, ""),
+                host,
+                world.forgotten[name],
+                lambda target: world.hosts.get(target.name),
+            )
             for name, host in world.hosts.items()
         }
 
@@ -225,6 +239,20 @@ class Wire:
         """Do one of the small acts, by the name of its operation."""
         method = {"stop": "destroy", "disarm": "disarm_autostart"}.get(kind, kind)
         yield from self.act(name, deadline, lambda it: getattr(it, method)(uuid, deadline=deadline))
+
+    def migrate(self, name: str, uuid: str, transfer: Transfer, deadline: float) -> Wait[None]:
+        """Begin a live migration."""
+        yield from self.act(
+            name, deadline, lambda it: it.migrate(uuid, transfer, deadline=deadline)
+        )
+
+    def progress(self, name: str, uuid: str, deadline: float) -> Wait[Progress | None]:
+        """Ask how far a migration is."""
+        found: list[Progress | None] = []
+        yield from self.act(
+            name, deadline, lambda it: found.append(it.progress(uuid, deadline=deadline))
+        )
+        return found[0]
 
     def place_marker(self, name: str, token: str, deadline: float) -> Wait[None]:
         """Place the boot marker."""

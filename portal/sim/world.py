@@ -13,6 +13,7 @@ from hosts.domain.looks import GuestReason, GuestState, SeenGuest, Stamp
 from hosts.hypervisor.memory import MemoryHost
 from portal.sim.storage import StorageWorld
 from portal.sim.timeline import Timeline
+from portal.sim.transfers import Transfers
 from portal.sim.worldly import Copy, WorldVm
 from vms.domain.condition import is_paused_by_storage
 
@@ -49,12 +50,13 @@ class World:
     own_vm: str = ""  # the VM that the portal runs in
     own_uuid: str = ""
     storage: StorageWorld = field(init=False)
+    transfers: Transfers = field(init=False)
     version: int = 0
     _boots: dict[str, int] = field(default_factory=dict)
     _known: tuple[int, list[Copy]] = (-1, [])
 
     def __post_init__(self) -> None:
-        self.storage = StorageWorld(self)
+        self.storage, self.transfers = StorageWorld(self), Transfers(self)
         self.power = MemoryPower(
             now=lambda: self.line.seconds, on_power=self._relay, on_button=self._button
         )
@@ -67,6 +69,7 @@ class World:
         host = MemoryHost(uuid, name, memory_mib, vcpus, uptime=lambda: self._uptime(name))
         self.hosts[name], self.host_pks[name] = host, pk
         self.forgotten[name] = set()
+        self.transfers.watch(name, host)
         self.booted_ms[name] = -3_600_000
         host.marker = f"first-{pk}" if on else None
         host.powered = on
@@ -243,7 +246,7 @@ class World:
             if not host.alive:
                 continue
             for guest in host.guests.values():
-                if guest.executes:
+                if guest.executes and guest.uuid not in host.receiving:
                     writes = guest.state in (GuestState.RUNNING, GuestState.STOPPING)
                     generation = guest.stamp.generation if guest.stamp else None
                     yield Copy(guest.name, name, generation, writes, guest.disks)

@@ -143,6 +143,9 @@ EVENTS = {
     "lease": ("lock", "calm"),
     "run.proof": ("shield-lock", "good"),
     "vm": ("device-desktop", "calm"),
+    "vm.migrating": ("transfer", "info"),
+    "vm.migration_failed": ("circle-x", "warn"),
+    "vm.moved": ("transfer", "good"),
     "vm.running": ("player-play", "good"),
     "vm.split_brain": ("alert-octagon", "bad"),
     "vm.disk_clash": ("alert-octagon", "bad"),
@@ -166,6 +169,8 @@ RULES = {
     "rebooted": "Proof: its host has rebooted",
     "kdump": "Proof: its host's crash kernel writes a dump",
     "never_started": "Proof: it never started",
+    "migrated": "Proof: its host says that it is gone from there, and another one goes on with it",
+    "outside": "Somebody does it past the portal",
     "destroyed_by_us": "Proof: stopped at the portal's word",
 }
 

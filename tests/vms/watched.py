@@ -10,7 +10,7 @@ from fencing.power.memory import MemoryPower
 from fencing.power.port import Bmc, Reading
 from hosts.domain.looks import Look, Stamp
 from hosts.hypervisor.memory import MemoryHost, MemoryHypervisor
-from hosts.hypervisor.port import Definition, GuestSpec, NoAnswer, Target
+from hosts.hypervisor.port import Definition, GuestSpec, NoAnswer, Progress, Target, Transfer
 
 BEGIN = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 
@@ -56,7 +56,9 @@ class WatchedHypervisor:
     def __init__(self, world: Watcher, target: Target) -> None:
         self._world = world
         self._name = target.name
-        self._inner = MemoryHypervisor(target, world.hosts[target.name])
+        self._inner = MemoryHypervisor(
+            target, world.hosts[target.name], None, lambda peer: world.hosts.get(peer.name)
+        )
 
     def look(self, *, deadline: float, on_slow: Callable[[], None] | None = None) -> Look:
         with self._world.call("look", self._name):
@@ -105,6 +107,22 @@ class WatchedHypervisor:
     def resume(self, uuid: str, *, deadline: float) -> None:
         with self._world.call("resume", self._name):
             self._inner.resume(uuid, deadline=deadline)
+
+    def migrate(self, uuid: str, transfer: Transfer, *, deadline: float) -> None:
+        with self._world.call("migrate", self._name):
+            self._inner.migrate(uuid, transfer, deadline=deadline)
+
+    def progress(self, uuid: str, *, deadline: float) -> Progress | None:
+        with self._world.call("progress", self._name):
+            return self._inner.progress(uuid, deadline=deadline)
+
+    def cancel_migration(self, uuid: str, *, deadline: float) -> None:
+        with self._world.call("cancel_migration", self._name):
+            self._inner.cancel_migration(uuid, deadline=deadline)
+
+    def hurry_migration(self, uuid: str, *, deadline: float) -> None:
+        with self._world.call("hurry_migration", self._name):
+            self._inner.hurry_migration(uuid, deadline=deadline)
 
     def disarm_autostart(self, uuid: str, *, deadline: float) -> None:
         with self._world.call("disarm", self._name):

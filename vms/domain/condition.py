@@ -74,6 +74,8 @@ def state_of(guest: SeenGuest) -> VmState:
     """Return the state of a VM whose own copy executes like this."""
     if guest.state is GuestState.PAUSED and guest.reason is GuestReason.USER:
         return VmState.SUSPENDED
+    if guest.state is GuestState.PAUSED and guest.reason is GuestReason.MIGRATING:
+        return VmState.MIGRATING
     return _STATES.get(guest.state, VmState.UNKNOWN)
 
 

@@ -116,6 +116,15 @@ class Floor:
         fit = (self._rooms[host] for _, host in self._order)
         return [room for room in fit if not self.refusal(room, need)]
 
+    def best(self, need: Need, among: Iterable[int]) -> int | None:
+        """Return the best home of some hosts that are all fit for it, or None without any."""
+        rooms = [self._rooms[host] for host in among]
+        return min(
+            (room.host for room in rooms),
+            key=lambda host: self._leaning(self._rooms[host], need),
+            default=None,
+        )
+
     def _ruled(self, need: Need) -> int | None:
         def key(room: Room) -> tuple[object, ...]:
             return (room.host in need.avoid, *self._leaning(room, need))

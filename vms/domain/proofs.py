@@ -36,6 +36,7 @@ class OpenRun:
     adopting: bool = False
     running_at: datetime | None = None
     asked_down: bool = False  # the portal asked it to end because its host shall go off
+    migrating_since: datetime | None = None
 
     @property
     def holders(self) -> frozenset[int]:

@@ -57,6 +57,9 @@ class VmFacts:
     failback: bool = False  # whether it shall go home when a better host is there
     waits_for: int | None = None  # the host that was shut down under it, to start there again
     leases: Leases = NO_LEASES
+    moved_from: int | None = None  # the host that was emptied of it, to go back there
+    move_failed_at: datetime | None = None  # its last migration, since it moved
+    move_failed_to: int | None = None
 
 
 def hindrance(vm: VmFacts) -> str:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from hosts.domain.looks import Look, SeenGuest
 from vms.domain import proofs
 from vms.domain.clashes import clashes
+from vms.domain.migrating import is_carried_on_elsewhere, only_arrives
 from vms.domain.proofs import OpenRun
 
 
@@ -31,6 +32,8 @@ class Sighting(StrEnum):
     RETURNED = "returned"  # a VM that was removed from the portal executes here
     GONE_AGAIN = "gone_again"  # ... and does so no more
     CLASH = "clash"  # two VMs on one disk
+    HALF = "half"  # received for a run that is over, and never ran: destroy it
+    CARRIED = "carried"  # its own life goes on here: somebody migrates it past the portal
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def _about_guests(
         elif vm.removed:
             continue
         elif guest.executes:
-            yield _executing(guest, vm, run, asked)
+            yield from _executing(guest, vm, run, asked)
         else:
             yield from _not_executing(guest, vm, run, asked)
         armed = guest.autostart or guest.managed_save
@@ -148,19 +151,40 @@ def _forgotten(guest: SeenGuest, vm: KnownVm, asked: Asked) -> str:
     return ""
 
 
-def _executing(guest: SeenGuest, vm: KnownVm, run: OpenRun | None, asked: Asked) -> Finding:
+def _executing(
+    guest: SeenGuest, vm: KnownVm, run: OpenRun | None, asked: Asked
+) -> Iterator[Finding]:
     if run is not None and asked.host in run.holders and proofs.copy_is_of_this_run(guest, run):
-        return Finding(Sighting.RUNNING, vm.pk, "its own run executes here", guest, run)
-    if run is not None and proofs.is_takeover(guest, run, asked.host):
-        return Finding(Sighting.TAKEN_OVER, vm.pk, "sanlock has granted its leases", guest, run)
-    known = guest.stamp is None or guest.uuid == asked.own
-    if known and proofs.has_no_other_holder(run):
-        return Finding(Sighting.ADOPT, vm.pk, "runs here and can run nowhere else", guest)
-    if run is None:
-        why = "its run is closed: this copy was proven dead or never started"
+        yield Finding(Sighting.RUNNING, vm.pk, "its own run executes here", guest, run)
+    elif run is not None and proofs.is_takeover(guest, run, asked.host):
+        yield Finding(Sighting.TAKEN_OVER, vm.pk, "sanlock has granted its leases", guest, run)
+    elif is_carried_on_elsewhere(guest, run, asked.host):
+        yield Finding(Sighting.CARRIED, vm.pk, "it is migrated past the portal", guest, run)
+    elif _may_be_adopted(guest, asked) and proofs.has_no_other_holder(run):
+        yield Finding(Sighting.ADOPT, vm.pk, "runs here and can run nowhere else", guest)
+    elif only_arrives(guest):
+        yield from _half(guest, vm, run)
     else:
-        why = f"generation {run.generation} of this VM may be running on another host"
-    return Finding(Sighting.STALE, vm.pk, why, guest, run)
+        yield Finding(Sighting.STALE, vm.pk, _why_stale(run), guest, run)
+
+
+def _may_be_adopted(guest: SeenGuest, asked: Asked) -> bool:
+    """Whether it is nobody's copy, or this portal's own machine."""
+    return guest.stamp is None or guest.uuid == asked.own
+
+
+def _half(guest: SeenGuest, vm: KnownVm, run: OpenRun | None) -> Iterator[Finding]:
+    """What arrives does not run yet; that of an earlier life never shall."""
+    given = run.generation if run is not None else vm.generation + 1
+    if guest.stamp is not None and guest.stamp.generation < given:
+        why = "what a failed migration of an earlier run has left there"
+        yield Finding(Sighting.HALF, vm.pk, why, guest, run)
+
+
+def _why_stale(run: OpenRun | None) -> str:
+    if run is None:
+        return "its run is closed: this copy was proven dead or never started"
+    return f"generation {run.generation} of this VM may be running on another host"
 
 
 def _not_executing(
@@ -173,7 +197,7 @@ def _not_executing(
         return
     if run.contender is not None:
         return  # another host may hold it by now: whoever asked for its leases tells
-    if proofs.is_observed_off(guest, run, asked.at):
+    if run.migrating_to is None and proofs.is_observed_off(guest, run, asked.at):
         why = f"the host reports it {guest.state}, reason {guest.reason}"
         yield Finding(Sighting.DIED, vm.pk, why, guest, run)
     else:
@@ -194,7 +218,8 @@ def _missing(run: OpenRun, asked: Asked, text: str, guest: SeenGuest | None) -> 
         return
     if not proofs.no_call_is_outstanding(run) or not proofs.start_has_been_answered(run):
         return
-    if asked.rebooted and run.migrating_to is None:
+    if asked.rebooted:
         yield Finding(Sighting.REBOOTED, run.vm, f"the host has rebooted, and {text}", guest, run)
-    elif run.vm_uuid != asked.own:  # to settle it would end it, and this portal with it
+    elif run.migrating_to is None and run.vm_uuid != asked.own:
+        # A migration's own operation asks both hosts; to settle this portal would end it.
         yield Finding(Sighting.VANISHED, run.vm, text, guest, run)

@@ -35,6 +35,7 @@ class ProofKind(StrEnum):
     MANUAL = "manual"
     NEVER_STARTED = "never_started"
     DESTROYED_BY_US = "destroyed_by_us"
+    MIGRATED = "migrated"  # its host says that it is gone from there, another one goes on with it
 
 
 class ResumeBehaviour(StrEnum):

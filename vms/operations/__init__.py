@@ -15,6 +15,7 @@ from vms.operations.acting import advance_act
 from vms.operations.adopting import advance_adopt
 from vms.operations.cleaning import advance_clean, advance_host_clean
 from vms.operations.looking import look_at
+from vms.operations.migrating import advance_migrate
 from vms.operations.pausing import advance_pause
 from vms.operations.settling import advance_settle
 from vms.operations.starting import advance_start
@@ -22,7 +23,7 @@ from vms.operations.taking_over import advance_take_over
 from vms.services.requests import ADVANCE
 
 #: Deadline in seconds of one hardware call of an operation; creating a guest is slow.
-DEADLINES = {"start": 20.0, "take_over": 20.0}
+DEADLINES = {"start": 20.0, "take_over": 20.0, "migrate": 8.0}
 USUAL_DEADLINE = 5.0
 
 _KINDS: dict[str, Callable[[VmOperation, float], None]] = {
@@ -31,6 +32,7 @@ _KINDS: dict[str, Callable[[VmOperation, float], None]] = {
     "start": advance_start,
     "revive": advance_pause,
     "kill": advance_pause,
+    "migrate": advance_migrate,
     "settle": advance_settle,
     "take_over": advance_take_over,
 }

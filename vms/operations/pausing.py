@@ -32,6 +32,9 @@ def advance_pause(op: VmOperation, deadline_s: float) -> None:
     if why:
         work.finish(op, clock.now(), OperationState.CANCELLED, why)
         return
+    if run.migrating_to_id is not None:
+        work.wait(op, clock.now(), ASK_AGAIN_S, "it is being migrated")
+        return
     hypervisor = hypervisor_for(target_of(op.host))
     try:
         guest = own_look(op.host, hypervisor, deadline_s).guest(run.vm.uuid)

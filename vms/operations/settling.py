@@ -66,7 +66,7 @@ def _everywhere(op: VmOperation, run: Run) -> None:
     missing = [
         host.name
         for host in Host.objects.filter(cluster_id=run.vm.cluster_id)
-        if not _answered_since(host, since)
+        if not _answered_since(host, since, gone=bool(op.data.get("gone")))
     ]
     if missing:
         work.wait(op, now, AGAIN_S, "")
@@ -81,9 +81,10 @@ def _everywhere(op: VmOperation, run: Run) -> None:
     outcomes.stopped(op, run, evidence, now=now)
 
 
-def _answered_since(host: Host, since: datetime) -> bool:
+def _answered_since(host: Host, since: datetime, *, gone: bool) -> bool:
     if host.status in (HostStatus.DOWN, HostStatus.PENDING):
         return True  # proven off, or never part of the cluster
-    if host.status == HostStatus.REBOOTING and host.first_contact:
-        return True  # proven off; what boots there now is compared before it is used
+    if host.status == HostStatus.REBOOTING and host.first_contact and not gone:
+        # Proven off, and compared before it is used; only a copy that was sent there since may run.
+        return True
     return host.last_seen is not None and host.last_seen > since

@@ -31,12 +31,14 @@ _RUN_STATES = {state.value: state for state in RunState}
 RUN_COLUMNS = (
     "pk", "vm_id", "vm__uuid", "vm__name", "host_id", "generation", "state", "started_at",
     "outstanding", "migrating_to_id", "contender_id", "adopting", "running_at", "asked_down",
+    "migrating_since",
 )  # fmt: skip
 #: The columns that :func:`vm_facts_of` takes, in its order.
 VM_COLUMNS = (
     "pk", "name", "state", "ha", "wanted_up", "memory_mib", "vcpus", "priority", "start_tier",
     "quarantined", "restart_tries", "refused_at", "waiting_since", "refused_by_id", "cpu",
     "networks", "storage", "failback", "starts_after", "start_delay_s", "waits_for_id",
+    "moved_from_id", "move_failed_at", "move_failed_to_id",
 )  # fmt: skip
 
 
@@ -50,11 +52,11 @@ def open_run_of(row: tuple[Any, ...]) -> OpenRun:
     """Return the frozen view of ``RUN_COLUMNS``: a round has many, and models are slow."""
     (
         pk, vm, vm_uuid, vm_name, host, generation, state, started_at, outstanding,
-        migrating_to, contender, adopting, running_at, asked_down,
+        migrating_to, contender, adopting, running_at, asked_down, migrating_since,
     ) = row  # fmt: skip
     return OpenRun(
         pk, vm, vm_uuid, vm_name, host, generation, _RUN_STATES[state], started_at,
-        outstanding, migrating_to, contender, adopting, running_at, asked_down,
+        outstanding, migrating_to, contender, adopting, running_at, asked_down, migrating_since,
     )  # fmt: skip
 
 
@@ -65,7 +67,7 @@ def is_distrusted(cluster_id: int) -> bool:
 
 def run_of(op: VmOperation) -> Run:
     """Return the run that an operation is about, its VM and host loaded."""
-    return Run.objects.select_related("vm", "host").get(operations=op)
+    return Run.objects.select_related("vm", "host", "migrating_to", "proof").get(operations=op)
 
 
 def frozen(run: Run) -> OpenRun:
@@ -275,12 +277,13 @@ def vm_facts_of(
     (
         pk, name, state, ha, wanted_up, memory_mib, vcpus, priority, start_tier, quarantined,
         tries, refused_at, waiting_since, refused_by, cpu, networks, storage, failback,
-        starts_after, start_delay_s, waits_for,
+        starts_after, start_delay_s, waits_for, moved_from, failed_at, failed_to,
     ) = row  # fmt: skip
     return VmFacts(
         pk, name, _VM_STATES[state], ha, wanted_up, memory_mib, vcpus, priority, start_tier,
         tuple(starts_after), start_delay_s, quarantined, condition, tries, refused_at,
         waiting_since,
         refused_by, settling_since, run, last, cpu, frozenset(networks) if networks else NOWHERE,
-        frozenset(storage) if storage else NOWHERE, failback, waits_for, leased,
+        frozenset(storage) if storage else NOWHERE, failback, waits_for,
+        leased, moved_from, failed_at, failed_to,
     )  # fmt: skip

@@ -127,6 +127,9 @@ def act(vm: Vm, kind: str, *, actor: str, now: datetime) -> VmOperation:
     down, was_wanted = kind in ("shutdown", "stop"), vm.wanted_up
     if run is None and (last is None or not down or not vm.wanted_up):
         raise NotNow(f"{vm.name} does not run", "Nothing needs to be done, or start it first.")
+    if run is not None and run.migrating_to_id is not None:
+        text = f"{vm.name} is just being migrated"
+        raise NotNow(text, "Wait until it has arrived, or cancel that operation first.")
     if down:
         want(vm, up=False, actor=actor, now=now)
     if run is None:

@@ -68,6 +68,7 @@ def start_run(vm_id: int, host: Host, *, why: str, now: datetime) -> Run:
     run = _open(vm_id, host, now, state=RunState.STARTING)
     for domain, slot in slots.items():
         RunLease.objects.create(run=run, domain_id=domain, slot=slot)
+    Vm.objects.filter(pk=vm_id).update(moved_from=None)
     set_state(vm_id, VmState.STARTING, f"on {host.name}: {why}", now)
     Vm.objects.filter(pk=vm_id).update(waiting_since=None, waiting_for="", suspended=False)
     record_event(
@@ -194,8 +195,10 @@ def close_runs_of_host(
     """End every open run that a proof about the whole host can end; return the VMs.
 
     Only runs that began by ``began_by`` (when the proof was asked for), and none
-    that another host may hold as well: a proof clears only the host it names.
+    that another host may hold as well: a proof clears only the host it names.  So a run
+    that is being migrated goes on at the other one of its two hosts.
     """
+    _clear_holder(host_id, evidence, now, began_by)
     open_here = Run.objects.filter(
         host_id=host_id,
         ended_at__isnull=True,
@@ -204,6 +207,68 @@ def close_runs_of_host(
         contender__isnull=True,
     )
     return [run.vm_id for run in open_here.order_by("pk") if close_run(run.pk, evidence, now)]
+
+
+def _clear_holder(host_id: int, evidence: Evidence, now: datetime, began_by: datetime) -> None:
+    """Leave migrations under way with the one host that the proof does not name."""
+    moving = Run.objects.filter(ended_at__isnull=True, contender__isnull=True)
+    leaving = moving.filter(host_id=host_id, migrating_to__isnull=False, started_at__lte=began_by)
+    for run in leaving.order_by("pk"):
+        move_run(run.pk, evidence, now)
+    arriving = moving.filter(migrating_to_id=host_id, migrating_since__lte=began_by)
+    for run in arriving.order_by("pk"):
+        stop_moving(run.pk, host_id)
+
+
+@transaction.atomic
+def begin_moving(run_id: int, target: Host, now: datetime) -> bool:
+    """From now on ``target`` is a possible holder as well; False when the run is not at rest."""
+    waiting = Run.objects.filter(
+        pk=run_id,
+        ended_at__isnull=True,
+        state=RunState.RUNNING,
+        outstanding=False,
+        migrating_to__isnull=True,
+        contender__isnull=True,
+    ).exclude(host=target)
+    return bool(waiting.update(migrating_to=target, migrating_since=now))
+
+
+def retarget(run_id: int, target: Host, now: datetime) -> bool:
+    """Its copy runs on ``target``, and not where it was to go."""
+    moving = Run.objects.filter(pk=run_id, ended_at__isnull=True, migrating_to__isnull=False)
+    others = moving.exclude(migrating_to=target).exclude(host=target)
+    return bool(others.update(migrating_to=target, migrating_since=now))
+
+
+def stop_moving(run_id: int, target_id: int) -> bool:
+    """That target holds nothing: the run stays with its host."""
+    moving = Run.objects.filter(pk=run_id, ended_at__isnull=True, migrating_to=target_id)
+    return bool(moving.update(migrating_to=None, migrating_since=None))
+
+
+@transaction.atomic
+def move_run(run_id: int, evidence: Evidence, now: datetime) -> Run | None:
+    """The source holds nothing: end the run there, and go on as the next one at the target.
+
+    The copy there still carries the old stamp, if there is a copy: until it has its own it
+    counts as the new run's, as one that is being adopted.  None when nothing was written.
+    """
+    old = Run.objects.select_related("vm", "migrating_to").get(pk=run_id)
+    target = old.migrating_to
+    if target is None or not stop_moving(run_id, target.pk) or not close_run(run_id, evidence, now):
+        return None
+    run = _open(old.vm_id, target, now, state=RunState.RUNNING, running_at=now, adopting=True)
+    set_state(old.vm_id, VmState.UNKNOWN, f"only {target.name} may run it; its look tells", now)
+    record_event(
+        "vm.moved",
+        f"{old.vm.name}: its run goes on at {target.name} as generation {run.generation}",
+        now=now,
+        vm=old.vm_id,
+        host=target.pk,
+        cluster=target.cluster_id,
+    )
+    return run
 
 
 def set_state(vm_id: int, state: VmState, reason: str, now: datetime) -> bool:

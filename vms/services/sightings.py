@@ -14,11 +14,12 @@ from portal.core.services import installation_id, record_event
 from portal.lib import own_machine
 from vms import selectors
 from vms.domain.condition import is_paused_by_storage, state_of
+from vms.domain.migrating import may_have_left, only_arrives
 from vms.domain.proofs import OpenRun, whose_wish
 from vms.domain.sightings import Asked, Finding, KnownVm, Sighting, judge
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
 from vms.models import Run, Vm, VmOperation
-from vms.services import guards, pauses, requests, runs, takeovers
+from vms.services import guards, migrating, pauses, requests, runs, takeovers
 from vms.services.runs import AlreadyOpen, Evidence
 
 
@@ -90,8 +91,8 @@ def _running(finding: Finding, host: Host, asked_at: datetime, now: datetime) ->
         return
     if finding.run.state is RunState.STARTING:
         runs.mark_running(finding.run.pk, why="its host lists it", now=now)
-    still_open = Run.objects.filter(pk=finding.run.pk, ended_at__isnull=True).exists()
-    if still_open:
+    at_rest = Run.objects.filter(pk=finding.run.pk, ended_at__isnull=True)
+    if at_rest.filter(migrating_to__isnull=True).exists():  # else its operation asks both hosts
         guest = finding.guest
         changed = runs.set_state(finding.vm, state_of(guest), f"on {host.name}", now)
         if changed or is_paused_by_storage(guest):
@@ -148,13 +149,19 @@ def _rebooted(finding: Finding, host: Host, asked_at: datetime, now: datetime) -
         reason=EndReason.HOST_LOST,
         details={"marker_before": host.boot_marker, "uptime_before_s": host.uptime_s},
     )
-    runs.close_run(finding.run.pk, evidence, now)
+    if finding.run.migrating_to is None:
+        runs.close_run(finding.run.pk, evidence, now)
+    elif host.pk == finding.run.host:
+        runs.move_run(finding.run.pk, evidence, now)
+    else:
+        runs.stop_moving(finding.run.pk, host.pk)
 
 
 def _vanished(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
     if finding.run is not None:
         run = Run.objects.get(pk=finding.run.pk)
-        requests.ask("settle", finding.vm, host.pk, now=now, run=run, why=finding.why)
+        gone = may_have_left(finding.guest)
+        requests.ask("settle", finding.vm, host.pk, now=now, run=run, why=finding.why, gone=gone)
         text = f"{host.name} has lost sight of it: {finding.why}"
         runs.set_state(finding.vm, VmState.UNKNOWN, text, now)
 
@@ -174,6 +181,16 @@ def _stale(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> N
         return  # this portal never stops itself: it may be the copy in which it runs
     if guest.state is not GuestState.PAUSED:
         requests.ask("suspend", finding.vm, host.pk, now=now, why=finding.why)
+
+
+def _carried(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
+    if finding.run is not None and finding.guest is not None:
+        arrives = only_arrives(finding.guest)
+        migrating.noticed(finding.run.pk, host, arrives=arrives, now=now)
+
+
+def _half(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
+    requests.ask("stop", finding.vm, host.pk, now=now, why=finding.why)
 
 
 def _leftover(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
@@ -255,6 +272,8 @@ _HANDLERS = {
     Sighting.VANISHED: _vanished,
     Sighting.ADOPT: _adopt,
     Sighting.STALE: _stale,
+    Sighting.CARRIED: _carried,
+    Sighting.HALF: _half,
     Sighting.LEFTOVER: _leftover,
     Sighting.FORGOTTEN: _forgotten,
     Sighting.ARMED: _armed,

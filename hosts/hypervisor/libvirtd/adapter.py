@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from hosts.domain.looks import KernelSign, Look, Stamp
 from hosts.domain.uri import BadHostUri
 from hosts.hypervisor.domain_xml import BadXml, stamped
-from hosts.hypervisor.libvirtd import acts, seen
+from hosts.hypervisor.libvirtd import acts, migrating, seen
 from hosts.hypervisor.libvirtd.jobs import Lane, Patience
 from hosts.hypervisor.libvirtd.link import Link
 from hosts.hypervisor.libvirtd.loop import send_hint
@@ -19,9 +19,11 @@ from hosts.hypervisor.port import (
     Hint,
     NoAnswer,
     NotSent,
+    Progress,
     Refused,
     Silent,
     Target,
+    Transfer,
 )
 
 T = TypeVar("T")
@@ -124,6 +126,27 @@ class Libvirtd:
         """Let a paused copy go on; see the port."""
         self._ask(lambda conn: acts.resume(conn, uuid), deadline)
 
+    def migrate(self, uuid: str, transfer: Transfer, *, deadline: float) -> None:
+        """Begin to send a copy to a peer; see the port."""
+        flags = self._migrate_flags()
+
+        def work(link: Link, go_on: Callable[[], None]) -> None:
+            migrating.migrate(link.conn, uuid, transfer, flags, go_on)
+
+        self._act(work, deadline)
+
+    def progress(self, uuid: str, *, deadline: float) -> Progress | None:
+        """Return how far the copy is sent; see the port."""
+        return self._ask(lambda conn: migrating.progress(conn, uuid), deadline)
+
+    def cancel_migration(self, uuid: str, *, deadline: float) -> None:
+        """Stop sending; see the port."""
+        self._ask(lambda conn: migrating.cancel(conn, uuid), deadline)
+
+    def hurry_migration(self, uuid: str, *, deadline: float) -> None:
+        """Switch to post-copy; see the port."""
+        self._ask(lambda conn: migrating.hurry(conn, uuid), deadline)
+
     def disarm_autostart(self, uuid: str, *, deadline: float) -> None:
         """Clear autostart and managed save; see the port."""
         self._ask(lambda conn: acts.disarm(acts.find(conn, uuid)), deadline)
@@ -133,6 +156,10 @@ class Libvirtd:
         self._wire.close()
 
     # --- for subclasses -----------------------------------------------------------------------
+
+    def _migrate_flags(self) -> int:
+        """Return libvirt's flags of a migration, but that for post-copy."""
+        return migrating.FLAGS
 
     def _host_facts(self, conn: Any) -> HostFacts:
         """Return who answers; called once for each connection, before its first use."""

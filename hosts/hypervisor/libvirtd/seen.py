@@ -36,8 +36,14 @@ _PAUSED = {
     libvirt.VIR_DOMAIN_PAUSED_USER: GuestReason.USER,
     libvirt.VIR_DOMAIN_PAUSED_IOERROR: GuestReason.IO_ERROR,
     libvirt.VIR_DOMAIN_PAUSED_CRASHED: GuestReason.CRASHED,
+    libvirt.VIR_DOMAIN_PAUSED_MIGRATION: GuestReason.MIGRATING,
+    libvirt.VIR_DOMAIN_PAUSED_POSTCOPY: GuestReason.MIGRATING,
+    libvirt.VIR_DOMAIN_PAUSED_POSTCOPY_FAILED: GuestReason.POSTCOPY_FAILED,
 }
 
+
+#: It runs until it needs memory that stayed behind.
+_RUNNING_POSTCOPY_FAILED = libvirt.VIR_DOMAIN_RUNNING_POSTCOPY_FAILED
 
 #: Errors that libvirt's client makes itself: the connection is broken.
 OURS = frozenset({libvirt.VIR_FROM_RPC, libvirt.VIR_FROM_REMOTE})
@@ -165,6 +171,8 @@ def reason_of(state: int, reason: int) -> GuestReason:
         return _SHUT_OFF.get(reason, GuestReason.OTHER)
     if state == libvirt.VIR_DOMAIN_PAUSED:
         return _PAUSED.get(reason, GuestReason.OTHER)
+    if state == libvirt.VIR_DOMAIN_RUNNING and reason == _RUNNING_POSTCOPY_FAILED:
+        return GuestReason.POSTCOPY_FAILED
     return GuestReason.CRASHED if state == libvirt.VIR_DOMAIN_CRASHED else GuestReason.NONE
 
 

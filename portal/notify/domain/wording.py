@@ -31,6 +31,7 @@ _ALERTS: dict[AlertKind, str] = {
     AlertKind.PROOF_DISPROVED: "It suspended the old copies on that host.",
     AlertKind.NO_ROOM: "It could not place the VM; it starts it as soon as there is room.",
     AlertKind.ONE_HOST_ONLY: "It goes on protecting the VM, but has no second host to start it on.",
+    AlertKind.CANNOT_MOVE: "It left the VM running where it is, and tries again.",
     AlertKind.AWAY_FROM_HOME: "It left the VM running where it is.",
     AlertKind.WAITS_FOR_HOST: "It keeps the VM down until its host is used again.",
     AlertKind.START_FAILED: "It tried each host that it may use; the VM is down.",
