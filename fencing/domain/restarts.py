@@ -116,7 +116,7 @@ def _held_lease(vm: VmFacts, now: datetime) -> str:
     at = vm.leases.held_at
     if at is None or now - at >= ASK_AGAIN:
         return ""
-    return f"another host holds its lease; asked again at {at + ASK_AGAIN:%H:%M:%S} UTC"
+    return f"sanlock has not given its lease; asked again at {at + ASK_AGAIN:%H:%M:%S} UTC"
 
 
 def _next_try(cluster: ClusterFacts, vm: VmFacts) -> datetime | None:

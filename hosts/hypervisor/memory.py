@@ -19,6 +19,7 @@ from hosts.hypervisor.port import (
     Hint,
     LeaseHeld,
     NoAnswer,
+    NoLease,
     NoSuchGuest,
     NotSent,
     Progress,
@@ -250,7 +251,7 @@ class MemoryHypervisor:
         if why == HELD:
             raise LeaseHeld(f"{guest.name}: {why}")
         if why:
-            raise Refused(f"{guest.name}: {why}")
+            raise NoLease(f"{guest.name}: {why}")
 
     def _do(self, work: Callable[[], None]) -> None:
         """Do ``work`` now; or, on a frozen host, when it thaws, which the caller never learns."""

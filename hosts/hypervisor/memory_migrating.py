@@ -35,7 +35,12 @@ def finish(sending: Sending, uuid: str) -> None:
     if guest is None or not guest.executes or peer.receiving.get(uuid) is not sending:
         give_up(sending, uuid)
         return
-    del source.sending[uuid], peer.receiving[uuid], source.guests[uuid]
+    del source.guests[uuid]  # libvirt gives its leases back here before the peer asks for them
+    if guest.leases and peer.locks(guest):
+        source.guests[uuid] = guest
+        give_up(sending, uuid)
+        return
+    del source.sending[uuid], peer.receiving[uuid]
     peer.guests[uuid] = guest
     peer.set_guest(uuid, guest.state, guest.reason)
     if uuid in source.definitions:

@@ -104,7 +104,11 @@ class Refused(HypervisorError):
     """The host answered with an error: the action was certainly not done."""
 
 
-class LeaseHeld(Refused):
+class NoLease(Refused):
+    """sanlock did not give the copy its leases: this host has not joined the lockspace."""
+
+
+class LeaseHeld(NoLease):
     """Another host holds a lease of the VM: sanlock lets nobody else start it."""
 
 

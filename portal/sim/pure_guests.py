@@ -10,6 +10,7 @@ from hosts.hypervisor.port import (
     GuestSpec,
     HypervisorError,
     LeaseHeld,
+    NoLease,
     NoSuchGuest,
     NotSent,
     Refused,
@@ -103,8 +104,8 @@ def _call(book: Book, wire: Wire, op: Op, run: OpenRun, deadline: float) -> Step
         spec = GuestSpec(vm.uuid, vm.name, vm.xml, stamp, pure_leases.specs(book, run.vm))
         left = (op.due_at - book.now()).total_seconds()
         yield from wire.start(_name(book, op), spec, min(deadline, left))
-    except LeaseHeld:
-        runs.lease_held(book, op, run)
+    except NoLease as error:
+        runs.no_lease(book, op, run, held=isinstance(error, LeaseHeld))
     except (Refused, NotSent):
         runs.not_started(book, op, run)
     except HypervisorError:

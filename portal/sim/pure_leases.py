@@ -193,7 +193,7 @@ def _take_over(book: Book, item: wish.TakeOver) -> None:
 
 
 def held(book: Book, vm: int) -> None:
-    """Another host holds the VM's lease: it is asked for again later."""
+    """sanlock did not give the VM its lease: it is asked again later."""
     book.set_vm(vm, leases=replace(book.vms[vm].leases, held_at=book.now()))
 
 

@@ -142,8 +142,10 @@ def move_run(book: Book, run: OpenRun, evidence: Evidence) -> None:
     if there is None or target is None:
         return
     stop_moving(book, there, target)
+    carried = book.vms[run.vm].leases.carried
     close_run(book, there, evidence)
     new = open_run(book, run.vm, target, book.now(), RunState.RUNNING)
+    pure_leases.carry(book, run.vm, carried)
     book.set_run(new, adopting=True)
     book.set_state(run.vm, VmState.UNKNOWN, "")
     book.emit("vm.moved", target, run.vm)
@@ -200,12 +202,14 @@ def not_started(book: Book, op: Op, run: OpenRun, *, blame_host: bool = True) ->
     book.wake(ROUND, 1)
 
 
-def lease_held(book: Book, op: Op, run: OpenRun) -> None:
-    """Another host holds the VM's lease: nobody is to blame, and no try is counted."""
+def no_lease(book: Book, op: Op, run: OpenRun, *, held: bool) -> None:
+    """sanlock did not give the VM its lease: it is asked again later, and no try is counted."""
     if record(book, op, state="failed"):
         evidence = Evidence(ProofKind.NEVER_STARTED, book.now(), EndReason.NOT_STARTED)
         close_run(book, run, evidence)
         pure_leases.held(book, run.vm)
+        if not held:
+            book.set_vm(run.vm, refused_by=run.host)
         book.emit("vm.lease_held", run.host, run.vm)
         book.wake(ROUND, 1)
 

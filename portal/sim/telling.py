@@ -127,7 +127,7 @@ EVENTS = {
     "vm.edited": "A person has changed {vm}",
     "vm.goes_on": "{vm} goes on: its storage is back",
     "vm.io_error": "{vm} was paused on {host} by a storage error",
-    "vm.lease_held": "{host} may not start {vm}: another host holds its lease",
+    "vm.lease_held": "{host} may not start {vm}: sanlock does not give it the lease",
     "vm.locked": "{vm} is locked: {detail}",
     "vm.removed": "A person has removed {vm} from the portal",
     "vm.migrating": "{vm} is being moved to {host} while it runs",

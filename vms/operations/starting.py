@@ -19,6 +19,7 @@ from hosts.hypervisor.port import (
     HypervisorError,
     LeaseHeld,
     NoAnswer,
+    NoLease,
     NotSent,
     Refused,
 )
@@ -92,8 +93,9 @@ def _call(op: VmOperation, run: Run, hypervisor: Hypervisor, deadline_s: float) 
     spec = GuestSpec(run.vm.uuid, run.vm.name, run.vm.xml, stamp_of(run), leases_of(run))
     try:
         hypervisor.start(spec, deadline=work.time_left(op, clock.now(), deadline_s))
-    except LeaseHeld as error:
-        outcomes.lease_held(op, run, str(error), now=clock.now())
+    except NoLease as error:
+        held = isinstance(error, LeaseHeld)
+        outcomes.no_lease(op, run, str(error), held=held, now=clock.now())
     except (Refused, NotSent) as error:
         outcomes.not_started(op, run, str(error), now=clock.now())
     except (NoAnswer, HypervisorError) as error:

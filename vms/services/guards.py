@@ -9,13 +9,19 @@ from hosts.domain.heartbeat import stood_still
 from hosts.domain.lockspace import Holder
 from hosts.models import HostStorage
 from hosts.selectors import track_of
-from vms.models import RunLease
+from vms.models import Run, RunLease
 
 
 def carried(host_id: int, domain_id: int) -> dict[int, int]:
     """Return the leases (id to slot) in a domain of the runs that are open on a host."""
     rows = RunLease.objects.filter(run__host=host_id, run__ended_at__isnull=True, domain=domain_id)
     return dict(rows.values_list("pk", "slot"))
+
+
+def carry_over(old_id: int, new: Run) -> None:
+    """The copy of a run goes on as that of a new one, with the leases of its definition."""
+    for row in RunLease.objects.filter(run=old_id):
+        RunLease.objects.create(run=new, domain_id=row.domain_id, slot=row.slot)
 
 
 def has_lost_a_lock(run_id: int) -> bool:

@@ -1,6 +1,7 @@
 """What came of a start: the operation, the run and the VM in one transaction."""
 
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F
@@ -49,16 +50,20 @@ def not_started(
 
 
 @transaction.atomic
-def lease_held(op: VmOperation, run: Run, text: str, *, now: datetime) -> None:
-    """Another host holds the VM's lease: nobody is to blame, and no try is counted."""
-    if not work.finish(op, now, OperationState.FAILED, text, code="lease_held"):
+def no_lease(op: VmOperation, run: Run, text: str, *, held: bool, now: datetime) -> None:
+    """sanlock did not give the VM its lease: it is asked again later, and no try is counted.
+
+    ``held``: another host has it.  Else the host asked cannot take any; others come first.
+    """
+    if not work.finish(op, now, OperationState.FAILED, text, code="no_lease"):
         return
     evidence = Evidence(
         kind=ProofKind.NEVER_STARTED, at=now, text=text, reason=EndReason.NOT_STARTED
     )
     runs.close_run(run.pk, evidence, now)
-    Vm.objects.filter(pk=run.vm_id).update(lease_held_at=now)
-    text = f"{run.vm.name}: {run.host.name} was refused its lease: another host holds it"
+    others_first: dict[str, Any] = {} if held else {"refused_by": run.host_id}
+    Vm.objects.filter(pk=run.vm_id).update(lease_held_at=now, **others_first)
+    text = f"{run.vm.name}: {run.host.name} was refused its lease: {text}"
     record_event(
         "vm.lease_held",
         text,

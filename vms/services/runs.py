@@ -19,6 +19,7 @@ from vms import selectors
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
 from vms.models import Proof, Run, RunLease, Vm
 from vms.selectors.leases import slots_to_take
+from vms.services import guards
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +259,9 @@ def move_run(run_id: int, evidence: Evidence, now: datetime) -> Run | None:
     target = old.migrating_to
     if target is None or not stop_moving(run_id, target.pk) or not close_run(run_id, evidence, now):
         return None
-    run = _open(old.vm_id, target, now, state=RunState.RUNNING, running_at=now, adopting=True)
+    went_on = {"running_at": now, "adopting": True, "uncached": old.uncached}
+    run = _open(old.vm_id, target, now, state=RunState.RUNNING, **went_on)
+    guards.carry_over(run_id, run)
     set_state(old.vm_id, VmState.UNKNOWN, f"only {target.name} may run it; its look tells", now)
     record_event(
         "vm.moved",

@@ -13,8 +13,8 @@ from hosts.models import Host
 from portal.core.services import record_event
 from portal.lib.queue import wake_on_commit
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
-from vms.models import Run, RunLease, Vm, VmOperation
-from vms.services import requests, runs
+from vms.models import Run, Vm, VmOperation
+from vms.services import guards, requests, runs
 from vms.services.runs import AlreadyOpen, Evidence
 
 ROUND = "fencing.round"
@@ -80,8 +80,7 @@ def granted(run_id: int, host_id: int, *, seen_at: datetime, now: datetime) -> R
         running_at=seen_at,
         uncached=run.uncached,
     )
-    for lease in RunLease.objects.filter(run_id=run_id):
-        RunLease.objects.create(run=new, domain_id=lease.domain_id, slot=lease.slot)
+    guards.carry_over(run_id, new)
     Vm.objects.filter(pk=run.vm_id).update(
         restart_tries=0, refused_at=None, refused_by=None, waiting_since=None, waiting_for="",
         lease_held_at=None,
