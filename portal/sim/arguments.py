@@ -8,6 +8,15 @@ from typing import Any
 DOMAIN = "shared1"
 #: The VM that is entered later, where one is.
 LATE_VM = "vm0"
+#: How long or how far off, for words that tell only that.
+_SECONDS: dict[str, list[float]] = {
+    "host.clock_skew": [-7200, -3, 3600],
+    "engine.clock_skew": [-7200, -3, 3600],
+    "engine.pause": [1, 6, 12, 30, 60],
+    "redis.lose": [2, 8, 30],
+    "db.lose": [1, 8, 30],
+    "storage.delay_write": [0.5, 1, 1.9],
+}
 
 
 class Draw:
@@ -38,12 +47,6 @@ class Draw:
             "vm.same_disk": lambda: {"vm": vm, "other": random.choice(self.vms)},
             "admin.add_vm": lambda: {"vm": LATE_VM},
             "admin.ha": lambda: {"vm": vm, "enabled": False},
-            "host.clock_skew": lambda: {"host": host, "s": random.choice([-7200, -3, 3600])},
-            "engine.clock_skew": lambda: {"s": random.choice([-7200, -3, 3600])},
-            "engine.pause": lambda: {"s": random.choice([1, 6, 12, 30, 60])},
-            "redis.lose": lambda: {"s": random.choice([2, 8, 30])},
-            "db.lose": lambda: {"s": random.choice([1, 8, 30])},
-            "storage.delay_write": lambda: {"s": random.choice([0.5, 1, 1.9])},
             "engine.isolate": dict,
             "site.power_cut": dict,
             "storage.lose": lambda: {"host": host, "domain": DOMAIN},
@@ -54,6 +57,9 @@ class Draw:
         }
         if word in special:
             return special[word]()
+        if word in _SECONDS:
+            about = {"host": host} if word.startswith("host.") else {}
+            return about | {"s": random.choice(_SECONDS[word])}
         about_vm = word.startswith("vm.") or word in (
             "admin.start", "admin.stop", "admin.shutdown", "libvirt.external_destroy",
             "admin.suspend", "admin.remove_vm",

@@ -33,19 +33,7 @@ def look(book: Book, wire: Wire, host: int, early: int = 0) -> Step:
     version += 1
     book.turns[host] = (asked_at + timedelta(seconds=policy.connect_deadline + 2), version)
     known = dict(book.runs)
-    vms = {
-        vm.uuid: KnownVm(
-            vm.pk,
-            vm.uuid,
-            vm.name,
-            vm.generation,
-            vm.ha,
-            vm.removed,
-            vm.seen_again_on,
-            frozenset() if vm.removed else frozenset({wire.world.vms[vm.name].disk}),
-        )
-        for vm in book.vms.values()
-    }
+    vms = _known_vms(book, wire)
 
     def on_slow() -> None:
         if book.turns[host][1] == version and book.hosts[host].slow_since is None:
@@ -65,6 +53,22 @@ def look(book: Book, wire: Wire, host: int, early: int = 0) -> Step:
         if answer.boot_marker is None:
             yield from _mark(book, wire, host)
     book.wake(LOOK, host, at=book.turns[host][0])
+
+
+def _known_vms(book: Book, wire: Wire) -> dict[str, KnownVm]:
+    return {
+        vm.uuid: KnownVm(
+            vm.pk,
+            vm.uuid,
+            vm.name,
+            vm.generation,
+            vm.ha,
+            vm.removed,
+            vm.seen_again_on,
+            frozenset() if vm.removed else frozenset({wire.world.vms[vm.name].disk}),
+        )
+        for vm in book.vms.values()
+    }
 
 
 def _mark(book: Book, wire: Wire, host: int) -> Step:
