@@ -138,7 +138,8 @@ def _off(item: ControllerFacts, policy: Policy, now: datetime) -> ControllerFact
 
 def _courses(host: HostFacts, policy: Policy, now: datetime) -> list[Course]:
     """Return what would be decided for the three ways in which machines die."""
-    crashed = _silent(host, policy, now)
+    # That this portal runs on it says that it lives; here it is meant to be dead.
+    crashed = replace(_silent(host, policy, now), is_self=False)
     last_seen = now - timedelta(seconds=policy.grace + policy.off_reads * policy.off_read_gap)
     off = tuple(_off(item, policy, now) for item in host.controllers)
     dark = tuple(

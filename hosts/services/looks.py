@@ -106,7 +106,9 @@ def record_missed(
     return LookEffect(moved=moved)
 
 
-def _tell_disproved(host: Host, now: datetime) -> None:
+def _tell_disproved(host: Host, now: datetime, *, news: bool) -> None:
+    if not news:
+        return
     text = (
         f"{host.name} answers with the boot marker from before its proof: it was never off, "
         "or it has slept (suspended to disk) and goes on with its guests"
@@ -137,21 +139,18 @@ def record_look(claim: LookClaim, look: Look, *, now: datetime) -> LookEffect | 
     changes = _learned(look) | _answered(claim.asked_at)
     changes |= {"lost_at": host.last_seen} if has_rebooted else {}  # it went down after that
     changes["disproved"] = disproved or (host.disproved and not has_rebooted)
-    own = own_machine.uuid()
-    changes["is_self"] = carries(look, own, before=host.is_self and not has_rebooted)
+    changes["is_self"] = _carries_us(host, look, has_rebooted)
     if host.first_contact and not disproved:
         changes["back_at"] = claim.asked_at
     if not _take(claim, claim.asked_at + timedelta(seconds=claim.pace.poll_s), **changes):
         return None
-    if changes["is_self"]:  # a machine is in one place: it is nowhere else any more
-        Host.objects.filter(is_self=True).exclude(pk=host.pk).update(is_self=False)
+    _note_place(host.pk, ours=changes["is_self"])
     if look.boot_marker != (host.boot_marker or None) or host.slow_since:
         announce_on_commit("host", host.pk)
     event = after_good_look(fit=True, wanted=Wanted(host.wanted))
     moved = move_host(host.pk, event, why="it answers", now=now)
     _note_blip(host, moved=moved, now=now)
-    if disproved and not host.disproved:
-        _tell_disproved(host, now)
+    _tell_disproved(host, now, news=disproved and not host.disproved)
     return LookEffect(
         moved=moved,
         rebooted=has_rebooted,
@@ -165,6 +164,17 @@ def entered_with(host_id: int, look: Look, *, asked_at: datetime, now: datetime)
     """A host that was looked at as it was entered is up: what runs there is adopted already."""
     Host.objects.filter(pk=host_id).update(**_learned(look) | _answered(asked_at))
     move_host(host_id, HostEvent.SEEN_FIT, why="it answered as it was entered", now=now)
+
+
+def _carries_us(host: Host, look: Look, has_rebooted: bool) -> bool:
+    before = host.is_self and not has_rebooted
+    return carries(look, own_machine.uuid(), before=before)
+
+
+def _note_place(host_id: int, *, ours: bool) -> None:
+    """Where the portal runs on this host it is on no other one: a machine is in one place."""
+    if ours:
+        Host.objects.filter(is_self=True).exclude(pk=host_id).update(is_self=False)
 
 
 def stranger(host: Host, look: Look) -> str:

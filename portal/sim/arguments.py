@@ -8,6 +8,15 @@ from typing import Any
 DOMAIN = "shared1"
 #: The VM that is entered later, where one is.
 LATE_VM = "vm0"
+#: How long or how far off, for words that tell only that.
+_SECONDS: dict[str, list[float]] = {
+    "host.clock_skew": [-7200, -3, 3600],
+    "engine.clock_skew": [-7200, -3, 3600],
+    "engine.pause": [1, 6, 12, 30, 60],
+    "redis.lose": [2, 8, 30],
+    "db.lose": [1, 8, 30],
+    "storage.delay_write": [0.5, 1, 1.9],
+}
 
 
 class Draw:
@@ -38,30 +47,33 @@ class Draw:
             "vm.same_disk": lambda: {"vm": vm, "other": random.choice(self.vms)},
             "admin.add_vm": lambda: {"vm": LATE_VM},
             "admin.ha": lambda: {"vm": vm, "enabled": False},
-            "host.clock_skew": lambda: {"host": host, "s": random.choice([-7200, -3, 3600])},
-            "engine.clock_skew": lambda: {"s": random.choice([-7200, -3, 3600])},
-            "engine.pause": lambda: {"s": random.choice([1, 6, 12, 30, 60])},
-            "redis.lose": lambda: {"s": random.choice([2, 8, 30])},
-            "db.lose": lambda: {"s": random.choice([1, 8, 30])},
-            "storage.delay_write": lambda: {"s": random.choice([0.5, 1, 1.9])},
             "admin.migrate": lambda: {"vm": vm, "to": host},
             "libvirt.external_migrate": lambda: {"vm": vm, "to": host},
             "vm.migration_fails": lambda: self._failing(vm),
             "engine.isolate": dict,
             "site.power_cut": dict,
-            "storage.lose": lambda: {"host": host, "domain": DOMAIN},
-            "storage.stall": lambda: {"domain": DOMAIN, "s": random.choice([5, 25, 60])},
-            "storage.stale_read": lambda: {"reader": host, "s": random.choice([5, 30, 60])},
-            "sanlock.stall": lambda: {"host": host, "s": random.choice([5, 30, 60])},
             "kdump.message": lambda: {"host": host, "spoofed": random.random() < 0.5},
+            **self._of_storage(host),
         }
         if word in special:
             return special[word]()
+        if word in _SECONDS:
+            about = {"host": host} if word.startswith("host.") else {}
+            return about | {"s": random.choice(_SECONDS[word])}
         about_vm = word.startswith("vm.") or word in (
             "admin.start", "admin.stop", "admin.shutdown", "libvirt.external_destroy",
             "admin.suspend", "admin.remove_vm",
         )  # fmt: skip
         return {"vm": vm} if about_vm else {"host": host}
+
+    def _of_storage(self, host: str) -> dict[str, Callable[[], dict[str, Any]]]:
+        choice = self.random.choice
+        return {
+            "storage.lose": lambda: {"host": host, "domain": DOMAIN},
+            "storage.stall": lambda: {"domain": DOMAIN, "s": choice([5, 25, 60])},
+            "storage.stale_read": lambda: {"reader": host, "s": choice([5, 30, 60])},
+            "sanlock.stall": lambda: {"host": host, "s": choice([5, 30, 60])},
+        }
 
     def _slowness(self) -> dict[str, Any]:
         """Some BMCs say off a moment before the relay opens, others on until long after."""

@@ -74,8 +74,9 @@ def _same_disk(scene: Scene, vm: str, other: str) -> None:
     disk, uuid = world.vms[other].disk, world.vms[vm].uuid
     for host in world.where(vm):
         guests = world.hosts[host].guests
-        guests[uuid] = replace(guests[uuid], disks=(*guests[uuid].disks, disk))
-        world.outside.add((vm, host))
+        if disk not in guests[uuid].disks:
+            guests[uuid] = replace(guests[uuid], disks=(*guests[uuid].disks, disk))
+            world.outside.add((vm, host))
 
 
 def _protects(word: str) -> Any:

@@ -140,7 +140,6 @@ EVENTS = {
     "resource.fencing": ("bolt", "bad"),
     "resource.needs_person": ("hand-stop", "warn"),
     "resource.suspect": ("heartbeat", "warn"),
-    "lease": ("lock", "calm"),
     "run.proof": ("shield-lock", "good"),
     "vm": ("device-desktop", "calm"),
     "vm.migrating": ("transfer", "info"),

@@ -1,7 +1,6 @@
 """Leases in the plan: what is freed, what is taken over, what waits, and who is never touched."""
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest

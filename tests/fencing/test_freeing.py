@@ -16,6 +16,7 @@ from hosts.storage.memory import MemoryDomain, MemoryStorage
 from hosts.storage.port import StorageError
 from tests.vms.test_take_over import leased
 from tests.vms.world import World
+from vms.domain.states import ProofKind
 from vms.models import Vm
 from vms.services import runs
 
@@ -59,7 +60,7 @@ def dead(world: World, kind: str = "power_off") -> Vm:
         HostStorage.objects.create(
             host=world.host(name), domain=domain, slot=slot, generation=4, owner=f"uuid.{name}"
         )
-    evidence = runs.Evidence(runs.ProofKind(kind), world.clock.time, "test")
+    evidence = runs.Evidence(ProofKind(kind), world.clock.time, "test")
     world.hosts["node1"].kill()
     world.bmcs["node1"].on = False
     power.off_is_proven(world.host("node1"), evidence, rule="row 2", now=world.clock.time)

@@ -48,3 +48,16 @@ def test_the_mark_goes_with_the_machine(world: World) -> None:
     own_machine.install("")
     world.run(5)
     assert not world.host("node2").is_self
+
+
+def test_the_mark_leaves_the_old_host_once_another_one_shows_the_portals_vm(world: World) -> None:
+    vm = world.started("portal1")
+    home = world.copies(vm)[0]
+    other = next(name for name in world.hosts if name != home)
+    own_machine.install(vm.uuid)
+    world.run(5)
+    world.hosts[home].isolated = True
+    world.hosts[other].guests[vm.uuid] = world.hosts[home].guests.pop(vm.uuid)
+    world.run(5)
+    assert world.host(other).is_self
+    assert not world.host(home).is_self

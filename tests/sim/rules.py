@@ -11,7 +11,7 @@ import pytest
 from fencing.domain import decision, evidence, guards, restarts
 from hosts.domain import heartbeat as heartbeats
 from hosts.domain.heartbeat import Beat, HeartbeatEvidence
-from portal.sim import pure_guests, pure_looks, pure_runs
+from portal.sim import pure_findings, pure_guests, pure_looks, pure_runs
 from portal.sim.scenario import EventSpec, HostSpec, Scenario, VmSpec
 from portal.sim.schedules import schedule
 from vms.domain import proofs, restart
@@ -267,7 +267,7 @@ RULES = (
     ),
     Rule(
         "a copy of a closed generation is suspended and told",
-        patched((pure_looks, "_HANDLERS", {**pure_looks._HANDLERS, Sighting.STALE: always(None)})),
+        patched((pure_looks, "HANDLERS", {**pure_findings.HANDLERS, Sighting.STALE: always(None)})),
         weighted(libvirt__external_start=4, host__isolate=3),
         "I2",
     ),

@@ -11,6 +11,7 @@ from hosts.models import StorageDomain
 from tests.vms.moments import killed_at
 from tests.vms.world import World
 from vms import operations
+from vms.domain.states import ProofKind
 from vms.models import Lease, Run, RunLease, Vm, VmOperation
 from vms.services import runs, takeovers
 from vms.services.runs import AlreadyOpen
@@ -78,7 +79,7 @@ def test_nobody_takes_over_a_run_that_is_taken_over_already(both: World) -> None
 def test_no_proof_about_the_old_host_ends_a_run_that_another_one_may_hold(both: World) -> None:
     vm = leased(both, "web1")
     request(both, vm)
-    evidence = runs.Evidence(kind=runs.ProofKind.MANUAL, at=both.clock.time, text="test")
+    evidence = runs.Evidence(kind=ProofKind.MANUAL, at=both.clock.time, text="test")
     node1 = both.host("node1").pk
     assert runs.close_runs_of_host(node1, evidence, both.clock.time, began_by=evidence.at) == []
     assert both.runs(vm) == [(1, "node1", "open")]
@@ -149,14 +150,14 @@ def test_after_a_persons_word_the_slot_that_the_old_copy_may_hold_is_taken_as_we
     vm = leased(both, "web1")
     run = both.open_run(vm)
     assert run is not None
-    word = runs.Evidence(kind=runs.ProofKind.MANUAL, at=both.clock.time, text="test")
+    word = runs.Evidence(kind=ProofKind.MANUAL, at=both.clock.time, text="test")
     runs.close_run(run.pk, word, both.clock.time)
     Lease.objects.all().delete()
     new = StorageDomain.objects.create(cluster=both.cluster, name="shared2")
     Lease.objects.create(vm=vm, domain=new, slot=1)
     refused = runs.start_run(vm.pk, both.host("node2"), why="test", now=both.clock.time)
     assert names(refused) == {"shared1", "shared2"}
-    never = runs.Evidence(kind=runs.ProofKind.NEVER_STARTED, at=both.clock.time, text="test")
+    never = runs.Evidence(kind=ProofKind.NEVER_STARTED, at=both.clock.time, text="test")
     runs.close_run(refused.pk, never, both.clock.time)
     again = runs.start_run(vm.pk, both.host("node2"), why="test", now=both.clock.time)
     assert names(again) == {"shared1", "shared2"}, "a start that never was changes nothing"

@@ -78,3 +78,13 @@ def test_a_power_cut_by_hand_that_hit_no_vm_has_ended_well(centre: Centre, viewe
     row = Incident.objects.create(host=centre.node1, title="node1 is fenced", opened_at=now)
     close_incident(row, "host_down", "no VM ran on it", now + timedelta(seconds=5))
     assert "1 ended well, 0 not" in _page(viewer, "/")
+
+
+def test_the_overview_says_what_happens_if_the_portals_own_host_dies(
+    centre: Centre, viewer: Client
+) -> None:
+    assert "This portal runs on" not in _page(viewer, "/")
+    Host.objects.filter(pk=centre.node2.pk).update(is_self=True)
+    said = _page(viewer, "/")
+    assert "This portal runs on node2, which it neither fences nor confirms." in said
+    assert "If node2 dies, the portal dies with it: nothing restarts until" in said
