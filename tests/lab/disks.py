@@ -51,13 +51,19 @@ def lay_out(plan: Plan) -> None:
     RUN.mkdir(parents=True)
     RUN.chmod(0o711)  # the BMCs' user passes through, and sees no names
     authority = Authority()
-    authority.equip_client(RUN / "pki")
+    _copy_readable(Path("/etc"), engine_etc())
+    authority.equip_client(engine_etc() / "pki")
     names = "127.0.0.1 localhost\n" + "".join(
         f"{host.address} {host.name}\n" for host in plan.machines
     )
     for host in plan.machines:
         _install(host, names, authority)
     _format(plan)
+
+
+def engine_etc() -> Path:
+    """Where a copy of this machine's /etc is that holds the engine's certificate."""
+    return RUN / "engine-etc"
 
 
 def _install(host: LabHost, names: str, authority: Authority) -> None:

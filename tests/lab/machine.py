@@ -1,6 +1,7 @@
 """One host of the lab: a process tree in namespaces of its own, and what can befall it."""
 
 import asyncio
+import contextlib
 import os
 import re
 import subprocess
@@ -113,6 +114,24 @@ class Machine:
         self.unplugged = off
         if self._init:
             net.switch_cable(self.host, on=not off)
+
+    def mend(self) -> None:
+        """Let everything that was stopped or cut go on; what is dead stays dead."""
+        for other in tuple(self.cuts):
+            self.cut(other, off=False)
+        self.unplug(off=False)
+        if self._init:
+            for service in PID_FILES:
+                with contextlib.suppress(CannotDo):
+                    self.signal(service, "CONT")
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is up with all its services."""
+        if self.state is not State.ON:
+            return False
+        alive = " && ".join(f"kill -0 $(cat {path})" for path in PID_FILES.values())
+        return self.run("sh", "-c", alive)[0] == 0
 
     def report(self) -> dict[str, Any]:
         """The truth about this host."""

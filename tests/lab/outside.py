@@ -43,6 +43,12 @@ class LabControl(Control):
         return int(answer["code"]), str(answer["out"])
 
 
+def as_engine(*argv: str) -> list[str]:
+    """Return how to run ``argv`` with the engine's certificate in its /etc/pki, and nobody else's."""
+    script = 'mount --make-rprivate / && mount --bind "$0" /etc && exec "$@"'
+    return ["unshare", "--mount", "sh", "-c", script, str(disks.engine_etc()), *argv]
+
+
 @contextlib.contextmanager
 def running(plan: Plan) -> Iterator[LabControl]:
     """Run a lab until the block ends; NoLab says why there can be none."""
@@ -74,8 +80,8 @@ def _run(plan: Plan) -> Iterator[LabControl]:
         _wait_ready(tree)
         yield LabControl()
     finally:
-        # tini passes SIGTERM on only from inside: unshare's own end takes everything.
-        tree.kill()
+        disks.keep_capabilities(plan.machines[0])
+        tree.kill()  # and the kernel takes the whole tree with it
         stop(tree)
         _wait_gone()
         shutil.rmtree(RUN, ignore_errors=True)

@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from portal.demo.bmc import Bmc
-from tests.lab import disks, net, words
+from tests.lab import net, words
 from tests.lab.layout import RUN, LabHost, Plan, control_socket
 from tests.lab.machine import Machine, State
 
@@ -48,7 +48,6 @@ class Lab:
             await machine.power_on()
         while any(machine.state is State.BOOTING for machine in self.machines.values()):
             await asyncio.sleep(0.02)
-        disks.keep_capabilities(self.plan.machines[0])
 
     async def close(self) -> None:
         """Kill everything."""

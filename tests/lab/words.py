@@ -172,6 +172,23 @@ def _address(lab: "Lab", end: str) -> str:
     return host.host.bmc_address if end.endswith("-bmc") else host.host.address
 
 
+@_word("lab.heal")
+async def _heal(lab: "Lab", _: Fields) -> None:
+    """Repair every fault; hosts that are off, dead or without sanlock boot anew."""
+    for cut in tuple(lab.bmc_cuts):
+        lab.bmc_cuts.discard(cut)
+        net.rule("-D", cut[0], own=cut[1])
+    for name, machine in lab.machines.items():
+        lab.bmcs[name].heal()
+        await lab.start_bmc(name)
+        machine.mend()
+        if not machine.whole:
+            await machine.power_off()
+        await machine.power_on()
+    while any(not machine.whole for machine in lab.machines.values()):
+        await asyncio.sleep(0.02)
+
+
 @_word("host.run")
 async def _run(lab: "Lab", fields: Fields) -> Answer:
     """Run ``argv`` on the host; the answer has ``code`` and ``out``."""
