@@ -59,7 +59,7 @@ def _read_heartbeat(op: FenceOperation, host: Host, row: HostStorage, deadline_s
     asked_at = clock.now()
     raw: tuple[bytes, ...] = ()
     adapter = storage()
-    if chosen and adapter is not None:
+    if chosen:
         target = _target(readers[chosen])
         left = work.time_left(op, asked_at, deadline_s)
         try:
@@ -89,7 +89,7 @@ def _read_disks(
     disks = Disk.objects.filter(vm__runs__host=host, vm__runs__ended_at__isnull=True, writable=True)
     paths = sorted(disks.filter(shareable=False).values_list("path", flat=True))
     reader, adapter, asked_at = _neighbours(host).first(), storage(), clock.now()
-    if reader is None or adapter is None or not paths:
+    if reader is None or not paths:
         return asked_at, {}
     left = work.time_left(op, asked_at, deadline_s)
     try:

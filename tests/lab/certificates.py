@@ -52,7 +52,9 @@ class Authority:
         certificate = (
             builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([_PURPOSE[role] for role in roles]), critical=False)
+            .add_extension(
+                x509.ExtendedKeyUsage([_PURPOSE[role] for role in roles]), critical=False
+            )
             .sign(self._key, hashes.SHA256())
         )
         for role in roles:

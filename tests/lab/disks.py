@@ -9,6 +9,7 @@ from tests.lab.layout import (
     CACHE,
     LOCKSPACE,
     RUN,
+    SHARED,
     SLOT_BYTES,
     SLOTS,
     LabHost,
@@ -42,6 +43,10 @@ host_id = {number}
 require_lease_for_disks = 0
 user = "root"
 group = "root"
+"""
+
+_POOL = """\
+<pool type='dir'><name>{name}</name><target><path>{path}</path></target></pool>
 """
 
 
@@ -80,6 +85,13 @@ def _install(host: LabHost, names: str, authority: Authority) -> None:
     (libvirt / "libvirtd.conf").write_text(_LIBVIRTD.format(**facts), encoding="ascii")
     (libvirt / "qemu.conf").write_text(_QEMU, encoding="ascii")
     (libvirt / "qemu-sanlock.conf").write_text(_SANLOCK.format(**facts), encoding="ascii")
+    # Pools are named as what the product calls a domain; disks lie in one of their own.
+    for name, path in ((LOCKSPACE, SHARED), ("disks", f"{SHARED}/disks")):
+        pool = libvirt / "storage" / f"{name}.xml"
+        (pool.parent / "autostart").mkdir(parents=True, exist_ok=True)
+        pool.write_text(_POOL.format(name=name, path=path), encoding="ascii")
+        link = pool.parent / "autostart" / pool.name
+        link.symlink_to(f"/etc/libvirt/storage/{pool.name}")
     authority.equip(etc, host)
     known = CACHE / "capabilities"  # what QEMU can do takes libvirt seconds to find out
     if known.is_dir():

@@ -120,11 +120,7 @@ def double_writers(records: list[tuple[str, int]]) -> list[str]:
     blocks = [(boot, [count for _, count in block]) for boot, block in groupby(records, _boot)]
     boots = [boot for boot, _ in blocks]
     return sorted(
-        {
-            boot
-            for boot, counts in blocks
-            if boots.count(boot) > 1 or counts != sorted(set(counts))
-        }
+        {boot for boot, counts in blocks if boots.count(boot) > 1 or counts != sorted(set(counts))}
     )
 
 

@@ -45,7 +45,9 @@ def _word(name: str) -> Callable[[_Word], _Word]:
 def _name(lab: "Lab", fields: Fields, field: str = "host") -> str:
     name = fields.get(field)
     if name not in lab.machines:
-        raise CannotDo(f"“{field}”: there is no host {name!r}; use one of {', '.join(lab.machines)}")
+        raise CannotDo(
+            f"“{field}”: there is no host {name!r}; use one of {', '.join(lab.machines)}"
+        )
     return str(name)
 
 
