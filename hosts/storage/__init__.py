@@ -1,4 +1,4 @@
-"""Which adapter reads shared storage: libvirt on a neighbour, unless another was put in its place."""
+"""What reads shared storage: libvirt on a neighbour, or what was put in its place."""
 
 from hosts.storage.libvirtd import LibvirtdStorage
 from hosts.storage.port import Storage

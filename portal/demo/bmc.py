@@ -188,7 +188,8 @@ class Bmc:
             f"    allowed_auths_{level} {_AUTH}\n" for level in ("callback", "user", "operator")
         )
         return (
-            f'name "bmc"\nset_working_mc 0x20\n  startlan 1\n    addr {self.host.bmc_address} {self.port}\n'
+            'name "bmc"\nset_working_mc 0x20\n  startlan 1\n'
+            f"    addr {self.host.bmc_address} {self.port}\n"
             f"    priv_limit admin\n{levels}    allowed_auths_admin {_AUTH}\n{guid}  endlan\n"
             f'  chassis_control "{self._folder}/chassis"\n'
             f'  user 1 false "" "" user 10 {_AUTH}\n'

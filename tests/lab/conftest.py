@@ -46,12 +46,19 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"as root a lab test may not be skipped: {report.longrepr}"
     if report.when == "call" and not report.skipped:
-        item.config.stash.setdefault(_RAN, set()).add(item.nodeid)
+        item.config.stash[_RAN].add(item.nodeid)
     return report
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin to count where lab tests were chosen at all."""
+    if any(item.get_closest_marker("lab") for item in session.items):
+        session.config.stash[_RAN] = set()
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Close the run with the number of lab tests that ran."""
-    terminalreporter.write_line(f"lab tests that ran: {len(config.stash.get(_RAN, set()))}")
+    if _RAN in config.stash:
+        terminalreporter.write_line(f"lab tests that ran: {len(config.stash[_RAN])}")

@@ -1,13 +1,11 @@
 """What a test has in its hands: the product's own adapters, and the lab's truth beside them."""
 
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from fencing.power.ipmi import Ipmi
 from fencing.power.port import Bmc, Reading
-from hosts.domain.heartbeat import SECTOR_BYTES, Sector, parse_sector
 from hosts.domain.looks import Look, Stamp
 from hosts.hypervisor.libvirtd import Libvirtd
 from hosts.hypervisor.port import GuestSpec, Target
@@ -87,7 +85,10 @@ class Hands:
     def until_joined(self, *names: str, deadline: float = 120.0) -> None:
         """Wait until hosts (all, where none is named) are in the lockspace."""
         for name in names or tuple(self.hosts):
-            wait_for(lambda name=name: self.truth(name)["joined"], deadline, f"{name} has joined")
+            wait_for(partial(self._joined, name), deadline, f"{name} has joined")
+
+    def _joined(self, name: str) -> bool:
+        return bool(self.truth(name)["joined"])
 
     def tidy(self) -> None:
         """Heal everything, remove every guest, and look at what was written to the disks."""
@@ -126,10 +127,3 @@ def init_slot(vm: LabVm) -> None:
     parts.run(
         *("sanlock", "direct", "init", "-r", f"{LOCKSPACE}:{vm.name}:{store() / 'leases'}:{offset}")
     )
-
-
-def sectors(hosts: Sequence[LabHost]) -> list[Sector | None]:
-    """Return the hosts' sectors as they are on the storage itself."""
-    raw = Path(store() / "ids").read_bytes()
-    starts = [(host.number - 1) * SECTOR_BYTES for host in hosts]
-    return [parse_sector(raw[start : start + SECTOR_BYTES]) for start in starts]

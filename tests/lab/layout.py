@@ -15,6 +15,7 @@ HOME = Path("/var/lib/holdfast-lab")
 RUN = HOME / "run"  # made anew at each start
 CACHE = HOME / "cache"  # kernel and shim, made once
 
+NETWORK = "10.77.0.0/24"
 ENGINE = "10.77.0.1"
 PREFIX = 24
 UPLINK = "hf-lab"  # this machine's end of the cable into the lab

@@ -17,7 +17,7 @@ from pathlib import Path
 from portal.demo.control import Control
 from portal.lib.processes import spawn, stop
 from tests.lab import disks, net, parts
-from tests.lab.layout import HOME, RUN, UPLINK, LabHost, Plan, control_socket, needs
+from tests.lab.layout import HOME, NETWORK, RUN, UPLINK, LabHost, Plan, control_socket, needs
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 120.0
@@ -44,7 +44,7 @@ class LabControl(Control):
 
 
 def as_engine(*argv: str) -> list[str]:
-    """Return how to run ``argv`` with the engine's certificate in its /etc/pki, and nobody else's."""
+    """Return how to run ``argv`` with the engine's certificate in its own /etc/pki."""
     script = 'mount --make-rprivate / && mount --bind "$0" /etc && exec "$@"'
     return ["unshare", "--mount", "sh", "-c", script, str(disks.engine_etc()), *argv]
 
@@ -90,10 +90,11 @@ def _run(plan: Plan) -> Iterator[LabControl]:
 def _lead_in(tree: "subprocess.Popen[bytes]") -> None:
     while tree.poll() is None and not net.own_network(tree.pid):
         time.sleep(0.005)
-    try:
-        net.lead_in(tree.pid)
-    except parts.NoParts as error:
-        raise NoLab(f"the cable to the lab could not be laid: {error}") from None
+    if tree.poll() is None:
+        try:
+            net.lead_in(tree.pid)
+        except parts.NoParts as error:
+            raise NoLab(f"the cable to the lab could not be laid: {error}") from None
 
 
 def _wait_ready(tree: "subprocess.Popen[bytes]") -> None:
@@ -123,4 +124,6 @@ def _sole_owner() -> Iterator[None]:
         except BlockingIOError:
             raise NoLab("a lab runs already on this machine: stop it first") from None
         _wait_gone()
+        if parts.run("ip", "-4", "route", "show", NETWORK):
+            raise NoLab(f"this machine uses {NETWORK} itself, and the lab needs it")
         yield

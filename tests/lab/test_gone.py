@@ -22,6 +22,7 @@ def by_hand() -> "Iterator[subprocess.Popen[bytes]]":
     """Start a lab as ``make lab`` does, without the portal."""
     if reason := needs():
         pytest.skip(reason)
+    wait_for(lambda: not left(), 10, "an earlier lab is gone")  # it would answer in our place
     argv = [sys.executable, "-m", "tests.lab", "--no-portal", "--hosts", "1", "--boot-s", "0"]
     process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:

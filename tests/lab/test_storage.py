@@ -12,8 +12,9 @@ from hosts.hypervisor.port import Target
 from hosts.storage.libvirtd import LibvirtdStorage
 from hosts.storage.memory import MemoryDomain, MemoryStorage
 from hosts.storage.port import Storage, StorageError
-from tests.lab.hands import Hands, sectors, wait_counting
+from tests.lab.hands import Hands, wait_counting
 from tests.lab.layout import LOCKSPACE, SHARED, SLOT_BYTES, store
+from tests.lab.lockspace import sectors
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from tests.lab import net
+from tests.lab import lockspace, net
 from tests.lab.layout import ENGINE
 from tests.lab.machine import CannotDo, Machine
 from tests.lab.parts import NoParts
@@ -186,7 +186,8 @@ async def _heal(lab: "Lab", _: Fields) -> None:
         machine.mend()
         if not machine.whole:
             await machine.power_off()
-        await machine.power_on()
+            lockspace.release(machine.host)
+            await machine.power_on()
     while any(not machine.whole for machine in lab.machines.values()):
         await asyncio.sleep(0.02)
 
