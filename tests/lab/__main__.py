@@ -26,7 +26,8 @@ def main(arguments: Sequence[str]) -> int:
     chosen = parser.parse_args(arguments)
     if chosen.do:
         return _do(chosen.do)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell may have SIGINT ignored
+        signal.signal(number, _interrupt)
     try:
         with running(Plan(chosen.hosts, chosen.io_timeout, chosen.boot_s)) as control:
             _greet(control, chosen)

@@ -29,7 +29,7 @@ def release(host: LabHost) -> None:
         if struct.unpack_from("<I", raw)[0] != MAGIC:
             return
         struct.pack_into("<Q", raw, _TIMESTAMP, 0)
-        struct.pack_into("<I", raw, _CHECKSUM, _checksum(raw[:_CHECKSUM]))
+        struct.pack_into("<I", raw, _CHECKSUM, _checksum(bytes(raw[:_CHECKSUM])))
         file.seek(_place(host))
         file.write(raw)
 

@@ -25,7 +25,9 @@ def lead_in(pid: int) -> None:
 def build() -> None:
     """Make the bridge; the cable to this machine is laid from outside."""
     run("ip", "link", "set", "lo", "up")
-    run("ip", "link", "add", BRIDGE, "type", "bridge")
+    # Without an address of its own it takes that of one of its cables, and another when that
+    # one goes: whoever knows a BMC by it would call into the void.
+    run("ip", "link", "add", BRIDGE, "address", "52:54:00:77:00:fe", "type", "bridge")
     run("ip", "link", "set", BRIDGE, "up")
 
 
