@@ -7,8 +7,9 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from portal.demo.control import BoxDown, ControlError
 from portal.lib.processes import spawn
-from tests.lab.layout import RUN, SHARED, Plan, store
+from tests.lab.layout import MOST_HOSTS, RUN, SHARED, Plan, store
 from tests.lab.outside import ROOT, LabControl, NoLab, as_engine, running
 from tests.lab.vms import LabVm
 
@@ -26,13 +27,15 @@ def main(arguments: Sequence[str]) -> int:
     chosen = parser.parse_args(arguments)
     if chosen.do:
         return _do(chosen.do)
+    if not 1 <= chosen.hosts <= MOST_HOSTS:
+        parser.error(f"--hosts: from 1 to {MOST_HOSTS}")
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell may have SIGINT ignored
         signal.signal(number, _interrupt)
     try:
         with running(Plan(chosen.hosts, chosen.io_timeout, chosen.boot_s)) as control:
             _greet(control, chosen)
             _stay(chosen)
-    except (NoLab, ValueError) as error:
+    except NoLab as error:
         sys.stderr.write(f"no lab: {error}\n")
         return 1
     except KeyboardInterrupt:
@@ -48,7 +51,14 @@ def _do(words: Sequence[str]) -> int:
     """Ask the lab that runs for one thing, and print its answer."""
     word, *rest = words[1:] if words[0] == "do" else words
     fields = dict(item.partition("=")[::2] for item in rest)
-    answer = LabControl().do(word, deadline=120.0, **fields)
+    try:
+        answer = LabControl().do(word, deadline=120.0, **fields)
+    except BoxDown:
+        sys.stderr.write("no lab runs here: start it with 'make lab'\n")
+        return 1
+    except ControlError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     sys.stdout.write("".join(f"{key}: {value}\n" for key, value in answer.items() if key != "ok"))
     return 0
 

@@ -97,10 +97,6 @@ class Plan:
     io_timeout_s: int = 2
     boot_s: float = 0.0  # added to what a boot takes anyhow
 
-    def __post_init__(self) -> None:
-        if not 1 <= self.hosts <= MOST_HOSTS:
-            raise ValueError(f"hosts: the lab has 1 to {MOST_HOSTS}, not {self.hosts}")
-
     @property
     def machines(self) -> tuple[LabHost, ...]:
         """All hosts."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -222,8 +221,3 @@ def _child_of(pid: int) -> int:
     except (FileNotFoundError, ProcessLookupError):
         return 0
     return int(found[0]) if found else 0
-
-
-def first_process() -> bool:
-    """Whether this process is in a PID namespace of its own: the lab's."""
-    return os.getppid() in (0, 1)
