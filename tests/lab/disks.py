@@ -1,6 +1,7 @@
 """What is on disk before anything boots: each host's own, and the shared storage."""
 
 import shutil
+import time
 from pathlib import Path
 
 from tests.lab import parts
@@ -52,7 +53,7 @@ _POOL = """\
 
 def lay_out(plan: Plan) -> None:
     """Make the run folder afresh: every host installed and off, the storage formatted."""
-    shutil.rmtree(RUN, ignore_errors=True)
+    clear()
     RUN.mkdir(parents=True)
     RUN.chmod(0o711)  # the BMCs' user passes through, and sees no names
     authority = Authority()
@@ -64,6 +65,13 @@ def lay_out(plan: Plan) -> None:
     for host in plan.machines:
         _install(host, names, authority)
     _format(plan)
+
+
+def clear() -> None:
+    """Remove the run folder, though processes of a killed lab may write to it while they die."""
+    give_up = time.monotonic() + 10
+    while RUN.exists() and time.monotonic() < give_up:
+        shutil.rmtree(RUN, ignore_errors=True)
 
 
 def engine_etc() -> Path:

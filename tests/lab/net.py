@@ -22,6 +22,15 @@ def lead_in(pid: int) -> None:
     run("ip", "link", "set", UPLINK, "up")
 
 
+def take_out() -> None:
+    """Take that cable away, if it is there; outside only.
+
+    The kernel does so too, but only when the last packet of a connection that was cut
+    off in the middle has been given up.
+    """
+    _try("ip", "link", "del", UPLINK)
+
+
 def build() -> None:
     """Make the bridge; the cable to this machine is laid from outside."""
     run("ip", "link", "set", "lo", "up")

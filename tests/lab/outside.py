@@ -7,7 +7,6 @@ files under ``layout.RUN`` stay, until the next start.
 
 import contextlib
 import fcntl
-import shutil
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 from portal.demo.control import Control
 from portal.lib.processes import spawn, stop
 from tests.lab import disks, net, parts
-from tests.lab.layout import HOME, NETWORK, RUN, UPLINK, LabHost, Plan, control_socket, needs
+from tests.lab.layout import HOME, NETWORK, RUN, LabHost, Plan, control_socket, needs
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 120.0
@@ -83,8 +82,8 @@ def _run(plan: Plan) -> Iterator[LabControl]:
         disks.keep_capabilities(plan.machines[0])
         tree.kill()  # and the kernel takes the whole tree with it
         stop(tree)
-        _wait_gone()
-        shutil.rmtree(RUN, ignore_errors=True)
+        net.take_out()
+        disks.clear()
 
 
 def _lead_in(tree: "subprocess.Popen[bytes]") -> None:
@@ -106,13 +105,6 @@ def _wait_ready(tree: "subprocess.Popen[bytes]") -> None:
         time.sleep(0.02)
 
 
-def _wait_gone() -> None:
-    """Wait until the kernel has taken the last cable away."""
-    give_up = time.monotonic() + 10
-    while Path("/sys/class/net", UPLINK).exists() and time.monotonic() < give_up:
-        time.sleep(0.01)
-
-
 @contextlib.contextmanager
 def _sole_owner() -> Iterator[None]:
     """Hold the lab's lock: there is one network 10.77.0.0/24."""
@@ -123,7 +115,7 @@ def _sole_owner() -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise NoLab("a lab runs already on this machine: stop it first") from None
-        _wait_gone()
+        net.take_out()
         if parts.run("ip", "-4", "route", "show", NETWORK):
             raise NoLab(f"this machine uses {NETWORK} itself, and the lab needs it")
         yield
