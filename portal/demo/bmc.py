@@ -1,4 +1,4 @@
-"""One BMC: a real ``ipmi_sim`` that answers IPMI 2.0 on a loopback port.
+"""One BMC: a real ``ipmi_sim`` that answers IPMI 2.0, in the box on a loopback port.
 
 It asks a tiny shell script for everything about the chassis.  The script
 reads a file that the supervisor writes and passes wishes on through a FIFO;
@@ -8,12 +8,13 @@ it starts nothing, because what it started would inherit ipmi_sim's socket.
 import asyncio
 import os
 import shutil
+import socket
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from portal.demo.child import Child
-from portal.demo.layout import BoxHost
 from portal.lib.processes import unprivileged_user
 
 _AUTH = "none md2 md5 straight"
@@ -32,10 +33,27 @@ mc_enable 0x20
 """
 
 
+class Chassis(Protocol):
+    """Whose controller it is, and where and to whom it answers."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def uuid(self) -> str: ...
+    @property
+    def bmc_address(self) -> str: ...
+    @property
+    def bmc_port(self) -> int: ...
+    @property
+    def bmc_user(self) -> str: ...
+    @property
+    def bmc_password(self) -> str: ...
+
+
 class Bmc:
     """The controller of one chassis.  All faults of it are settings; ``restart`` applies them."""
 
-    def __init__(self, host: BoxHost, folder: Path, on_wish: Callable[[str, str], None]) -> None:
+    def __init__(self, host: Chassis, folder: Path, on_wish: Callable[[str, str], None]) -> None:
         self.host = host
         self.port = host.bmc_port  # another's, when somebody swapped the cables
         self.password = host.bmc_password
@@ -109,7 +127,8 @@ class Bmc:
 
     async def ready(self) -> None:
         """Return once a started ipmi_sim has its port; what is sent from now on is answered."""
-        entry = f" 0100007F:{self.port:04X} "
+        address = socket.inet_aton(self.host.bmc_address)[::-1].hex().upper()
+        entry = f" {address}:{self.port:04X} "
         udp = Path("/proc/net/udp")
         while self.alive and entry not in udp.read_text(encoding="ascii"):
             await asyncio.sleep(0.005)
@@ -169,7 +188,8 @@ class Bmc:
             f"    allowed_auths_{level} {_AUTH}\n" for level in ("callback", "user", "operator")
         )
         return (
-            f'name "bmc"\nset_working_mc 0x20\n  startlan 1\n    addr 127.0.0.1 {self.port}\n'
+            'name "bmc"\nset_working_mc 0x20\n  startlan 1\n'
+            f"    addr {self.host.bmc_address} {self.port}\n"
             f"    priv_limit admin\n{levels}    allowed_auths_admin {_AUTH}\n{guid}  endlan\n"
             f'  chassis_control "{self._folder}/chassis"\n'
             f'  user 1 false "" "" user 10 {_AUTH}\n'

@@ -14,7 +14,7 @@ from portal.lib.processes import spawn, unprivileged_user
 
 
 class Child:
-    """An unprivileged process; call from the main thread, inside the event loop.
+    """One process, unprivileged unless ``as_root``; call from the main thread, inside the loop.
 
     ``on_death`` is called when it ends without :meth:`kill`.
     """
@@ -26,9 +26,11 @@ class Child:
         env: Mapping[str, str],
         log: Path,
         on_death: Callable[[], None],
+        as_root: bool = False,
     ) -> None:
+        user = None if as_root else unprivileged_user()
         with log.open("ab") as out:
-            self._process = spawn(argv, env=env, log=out, user=unprivileged_user())
+            self._process = spawn(argv, env=env, log=out, user=user)
         self.pid = self._process.pid
         self._on_death = on_death
         self._wanted = False

@@ -66,9 +66,13 @@ class Control:
                 raise ControlError(f"{host} is {seen['state']}, not {state}, after {deadline:g} s")
             time.sleep(0.02)
 
+    def _socket(self) -> str:
+        """Return where the supervisor listens."""
+        return Box.read(self._folder).control_socket
+
     def _ask(self, request: dict[str, Any], deadline: float) -> dict[str, Any]:
         try:
-            path = Box.read(self._folder).control_socket
+            path = self._socket()
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
                 line.settimeout(deadline)
                 line.connect(path)

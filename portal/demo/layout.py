@@ -49,6 +49,11 @@ class BoxHost:
     cpu_model: str = "Skylake-Server"
 
     @property
+    def bmc_address(self) -> str:
+        """Where its BMC answers."""
+        return "127.0.0.1"
+
+    @property
     def uri(self) -> str:
         """The URI under which the portal knows this host."""
         return f"test+tcp://127.0.0.1:{self.libvirt_port}/default"

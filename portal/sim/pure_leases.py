@@ -8,7 +8,7 @@ from fencing.domain import intentions as wish
 from fencing.domain.freeing import TRIES, to_free
 from fencing.services.freeing import AGAIN_S
 from hosts.domain.heartbeat import Track, stood_still
-from hosts.domain.lockspace import Holder, freed, parse_holder, parse_sector
+from hosts.domain.lockspace import SLOT_BYTES, Holder, freed, parse_holder, parse_sector
 from hosts.domain.states import ANSWERING
 from hosts.hypervisor.port import (
     LeaseSpec,
@@ -22,7 +22,7 @@ from portal.sim.worldly import WorldVm
 from vms.domain.leases import needed
 from vms.domain.proofs import OpenRun
 from vms.domain.states import ProofKind, RunState
-from vms.operations.guarding import SLOT_BYTES, VOLUME
+from vms.operations.guarding import VOLUME
 
 Step = Wait[None]
 

@@ -49,7 +49,7 @@ def test_a_scenario_that_cannot_be_read_is_one_sentence(tmp_path: Path, text: st
 @pytest.mark.parametrize(
     ("word", "env", "words"),
     [
-        ("walk", {}, "say 'run' or 'dev', not 'walk'"),
+        ("walk", {}, "say 'run', 'dev' or 'lab', not 'walk'"),
         ("run", {"HOLDFAST_PYTHON": "/nowhere/python3"}, "HOLDFAST_PYTHON=/nowhere/python3"),
     ],
 )

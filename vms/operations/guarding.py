@@ -1,10 +1,9 @@
 """The leases with which a copy is started, as its definition names them."""
 
+from hosts.domain.lockspace import SLOT_BYTES
 from hosts.hypervisor.port import LeaseSpec
 from vms.models import Run, RunLease
 
-#: A slot of a lease volume is so many bytes long (sanlock's alignment for 512-byte sectors).
-SLOT_BYTES = 2**20
 VOLUME = "leases"
 
 

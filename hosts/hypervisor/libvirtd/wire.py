@@ -17,7 +17,7 @@ from hosts.hypervisor.libvirtd.door import Door, Knock
 from hosts.hypervisor.libvirtd.jobs import GivenUp, Job, Lane, Patience
 from hosts.hypervisor.libvirtd.link import Link
 from hosts.hypervisor.libvirtd.seen import OURS
-from hosts.hypervisor.port import HypervisorError, NoSuchGuest, Refused
+from hosts.hypervisor.port import HypervisorError, LeaseHeld, NoLease, NoSuchGuest, Refused
 
 T = TypeVar("T")
 #: What runs inside a connection; the second argument is called between two steps.
@@ -180,4 +180,6 @@ def _translated(error: libvirt.libvirtError) -> HypervisorError | NotHeard:
         return NoSuchGuest(text)
     if error.get_error_domain() in OURS:  # the host may have done it all the same
         return NotHeard(f"the connection broke: {text}", KernelSign.UNKNOWN, sent=True)
+    if error.get_error_domain() == libvirt.VIR_FROM_LOCKING:
+        return LeaseHeld(text) if "held by another host" in text else NoLease(text)
     return Refused(text)
