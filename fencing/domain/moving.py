@@ -145,7 +145,8 @@ class _Plan:
 
     def _destination(self, vm: VmFacts) -> Choice:
         """The host that just failed comes last, as it may be the only one."""
-        avoid = frozenset({vm.move_failed_to} - {None})
+        failed = vm.move_failed_to
+        avoid = _NOBODY if failed is None else frozenset({failed})
         choice = destination(self._cluster, vm, avoid=avoid, free=self._free)
         if choice.host is None and avoid:
             return destination(self._cluster, vm, free=self._free)

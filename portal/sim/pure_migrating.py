@@ -215,7 +215,9 @@ def _is_unwanted(op: Op, now: datetime) -> bool:
     limit, called_at = float(op.data.get("timeout_s", 0)), op.data.get("called_at")
     if op.data.get("cancel"):
         return True
-    return bool(limit and called_at) and now - called_at > timedelta(seconds=limit)
+    if not limit or called_at is None:
+        return False
+    return bool(now - called_at > timedelta(seconds=limit))
 
 
 def _show(book: Book, run: OpenRun, pair: Pair) -> None:

@@ -60,6 +60,7 @@ GET    vms/{db1}/removal/                          admin     ECHV  200
 POST   vms/{db1}/actions/start/                    operator  ECHV  409
 POST   vms/{db1}/actions/shutdown/                 operator  ECHV  202
 POST   vms/{db1}/actions/stop/                     operator  ECHV  202
+POST   vms/{db1}/actions/migrate/                  operator  ECHV  409
 POST   vms/{db1}/actions/suspend/                  operator  ECHV  202
 POST   vms/{db1}/actions/resume/                   operator  ECHV  202
 POST   vms/{db1}/actions/lock/                     operator  ECHV  200

@@ -53,8 +53,9 @@ def test_a_reboot_explains_absence() -> None:
     assert _kinds(ended(GuestReason.NONE), open_run=run(), rebooted=True) == [S.REBOOTED]
 
 
-def test_a_reboot_ends_no_run_that_may_be_on_its_way_elsewhere() -> None:
-    assert _kinds(open_run=run(migrating_to=2), rebooted=True) == [S.VANISHED]
+def test_a_reboot_is_told_of_a_run_on_its_way_elsewhere_and_mere_absence_is_not() -> None:
+    assert _kinds(open_run=run(migrating_to=2), rebooted=True) == [S.REBOOTED]
+    assert _kinds(open_run=run(migrating_to=2)) == []
 
 
 @pytest.mark.parametrize(
@@ -70,9 +71,11 @@ def test_a_copy_without_a_stamp_and_without_another_holder_is_adopted() -> None:
     assert _kinds(guest(stamp=None)) == [S.ADOPT]
 
 
-def test_a_copy_elsewhere_than_its_run_is_stale_whatever_its_stamp() -> None:
-    for copy in (guest(), guest(stamp=None), guest(stamp=Stamp("mine", 1, 2, 9))):
+def test_a_copy_elsewhere_than_its_run_is_stale_unless_it_carries_the_runs_own_life() -> None:
+    for copy in (guest(stamp=None), guest(stamp=Stamp("mine", 1, 2, 9))):
         assert _kinds(copy, open_run=run(on=2)) == [S.STALE]
+    assert _kinds(guest(), open_run=run(on=2)) == [S.CARRIED]
+    assert _kinds(guest(), open_run=run(on=2, state=RunState.STARTING)) == [S.STALE]
 
 
 def test_a_copy_of_a_closed_run_is_stale() -> None:

@@ -106,7 +106,7 @@ def test_it_cannot_be_cancelled_once_the_machine_was_asked(world: World) -> None
 
 
 def test_a_guest_that_does_not_end_gives_it_up_with_a_cure(world: World) -> None:
-    policy(world, guest_stop_wait=10)
+    policy(world, guest_stop_wait=10, shutdown_policy="failover")
     web = world.started(NODE)
     world.hosts[NODE].deaf.add(web.uuid)
     op = ended(world, ask(world))

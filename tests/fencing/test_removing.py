@@ -250,11 +250,12 @@ def test_a_host_with_an_open_run_stays(world: World) -> None:
         remove_host(world, home)
     other = next(name for name in world.hosts if name != home)
     Host.objects.filter(name=other).update(status="maintenance")
-    for field in ("migrating_to", "contender"):
-        Run.objects.filter(vm=vm).update(**{field: world.host(other)})
+    there, now = world.host(other), world.clock.time
+    for fields in ({"migrating_to": there, "migrating_since": now}, {"contender": there}):
+        Run.objects.filter(vm=vm).update(**fields)
         with pytest.raises(InUse, match="web1 has an open run"):
             remove_host(world, other)
-        Run.objects.filter(vm=vm).update(**{field: None})
+        Run.objects.filter(vm=vm).update(**dict.fromkeys(fields))
 
 
 def test_a_host_that_a_waiting_restart_rests_on_stays(world: World) -> None:

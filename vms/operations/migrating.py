@@ -10,6 +10,7 @@ next asks them as if the call had never been answered.  Nothing is concluded fro
 
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 from hosts.domain.looks import Look
 from hosts.hypervisor import hypervisor_for
@@ -165,7 +166,7 @@ def _source_shows(run: Run) -> tuple[There, str, datetime]:
     return there_of(look.guest(run.vm.uuid), selectors.frozen(run), sending=sending), told, asked_at
 
 
-def _noted(op: VmOperation, source: There, target: There, now: datetime) -> dict[str, object]:
+def _noted(op: VmOperation, source: There, target: There, now: datetime) -> dict[str, Any]:
     """Note since when both have shown this, and when the source was first gone."""
     pair = f"{source} {target}"
     data = dict(op.data)
