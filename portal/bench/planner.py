@@ -94,7 +94,7 @@ def _vm(number: int, *, up: bool) -> tuple[Any, ...]:
     return (
         number, f"vm{number:06}", state, True, True, _VM_MIB, _VM_VCPUS, priority, 2, False,
         0, None, None, None, "x86_64/EPYC", ["prod"], ["ceph"], False, [], 0,
-        None,
+        None, None, None, None,
     )  # fmt: skip
 
 
@@ -103,7 +103,7 @@ def _run(number: int, host: int) -> tuple[Any, ...]:
     name = f"vm{number:06}"
     return (
         number, number, uuid, name, host, 1, "running", _BEFORE, False, None, None, False, _BEFORE,
-        False,
+        False, None,
     )  # fmt: skip
 
 

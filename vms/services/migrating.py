@@ -14,7 +14,7 @@ from portal.lib.queue import wake_on_commit
 from vms import selectors
 from vms.domain.states import RunState, VmState
 from vms.models import Run, Vm, VmOperation
-from vms.services import requests, runs
+from vms.services import holders, requests, runs
 from vms.services.inventory import NotNow
 from vms.services.runs import Evidence
 
@@ -35,7 +35,7 @@ def request(vm: Vm, target: Host, *, by: str, why: str, now: datetime, **data: A
     if run is None or why_not:
         text = f"{vm.name} cannot be migrated: {why_not}"
         raise NotNow(text, "Wait until that is over, or see to it.")
-    if not runs.begin_moving(run.pk, target, now):
+    if not holders.begin_moving(run.pk, target, now):
         text = f"{vm.name} cannot be migrated to {target.name}: it runs there, or moves already"
         raise NotNow(text, "Choose another host, or watch its operations.")
     if "home" in data:
@@ -80,11 +80,11 @@ def noticed(run_id: int, target: Host, *, arrives: bool, now: datetime) -> None:
     open_here = {"vm": run.vm, "kind": "migrate", "state__in": OPEN_STATES}
     op = VmOperation.objects.filter(host=run.host, **open_here).first()
     if op is None:
-        if not runs.begin_moving(run_id, target, now):
+        if not holders.begin_moving(run_id, target, now):
             return  # over, or known by now
         op = requests.ask("migrate", run.vm_id, run.host_id, now=now, run=run, to=target.pk)
         VmOperation.objects.filter(pk=op.pk).update(step="watch")
-    elif arrives or not runs.retarget(run_id, target, now):
+    elif arrives or not holders.retarget(run_id, target, now):
         return
     else:
         data = {"to": target.pk, "cancel": op.data.get("cancel", False)}
@@ -120,7 +120,7 @@ def stays(op: VmOperation, run: Run, text: str, *, now: datetime, code: str = "s
     cure = "Read the hosts' own logs, and repair the cause; then ask again, or choose another host."
     if not work.finish(op, now, OperationState.FAILED, text, code=code, cure=cure):
         return
-    runs.stop_moving(run.pk, op.data["to"])
+    holders.stop_moving(run.pk, op.data["to"])
     Vm.objects.filter(pk=run.vm_id).update(move_failed_at=now, move_failed_to=op.data["to"])
     target = Host.everything.get(pk=op.data["to"])
     _tell("vm.migration_failed", run, target, text, now)
@@ -151,7 +151,7 @@ def landed(op: VmOperation, run: Run, text: str, *, now: datetime) -> None:
 def broken(op: VmOperation, run: Run, evidence: Evidence, *, now: datetime) -> None:
     """Neither host has a whole copy, and the rest was destroyed: that counts as a crash."""
     if work.finish(op, now, OperationState.FAILED, evidence.text, code="broken"):
-        runs.stop_moving(run.pk, op.data["to"])
+        holders.stop_moving(run.pk, op.data["to"])
         runs.close_run(run.pk, evidence, now)
         wake_on_commit(ROUND, run.host.cluster_id)
 

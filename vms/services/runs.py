@@ -20,6 +20,7 @@ from vms.domain.states import EndReason, ProofKind, RunState, VmState
 from vms.models import Proof, Run, RunLease, Vm
 from vms.selectors.leases import slots_to_take
 from vms.services import guards
+from vms.services.holders import stop_moving
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,33 +220,6 @@ def _clear_holder(host_id: int, evidence: Evidence, now: datetime, began_by: dat
     arriving = moving.filter(migrating_to_id=host_id, migrating_since__lte=began_by)
     for run in arriving.order_by("pk"):
         stop_moving(run.pk, host_id)
-
-
-@transaction.atomic
-def begin_moving(run_id: int, target: Host, now: datetime) -> bool:
-    """From now on ``target`` is a possible holder as well; False when the run is not at rest."""
-    waiting = Run.objects.filter(
-        pk=run_id,
-        ended_at__isnull=True,
-        state=RunState.RUNNING,
-        outstanding=False,
-        migrating_to__isnull=True,
-        contender__isnull=True,
-    ).exclude(host=target)
-    return bool(waiting.update(migrating_to=target, migrating_since=now))
-
-
-def retarget(run_id: int, target: Host, now: datetime) -> bool:
-    """Its copy runs on ``target``, and not where it was to go."""
-    moving = Run.objects.filter(pk=run_id, ended_at__isnull=True, migrating_to__isnull=False)
-    others = moving.exclude(migrating_to=target).exclude(host=target)
-    return bool(others.update(migrating_to=target, migrating_since=now))
-
-
-def stop_moving(run_id: int, target_id: int) -> bool:
-    """That target holds nothing: the run stays with its host."""
-    moving = Run.objects.filter(pk=run_id, ended_at__isnull=True, migrating_to=target_id)
-    return bool(moving.update(migrating_to=None, migrating_since=None))
 
 
 @transaction.atomic

@@ -19,7 +19,7 @@ from vms.domain.proofs import OpenRun, whose_wish
 from vms.domain.sightings import Asked, Finding, KnownVm, Sighting, judge
 from vms.domain.states import EndReason, ProofKind, RunState, VmState
 from vms.models import Run, Vm, VmOperation
-from vms.services import guards, migrating, pauses, requests, runs, takeovers
+from vms.services import guards, holders, migrating, pauses, requests, runs, takeovers
 from vms.services.runs import AlreadyOpen, Evidence
 
 
@@ -154,7 +154,7 @@ def _rebooted(finding: Finding, host: Host, asked_at: datetime, now: datetime) -
     elif host.pk == finding.run.host:
         runs.move_run(finding.run.pk, evidence, now)
     else:
-        runs.stop_moving(finding.run.pk, host.pk)
+        holders.stop_moving(finding.run.pk, host.pk)
 
 
 def _vanished(finding: Finding, host: Host, asked_at: datetime, now: datetime) -> None:
