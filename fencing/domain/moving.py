@@ -99,13 +99,20 @@ def moves(cluster: ClusterFacts, now: datetime) -> Iterator[Intention]:
     for host in cluster.hosts:
         if is_emptied(cluster, host):
             yield from plan.empty(host)
-    kept = {(vm.pk, vm.run.host) for vm in cluster.vms if vm.run is not None}
-    for kind, host_pk, vm_pk in sorted(cluster.alerts):
-        host_facts = cluster.host(host_pk)
-        leaves = host_facts is not None and is_emptied(cluster, host_facts)
-        if kind == AlertKind.CANNOT_MOVE and not ((vm_pk, host_pk) in kept and leaves):
-            yield from over(cluster.alerts, host_pk, vm_pk, AlertKind.CANNOT_MOVE)
+    yield from _no_longer_stuck(cluster)
     yield from plan.homewards()
+
+
+def _no_longer_stuck(cluster: ClusterFacts) -> Iterator[Intention]:
+    told = sorted(alert for alert in cluster.alerts if alert[0] == AlertKind.CANNOT_MOVE)
+    if not told:
+        return
+    kept = {(vm.pk, vm.run.host) for vm in cluster.vms if vm.run is not None}
+    for _, host_pk, vm_pk in told:
+        host = cluster.host(host_pk)
+        leaves = host is not None and is_emptied(cluster, host)
+        if not ((vm_pk, host_pk) in kept and leaves):
+            yield from over(cluster.alerts, host_pk, vm_pk, AlertKind.CANNOT_MOVE)
 
 
 class _Plan:
@@ -181,7 +188,8 @@ class _Plan:
         if self._cluster.distrust:
             return
         wishes = better_homes(self._cluster) if self._cluster.armed else {}
-        for vm in in_order(self._cluster.vms):
+        away = [vm for vm in self._cluster.vms if vm.moved_from is not None or vm.pk in wishes]
+        for vm in in_order(away):
             home = vm.moved_from if vm.moved_from is not None else wishes.get(vm.pk)
             if home is not None and self._may_go(vm, home):
                 text = "it goes home, its host is used again" if vm.moved_from else "it goes home"

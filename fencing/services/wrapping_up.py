@@ -73,7 +73,9 @@ _UNWANTED = (EndReason.HOST_LOST, EndReason.CRASHED)
 
 def _touched(incident: Incident, host: Host) -> set[int]:
     """Return the VMs that a host's incident is about: their runs ended meanwhile."""
-    named = Event.objects.filter(incident=incident.pk).exclude(vm=0).values_list("vm", flat=True)
+    # That a VM could not be moved away before says nothing of what became of it.
+    told = Event.objects.filter(incident=incident.pk).exclude(kind="alert.cannot_move")
+    named = told.exclude(vm=0).values_list("vm", flat=True)
     lost = Run.objects.filter(
         host=host, ended_at__gte=incident.opened_at, proof__reason__in=_UNWANTED
     )

@@ -22,6 +22,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "restart_tries", "restart_gap", "restart_slow_gap", "blocked_wait", "start_parallel",
         "shutdown_policy", "guest_stop_wait", "guest_stop_refused", "spare_hosts", "admission",
     ),
+    "How VMs are migrated": (
+        "migration_parallel", "migration_bandwidth", "migration_timeout", "post_copy",
+    ),
 }  # fmt: skip
 
 
