@@ -146,8 +146,10 @@ class Oracle:
         return outside or (copy.vm, copy.generation) in self._excused
 
     def _is_guarded(self, copy: Copy) -> bool:
-        """Whether sanlock should have refused a second copy, whoever was believed."""
-        return self.scene.world.storage.sanlock.guards(copy.vm, copy.host)
+        """Whether sanlock should have refused a second copy, although a person was believed."""
+        run = self._closed.get((copy.vm, copy.generation or 0))
+        by_word = run is not None and run.proof == ProofKind.MANUAL
+        return by_word and self.scene.world.storage.sanlock.guards(copy.vm, copy.host)
 
     def _split(self, disk: str, copies: list[Copy]) -> None:
         if ("split", disk) in self._told:
