@@ -59,8 +59,9 @@ def plan(cluster: ClusterFacts, now: datetime) -> tuple[Intention, ...]:
         wishes.extend(_about(cluster, host, now))
         policy = cluster.policies[host.pk]
         wishes.extend(ask_storage(host, policy, now, often.get(host.pk, ROUTINE)))
-    wishes.extend(restarts(cluster, now))
-    wishes.extend(moves(cluster, now))
+    starts = tuple(restarts(cluster, now))
+    wishes.extend(starts)
+    wishes.extend(moves(cluster, now, starts))
     wishes.extend(tied(cluster))
     return tuple(_one_fence_at_a_time(cluster, wishes))
 

@@ -6,14 +6,14 @@ again.  A VM with ``failback`` goes to a better host of its rule.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ClusterFacts, HostFacts
 from fencing.domain.homes import floor, need, unfit
-from fencing.domain.intentions import Intention, Move, Raise, over
+from fencing.domain.intentions import Intention, Move, Raise, Start, TakeOver, over
 from fencing.domain.policy import Policy
 from fencing.domain.tied import better_homes
 from hosts.domain.states import ANSWERING, Wanted
@@ -93,9 +93,15 @@ def stuck(vm: VmFacts) -> str:
     return ""
 
 
-def moves(cluster: ClusterFacts, now: datetime) -> Iterator[Intention]:
-    """Return what is to be moved now, and what cannot be, with the reasons."""
-    plan = _Plan(cluster, now)
+def moves(
+    cluster: ClusterFacts, now: datetime, starts: Sequence[Intention] = ()
+) -> Iterator[Intention]:
+    """Return what is to be moved now, and what cannot be, with the reasons.
+
+    ``starts``: the wishes of the same plan.  Who is down goes first; what starts now has
+    taken its room.
+    """
+    plan = _Plan(cluster, now, starts)
     for host in cluster.hosts:
         if is_emptied(cluster, host):
             yield from plan.empty(host)
@@ -118,8 +124,8 @@ def _no_longer_stuck(cluster: ClusterFacts) -> Iterator[Intention]:
 class _Plan:
     """What is left of room and of migrations at once, while moves are chosen."""
 
-    def __init__(self, cluster: ClusterFacts, now: datetime) -> None:
-        self._cluster, self._now = cluster, now
+    def __init__(self, cluster: ClusterFacts, now: datetime, starts: Sequence[Intention]) -> None:
+        self._cluster, self._now, self._starts = cluster, now, starts
         self._floor: Floor | None = None
         moving = [vm.run for vm in cluster.vms if vm.run is not None and vm.run.migrating_to]
         self._out = Counter(run.host for run in moving)
@@ -129,6 +135,10 @@ class _Plan:
     def _free(self) -> Floor:
         if self._floor is None:
             self._floor = floor(self._cluster)
+            needs = {vm.pk: need(vm) for vm in self._cluster.vms}
+            for wish in self._starts:
+                if isinstance(wish, Start | TakeOver):
+                    self._floor.take(wish.host, needs[wish.vm])
         return self._floor
 
     def empty(self, host: HostFacts) -> Iterator[Intention]:

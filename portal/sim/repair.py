@@ -77,12 +77,29 @@ def unfinished(scene: Scene) -> list[str]:
     return list(_unfinished(scene, scene.portal.view()))
 
 
+def _behind(world: World, resting: set[str]) -> set[str]:
+    """Return those that wait for one of these: of a later tier, or to start after it."""
+    found = {item.pk: item for name, item in world.vms.items() if name in resting}
+    while more := {
+        vm.pk: vm
+        for vm in world.vms.values()
+        if vm.pk not in found
+        and (
+            found.keys() & set(vm.starts_after)
+            or any(item.start_tier < vm.start_tier for item in found.values())
+        )
+    }:
+        found |= more
+    return {item.name for item in found.values()}
+
+
 def _unfinished(scene: Scene, view: View) -> Iterator[str]:
     if any(kind == AlertKind.FORGETFUL_DATABASE for kind, *_ in view.alerts):
         return  # nothing may be started until a person has decided which portal is right
     excuses = (AlertKind.VM_DESTROYED, AlertKind.NO_ROOM, AlertKind.VM_HELD)
     resting = {vm for kind, _, vm, _ in view.alerts if kind in excuses}
     resting.update(scene.on_purpose)
+    resting |= _behind(scene.world, resting)
     for name, vm in scene.world.vms.items():
         _, wanted, quarantined = view.vms[name]
         if name not in scene.ha or not wanted or quarantined or name in resting:

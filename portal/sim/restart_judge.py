@@ -7,6 +7,7 @@ from fencing.domain.alerts import AlertKind
 from fencing.domain.policy import Policy
 from portal.sim.portal import RunView, View
 from portal.sim.scene import Scene
+from vms.domain.states import ProofKind
 
 #: An HA VM that could run must run, or an alert must say why not, within this many seconds.
 RESTART_BOUND_S = 60
@@ -108,7 +109,7 @@ class RestartJudge:
         world = self.scene.world
         others = [name for name in world.hosts if name != host]
         seen = all(world.storage.reads(name) for name in others)
-        known = world.vms[vm].lease and host in world.vouched
+        known = world.storage.sanlock.holds(vm, host) and host in world.vouched
         dead = not world.hosts[host].alive and not self._controller_works(host)
         return bool(known and dead and seen) and any(self._fit(name, vm, view) for name in others)
 
@@ -130,6 +131,13 @@ class RestartJudge:
             and world.storage.sanlock.grants(vm, host)
         )
 
+    def _went_down_with_a_silent_host(self, vm: str, view: View) -> bool:
+        """Whether it was shut down, maybe by its host, about which a person is asked."""
+        ended = [run for run in view.runs if run.vm == vm and run.ended_ms is not None]
+        last = max(ended, key=lambda run: run.generation, default=None)
+        asked = {host for kind, host, _, _ in view.alerts if kind == AlertKind.CONFIRM_REBOOT}
+        return last is not None and last.proof == ProofKind.OBSERVED_OFF and last.host in asked
+
     def _alerted(self, vm: str, run: RunView | None, view: View) -> bool:
         """Whether an alert names what is needed: a person's word is not, where a BMC would tell."""
         host = run.host if run is not None else ""
@@ -139,6 +147,8 @@ class RestartJudge:
             if of_vm == vm or (host and of_host == host) or kind == AlertKind.FORGETFUL_DATABASE
         }
         kinds.difference_update(_SAYS_NOTHING)
+        if run is None and self._went_down_with_a_silent_host(vm, view):
+            return True
         if host and self._controller_works(host):
             kinds.discard(AlertKind.CONFIRM_REBOOT)
         elif host and not self._can_be_settled(host):

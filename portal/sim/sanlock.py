@@ -92,13 +92,24 @@ class Sanlock:
     def _domains(self, host: str) -> list[str]:
         return [domain for name, domain in self.storage.slots if name == host]
 
+    def holds(self, vm: str, host: str) -> bool:
+        """Whether ``host`` is the one that has taken the lease of ``vm`` and not given it back."""
+        item = self.world.vms[vm]
+        grant = self.holder(item.lease, item.uuid) if item.lease else None
+        return grant is not None and grant.host == host
+
     def grants(self, vm: str, host: str) -> bool:
         """Whether ``host`` would be given what a start of ``vm`` asks for now."""
         item = self.world.vms[vm]
         return not item.lease or not self._refusal(host, item.lease, item.uuid)
 
     def _can_write(self, host: str, domain: str) -> bool:
-        return self.world.hosts[host].alive and self.storage.writes(host, domain)
+        return self.world.hosts[host].alive and self.storage.is_joined(host, domain)
+
+    def settle(self) -> None:
+        """Let every daemon give back what its host holds no more; called after each change."""
+        for domain, uuid in list(self.held):
+            self.holder(domain, uuid)
 
     def _record(self, host: str, domain: str) -> Sector:
         return self.storage.memory.domains[domain].sectors[self.storage.slots[host, domain]]

@@ -107,6 +107,7 @@ class Simulation:
             self.oracle.after_events(events)
         if self.world.version != self._seen_version:
             self._seen_version = self.world.version
+            self.world.storage.sanlock.settle()
             self._live_or_die()
             self.oracle.after_world()
             self._witness.look(len(self.log))

@@ -6,7 +6,8 @@ from datetime import timedelta
 from fencing.domain.alerts import AlertKind
 from fencing.domain.departing import Guests, with_guests
 from fencing.domain.facts import ClusterFacts
-from fencing.domain.intentions import Clear, Move, Raise
+from fencing.domain.failover import plan
+from fencing.domain.intentions import Clear, Move, Raise, Start
 from fencing.domain.moving import destination, moves
 from fencing.domain.policy import Policy
 from hosts.domain.states import HostStatus, Wanted
@@ -130,3 +131,12 @@ def test_a_host_that_shall_go_off_moves_its_vms_before_it_asks_the_rest_to_shut_
     assert next_of(replace(on(1), memory_mib=10**9)) is Guests.ASK
     frozen = replace(facts, policies={1: Policy(shutdown_policy="freeze")})
     assert with_guests(frozen, going, NOW - timedelta(seconds=5), policy, NOW) is Guests.ASK
+
+
+def test_what_starts_in_the_same_plan_has_taken_its_room() -> None:
+    facts = cluster(LEAVING, host(2), vms=(on(1, memory_mib=6000), vm(2, memory_mib=6000)))
+    wishes = plan(facts, NOW)
+    assert [(wish.vm, wish.host) for wish in wishes if isinstance(wish, Start)] == [(2, 2)]
+    assert not [wish for wish in wishes if isinstance(wish, Move)]
+    (told,) = (wish for wish in wishes if isinstance(wish, Raise) and wish.vm == 1)
+    assert "2192 MiB free, 6000 needed" in told.text
