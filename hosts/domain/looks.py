@@ -49,6 +49,7 @@ class GuestReason(StrEnum):
     # paused because ...
     USER = "user"
     IO_ERROR = "io_error"
+    STARTING = "starting"  # its process is there, and has not run yet
     MIGRATING = "migrating"  # it is being received, or handed over just now
     POSTCOPY_FAILED = "postcopy_failed"  # half of its memory stayed on a host that is gone
     OTHER = "other"

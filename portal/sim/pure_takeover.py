@@ -12,7 +12,7 @@ from portal.sim.pure_work import ROUND, is_mine, record, wait
 from portal.sim.rows import Evidence, Op
 from portal.sim.wire import Wait, Wire
 from portal.sim.world import INSTALLATION
-from vms.domain.proofs import OpenRun
+from vms.domain.proofs import OpenRun, is_takeover
 from vms.domain.states import EndReason, ProofKind, RunState
 from vms.operations.starting import ASK_AGAIN_S, WITHDRAW_AFTER
 
@@ -122,9 +122,7 @@ def _ask_again(book: Book, wire: Wire, op: Op, run: OpenRun, deadline: float) ->
 
 def _runs_there(look: Look, run: OpenRun) -> bool:
     guest = look.guest(run.vm_uuid)
-    if guest is None or not guest.executes or guest.stamp is None:
-        return False
-    return guest.stamp.generation == run.generation + 1
+    return guest is not None and is_takeover(guest, run, run.contender or 0)
 
 
 def _withdrawn(book: Book, op: Op, run: OpenRun, look: Look) -> None:

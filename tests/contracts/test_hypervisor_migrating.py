@@ -103,6 +103,7 @@ def test_libvirts_words_for_a_migration_are_told_from_other_pauses() -> None:
 
     paused, running = libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_RUNNING
     failed = GuestReason.POSTCOPY_FAILED
+    assert reason_of(paused, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP) is GuestReason.STARTING
     assert reason_of(paused, libvirt.VIR_DOMAIN_PAUSED_MIGRATION) is GuestReason.MIGRATING
     assert reason_of(paused, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY) is GuestReason.MIGRATING
     assert reason_of(paused, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY_FAILED) is failed

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from django.db import IntegrityError, transaction
 
-from hosts.domain.looks import GuestState, SeenGuest
+from hosts.domain.looks import GuestReason, GuestState, SeenGuest
 from hosts.hypervisor.machine import HELD
 from hosts.models import StorageDomain
 from tests.vms.moments import killed_at
@@ -100,6 +100,21 @@ def test_the_look_at_the_contender_tells_what_a_killed_worker_has_not(both: Worl
     assert both.runs(vm) == [(1, "node1", "lease"), (2, "node2", "open")]
     assert not both.vm(vm).quarantined
     assert carry_on(both, op).state == "cancelled"
+
+
+@pytest.mark.parametrize("reason", [GuestReason.STARTING, GuestReason.USER])
+def test_a_copy_that_has_not_run_yet_shows_no_lease(both: World, reason: GuestReason) -> None:
+    vm = leased(both, "web1")
+    request(both, vm)
+    run = both.open_run(vm)
+    assert run is not None
+    stamp = replace(both.stamp(run), generation=2)
+    both.hosts["node2"].guests[vm.uuid] = SeenGuest(
+        vm.uuid, vm.name, GuestState.PAUSED, reason, stamp=stamp, leases=("shared1",)
+    )
+    both.look("node2")
+    assert both.runs(vm) == [(1, "node1", "open")]
+    assert not both.vm(vm).quarantined
 
 
 def test_a_take_over_killed_at_any_moment_ends_with_one_copy_or_none(world: World) -> None:

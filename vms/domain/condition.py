@@ -70,12 +70,19 @@ _STATES = {
 }
 
 
+#: Pauses in which the hypervisor itself prepares a copy, or hands it over.
+_ON_THEIR_WAY = {
+    GuestReason.STARTING: VmState.STARTING,
+    GuestReason.MIGRATING: VmState.MIGRATING,
+}
+
+
 def state_of(guest: SeenGuest) -> VmState:
     """Return the state of a VM whose own copy executes like this."""
     if guest.state is GuestState.PAUSED and guest.reason is GuestReason.USER:
         return VmState.SUSPENDED
-    if guest.state is GuestState.PAUSED and guest.reason is GuestReason.MIGRATING:
-        return VmState.MIGRATING
+    if guest.state is GuestState.PAUSED and guest.reason in _ON_THEIR_WAY:
+        return _ON_THEIR_WAY[guest.reason]
     return _STATES.get(guest.state, VmState.UNKNOWN)
 
 

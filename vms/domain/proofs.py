@@ -9,7 +9,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from hosts.domain.looks import GuestReason, SeenGuest
+from hosts.domain.looks import GuestReason, GuestState, SeenGuest
 from vms.domain.states import EndReason, RunState
 
 
@@ -88,13 +88,22 @@ def copy_is_of_this_run(guest: SeenGuest, run: OpenRun) -> bool:
     return run.adopting and guest.stamp.generation < run.generation
 
 
-def is_takeover(guest: SeenGuest, run: OpenRun, host: int) -> bool:
-    """The copy is the one that was started to take over this run's leases."""
+def is_contenders(guest: SeenGuest, run: OpenRun, host: int) -> bool:
+    """The copy is the one that was started there to take over this run's leases."""
     return (
         run.contender == host
         and guest.stamp is not None
         and guest.stamp.generation == run.generation + 1
     )
+
+
+def is_takeover(guest: SeenGuest, run: OpenRun, host: int) -> bool:
+    """The copy that was to take over this run's leases has them.
+
+    libvirt asks sanlock after the process is there and before its CPUs run: one that
+    stands still, for whatever reason, shows no lease.
+    """
+    return is_contenders(guest, run, host) and guest.state is GuestState.RUNNING
 
 
 def is_observed_off(guest: SeenGuest, run: OpenRun, asked_at: datetime) -> bool:

@@ -156,8 +156,9 @@ def _executing(
 ) -> Iterator[Finding]:
     if run is not None and asked.host in run.holders and proofs.copy_is_of_this_run(guest, run):
         yield Finding(Sighting.RUNNING, vm.pk, "its own run executes here", guest, run)
-    elif run is not None and proofs.is_takeover(guest, run, asked.host):
-        yield Finding(Sighting.TAKEN_OVER, vm.pk, "sanlock has granted its leases", guest, run)
+    elif run is not None and proofs.is_contenders(guest, run, asked.host):
+        if proofs.is_takeover(guest, run, asked.host):  # else the one who started it asks on
+            yield Finding(Sighting.TAKEN_OVER, vm.pk, "sanlock granted its leases", guest, run)
     elif is_carried_on_elsewhere(guest, run, asked.host):
         yield Finding(Sighting.CARRIED, vm.pk, "it is migrated past the portal", guest, run)
     elif _may_be_adopted(guest, asked) and proofs.has_no_other_holder(run):

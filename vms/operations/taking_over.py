@@ -20,11 +20,12 @@ from hosts.services import work
 from portal.core.models import OperationState
 from portal.core.services import installation_id
 from portal.lib import clock
+from vms.domain.proofs import is_takeover
 from vms.models import Run, VmOperation
 from vms.operations.guarding import leases_of
 from vms.operations.looking import own_look, target_of
 from vms.operations.starting import ASK_AGAIN_S, WITHDRAW_AFTER
-from vms.selectors import is_distrusted, run_of
+from vms.selectors import frozen, is_distrusted, run_of
 from vms.services import takeovers
 
 
@@ -109,12 +110,7 @@ def _ask_again(op: VmOperation, run: Run, hypervisor: Hypervisor, deadline_s: fl
 
 def _runs_there(look: Look, run: Run) -> bool:
     guest = look.guest(run.vm.uuid)
-    return (
-        guest is not None
-        and guest.executes
-        and guest.stamp is not None
-        and guest.stamp.generation == run.generation + 1
-    )
+    return guest is not None and is_takeover(guest, frozen(run), run.contender_id or 0)
 
 
 def _withdraw(op: VmOperation, run: Run, hypervisor: Hypervisor, deadline_s: float) -> None:
