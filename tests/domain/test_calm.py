@@ -106,7 +106,8 @@ def asked(item: HostFacts, **patience: Any) -> list[str]:
 def test_a_bmc_that_is_being_asked_is_not_asked_again(busy: str) -> None:
     item = silent(1, controllers=(bmc(asked_at=ago(60)),))
     assert asked(item) == ["the host is silent"]
-    assert asked(replace(item, **{busy: True})) == []
+    there: dict[str, Any] = {busy: True}
+    assert asked(replace(item, **there)) == []
 
 
 def test_why_a_bmc_is_asked() -> None:
