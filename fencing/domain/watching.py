@@ -15,9 +15,9 @@ _WHILE_SILENT = timedelta(seconds=2)
 #: Whose sector it is, is recorded this often while the host answers.
 ROUTINE = timedelta(seconds=60)
 #: sanlock joins again some time after a boot; until then this often.
-_NOT_LEARNED = timedelta(seconds=10)
+NOT_LEARNED = timedelta(seconds=10)
 #: The record of a host that holds leases is read as often as sanlock renews it.
-_LEASED = timedelta(seconds=20)
+LEASED = timedelta(seconds=20)
 
 
 def pauses(cluster: ClusterFacts) -> dict[int, timedelta]:
@@ -30,7 +30,7 @@ def pauses(cluster: ClusterFacts) -> dict[int, timedelta]:
     for vm in cluster.vms:
         if vm.leases.carried and vm.run is not None:
             read = vm.leases.guarded_at is not None
-            pause = _LEASED if read else _NOT_LEARNED
+            pause = LEASED if read else NOT_LEARNED
             found[vm.run.host] = min(pause, found.get(vm.run.host, pause))
     return found
 
@@ -65,7 +65,7 @@ def _pause(host: HostFacts) -> timedelta:
     for track in host.heartbeats:
         since_back = host.back_at is None or (track.learned_at or host.back_at) > host.back_at
         if track.learned_at is None or track.problem is not None or not since_back:
-            return _NOT_LEARNED
+            return NOT_LEARNED
     return ROUTINE
 
 

@@ -13,6 +13,7 @@ from django.db.models import F, Q
 
 from fencing import operations as power_operations
 from fencing import power as power_drivers
+from fencing.domain.watching import LEASED, NOT_LEARNED
 from fencing.models import Alert, FenceOperation
 from fencing.selectors import cluster_policy, policy_of
 from fencing.services import restored
@@ -36,7 +37,7 @@ from portal.sim.portal import ABSENT, Crash, RunView, Start, View
 from portal.sim.pure_work import ADVANCE, LOOK, ROUND
 from portal.sim.wire import Wire
 from vms import operations as vm_operations
-from vms.models import Run, Vm, VmOperation
+from vms.models import Run, RunLease, Vm, VmOperation
 from vms.operations.looking import look_at
 
 #: A calm cluster is planned for this often, not every second.
@@ -138,7 +139,13 @@ class FullPortal:
         """Whether a calm host's heartbeat may be due for its routine reading."""
         if not self.wire.world.storage.slots:
             return False
-        due = Q(asked_at__isnull=True) | Q(asked_at__lte=clock.now() - timedelta(seconds=60))
+        now = clock.now()
+        due = Q(asked_at__isnull=True) | Q(asked_at__lte=now - timedelta(seconds=60))
+        if self.wire.world.storage.sanlock.used:  # hosts of leased runs are read more often
+            held = RunLease.objects.filter(run__ended_at__isnull=True, guarded_at__isnull=False)
+            open_now = RunLease.objects.filter(run__ended_at__isnull=True, guarded_at=None)
+            due |= Q(host__in=held.values("run__host"), asked_at__lte=now - LEASED)
+            due |= Q(host__in=open_now.values("run__host"), asked_at__lte=now - NOT_LEARNED)
         new = Q(learned_at__isnull=True) | ~Q(problem="") | Q(learned_at__lte=F("host__back_at"))
         return HostStorage.objects.filter(due | new).exists()
 

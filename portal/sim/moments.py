@@ -68,7 +68,7 @@ def _host_after(now: HostNow, step: Step) -> HostNow:
 def _vm_after(now: VmNow, step: Step) -> VmNow:
     if step.kind in ("vm.split_brain", "vm.disk_clash"):
         return replace(now, is_quarantined=True)
-    if step.kind in ("vm.starting", "vm.adopted", "vm.moved"):
+    if step.kind in ("vm.starting", "vm.adopted", "vm.moved", "vm.taken_over"):
         starting = step.kind == "vm.starting"
         return replace(now, run=now.run + 1, host=step.host, is_starting=starting)
     if step.kind == "vm.running":

@@ -74,7 +74,7 @@ class Oracle:
                 self._learn_runs()
             elif event.kind == "bmc.reading":
                 self._heard(event)
-            elif event.kind in ("vm.adopted", "vm.starting"):
+            elif event.kind in ("vm.adopted", "vm.starting", "vm.taken_over"):
                 self._opened(event)
             elif event.kind == "vm.start_failed":
                 self._restarts.forget(event.vm)

@@ -97,6 +97,7 @@ def granted(book: Book, run: OpenRun, host: int, seen_at: datetime) -> None:
     runs.open_run(book, run.vm, host, seen_at, RunState.RUNNING)
     pure_leases.carry(book, run.vm, carried)
     runs.settled(book, run.vm)
+    book.emit("vm.taken_over", host, run.vm)
     book.emit("vm.running", host, run.vm)
     book.wake(ROUND, 1)
 

@@ -140,6 +140,7 @@ EVENTS = {
     "vm.start_failed": "{vm} could not be started on {host}",
     "vm.starting": "{vm} is started on {host}",
     "vm.take_over_refused": "{host} does not get {vm}",
+    "vm.taken_over": "Sanlock has granted {vm} to {host}: its run goes on there",
     "vm.taking_over": "{host} asks sanlock for {vm}, whose host is dead by sanlock's rules",
     "vm.unlocked": "{vm} is unlocked",
     "vm.wanted_down": "{vm} is wanted down from now on",

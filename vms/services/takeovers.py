@@ -86,7 +86,10 @@ def granted(run_id: int, host_id: int, *, seen_at: datetime, now: datetime) -> R
         lease_held_at=None,
     )  # fmt: skip
     runs.set_state(run.vm_id, VmState.UP, f"on {host.name}", now)
-    _tell("vm.running", f"{run.vm.name}: runs on {host.name} (taken over)", run, host_id, now)
+    name = run.vm.name
+    text = f"{name}: taken over by {host.name} as generation {new.generation}"
+    _tell("vm.taken_over", text, run, host_id, now)
+    _tell("vm.running", f"{name}: runs on {host.name} (taken over)", run, host_id, now)
     wake_on_commit(ROUND, host.cluster_id)
     return new
 
