@@ -123,7 +123,6 @@ def _machines(scene: Scene, view: View) -> Iterator[str]:
         if not view.vms[vm][2]:
             yield f"{host} still receives {vm}"
     for op in view.open_ops:
-        if not (
-            held and op.startswith(("migrate ", "adopt "))
-        ):  # it goes on when a person has chosen
+        waits = op.startswith(("migrate ", "adopt ", "reboot ", "shutdown "))
+        if not (held and waits):  # those go on when a person has chosen
             yield f"operation {op} is open"
