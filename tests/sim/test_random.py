@@ -9,7 +9,7 @@ from portal.sim.scenario import Scenario
 from portal.sim.schedules import schedule
 from portal.sim.shrink import as_yaml
 
-PURE, FULL = 500, 10
+PURE, FULL = 100, 5
 CHUNKS = 5
 
 
