@@ -4,7 +4,7 @@ from collections.abc import Generator
 from contextlib import suppress
 from datetime import datetime
 
-from hosts.domain.looks import Look, Stamp
+from hosts.domain.looks import SeenGuest, Stamp
 from hosts.domain.states import HostStatus
 from hosts.hypervisor.port import (
     GuestSpec,
@@ -16,6 +16,7 @@ from hosts.hypervisor.port import (
     Refused,
 )
 from portal.sim import (
+    pure_calling,
     pure_inventory,
     pure_leases,
     pure_migrating,
@@ -34,7 +35,7 @@ from vms.domain.states import EndReason, RunState
 from vms.operations import DEADLINES, USUAL_DEADLINE
 from vms.operations.acting import RETRY_S, TRIES
 from vms.operations.settling import AGAIN_S
-from vms.operations.starting import ASK_AGAIN_S, HELD_S, WITHDRAW_AFTER
+from vms.operations.starting import HELD_S
 
 Step = Generator[float, None, None]
 
@@ -73,20 +74,20 @@ def _start(book: Book, wire: Wire, op: Op, deadline: float) -> Step:
     elif op.step == "call":
         yield from _call(book, wire, op, run, deadline)
     else:
-        yield from _check(book, wire, op, run, deadline)
+        yield from pure_calling.look_first(book, wire, _course(book, op, run), deadline)
 
 
-def _check(book: Book, wire: Wire, op: Op, run: OpenRun, deadline: float) -> Step:
-    try:
-        look = yield from wire.look(_name(book, op), deadline)
-    except HypervisorError:
-        runs.not_started(book, op, run, blame_host=False)
-        return
-    guest = look.guest(run.vm_uuid)
-    if guest is not None and guest.executes:
-        runs.not_started(book, op, run)
-    else:
-        wait(book, op, 0, step="call")
+def _course(book: Book, op: Op, run: OpenRun) -> pure_calling.Call:
+    """What each ending of the call means for the run."""
+    return pure_calling.Call(
+        op=op,
+        uuid=run.vm_uuid,
+        since=run.started_at,
+        is_there=lambda guest: _is_of_run(guest, run),
+        started=lambda: runs.started(book, op, run),
+        not_sent=lambda blame_host: runs.not_started(book, op, run, blame_host=blame_host),
+        withdrawn=lambda asked_at: runs.given_up(book, op, run, asked_at),
+    )
 
 
 def _call(book: Book, wire: Wire, op: Op, run: OpenRun, deadline: float) -> Step:
@@ -109,43 +110,18 @@ def _call(book: Book, wire: Wire, op: Op, run: OpenRun, deadline: float) -> Step
     except (Refused, NotSent):
         runs.not_started(book, op, run)
     except HypervisorError:
-        wait(book, op, ASK_AGAIN_S, step="unanswered")
+        pure_calling.unanswered(book, op)
     else:
         runs.started(book, op, run)
 
 
 def _ask_again(book: Book, wire: Wire, op: Op, run: OpenRun, deadline: float) -> Step:
-    asked_at = book.now()
-    try:
-        look = yield from wire.look(_name(book, op), deadline)
-        if _runs_there(look, run):
-            runs.started(book, op, run)
-        elif op.step == "withdraw":
-            _withdrawn(book, op, run, look, asked_at)
-        elif asked_at - run.started_at < WITHDRAW_AFTER:
-            wait(book, op, ASK_AGAIN_S, step="unanswered")
-        else:
-            name = _name(book, op)
-            yield from wire.small(name, "undefine", run.vm_uuid, deadline)
-            with suppress(Refused):
-                yield from wire.small(name, "stop", run.vm_uuid, deadline)
-            wait(book, op, 0, step="withdraw")
-    except HypervisorError:
-        wait(book, op, ASK_AGAIN_S, step="unanswered")
+    yield from pure_calling.ask_again(book, wire, _course(book, op, run), deadline)
 
 
-def _runs_there(look: Look, run: OpenRun) -> bool:
-    guest = look.guest(run.vm_uuid)
-    if guest is None or not guest.executes or guest.stamp is None:
-        return False
-    return guest.stamp.generation == run.generation
-
-
-def _withdrawn(book: Book, op: Op, run: OpenRun, look: Look, asked_at: datetime) -> None:
-    if look.guest(run.vm_uuid) is not None:
-        wait(book, op, ASK_AGAIN_S, step="unanswered")
-    else:
-        runs.given_up(book, op, run, asked_at)
+def _is_of_run(guest: SeenGuest, run: OpenRun) -> bool:
+    generation = guest.stamp.generation if guest.stamp is not None else None
+    return guest.executes and generation == run.generation
 
 
 def _settle(book: Book, wire: Wire, op: Op, deadline: float) -> Step:

@@ -1,20 +1,18 @@
 """A take-over in the pure depth (``vms.operations.taking_over``, ``vms.services.takeovers``)."""
 
-from contextlib import suppress
 from datetime import datetime
 
-from hosts.domain.looks import Look, Stamp
+from hosts.domain.looks import Stamp
 from hosts.hypervisor.port import GuestSpec, HypervisorError, LeaseHeld, NotSent, Refused
-from portal.sim import pure_leases
+from portal.sim import pure_calling, pure_leases
 from portal.sim import pure_runs as runs
 from portal.sim.ledger import Book
-from portal.sim.pure_work import ROUND, is_mine, record, wait
+from portal.sim.pure_work import ROUND, is_mine, record
 from portal.sim.rows import Evidence, Op
 from portal.sim.wire import Wait, Wire
 from portal.sim.world import INSTALLATION
 from vms.domain.proofs import OpenRun, is_takeover
 from vms.domain.states import EndReason, ProofKind, RunState
-from vms.operations.starting import ASK_AGAIN_S, WITHDRAW_AFTER
 
 Step = Wait[None]
 
@@ -25,13 +23,13 @@ def advance(book: Book, wire: Wire, op: Op, deadline: float) -> Step:
     if run is None or run.contender != op.host:
         record(book, op, state="cancelled")
     elif run.outstanding or op.step in ("unanswered", "withdraw"):
-        yield from _ask_again(book, wire, op, run, deadline)
+        yield from pure_calling.ask_again(book, wire, _course(book, op, run), deadline)
     elif book.vms[run.vm].quarantined or book.distrust:
         _refused(book, op, run, held=False)
     elif op.step == "call":
         yield from _call(book, wire, op, run, deadline)
     else:
-        yield from _check(book, wire, op, run, deadline)
+        yield from pure_calling.look_first(book, wire, _course(book, op, run), deadline)
 
 
 def _refused(book: Book, op: Op, run: OpenRun, *, held: bool) -> None:
@@ -48,17 +46,17 @@ def _refused(book: Book, op: Op, run: OpenRun, *, held: bool) -> None:
     book.wake(ROUND, 1)
 
 
-def _check(book: Book, wire: Wire, op: Op, run: OpenRun, deadline: float) -> Step:
-    try:
-        look = yield from wire.look(book.hosts[op.host].name, deadline)
-    except HypervisorError:
-        _refused(book, op, run, held=False)
-        return
-    guest = look.guest(run.vm_uuid)
-    if guest is not None and guest.executes:
-        _refused(book, op, run, held=False)
-    else:
-        wait(book, op, 0, step="call")
+def _course(book: Book, op: Op, run: OpenRun) -> pure_calling.Call:
+    """What each ending of the call means for the run: it stays, or goes on over there."""
+    return pure_calling.Call(
+        op=op,
+        uuid=run.vm_uuid,
+        since=op.requested_at,
+        is_there=lambda guest: is_takeover(guest, run, op.host),
+        started=lambda: _granted(book, op, run),
+        not_sent=lambda _blame_host: _refused(book, op, run, held=False),
+        withdrawn=lambda _asked_at: _refused(book, op, run, held=False),
+    )
 
 
 def _call(book: Book, wire: Wire, op: Op, run: OpenRun, deadline: float) -> Step:
@@ -76,7 +74,7 @@ def _call(book: Book, wire: Wire, op: Op, run: OpenRun, deadline: float) -> Step
     except (Refused, NotSent) as error:
         _refused(book, op, run, held=isinstance(error, LeaseHeld))
     except HypervisorError:
-        wait(book, op, ASK_AGAIN_S, step="unanswered")
+        pure_calling.unanswered(book, op)
     else:
         _granted(book, op, run)
 
@@ -100,34 +98,3 @@ def granted(book: Book, run: OpenRun, host: int, seen_at: datetime) -> None:
     book.emit("vm.taken_over", host, run.vm)
     book.emit("vm.running", host, run.vm)
     book.wake(ROUND, 1)
-
-
-def _ask_again(book: Book, wire: Wire, op: Op, run: OpenRun, deadline: float) -> Step:
-    asked_at, name = book.now(), book.hosts[op.host].name
-    try:
-        look = yield from wire.look(name, deadline)
-        if _runs_there(look, run):
-            _granted(book, op, run)
-        elif op.step == "withdraw":
-            _withdrawn(book, op, run, look)
-        elif asked_at - op.requested_at < WITHDRAW_AFTER:
-            wait(book, op, ASK_AGAIN_S, step="unanswered")
-        else:
-            yield from wire.small(name, "undefine", run.vm_uuid, deadline)
-            with suppress(Refused):
-                yield from wire.small(name, "stop", run.vm_uuid, deadline)
-            wait(book, op, 0, step="withdraw")
-    except HypervisorError:
-        wait(book, op, ASK_AGAIN_S, step="unanswered")
-
-
-def _runs_there(look: Look, run: OpenRun) -> bool:
-    guest = look.guest(run.vm_uuid)
-    return guest is not None and is_takeover(guest, run, run.contender or 0)
-
-
-def _withdrawn(book: Book, op: Op, run: OpenRun, look: Look) -> None:
-    if look.guest(run.vm_uuid) is not None:
-        wait(book, op, ASK_AGAIN_S, step="unanswered")
-    else:
-        _refused(book, op, run, held=False)

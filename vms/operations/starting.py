@@ -7,10 +7,9 @@ repeated.  From ``mark_calling`` on, the run counts as possibly executing, and
 only the host's own list, or a proof, tells.
 """
 
-from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from hosts.domain.looks import Look, Stamp
+from hosts.domain.looks import SeenGuest, Stamp
 from hosts.hypervisor import hypervisor_for
 from hosts.hypervisor.domain_xml import is_uncached
 from hosts.hypervisor.port import (
@@ -29,17 +28,15 @@ from portal.core.services import installation_id
 from portal.lib import clock
 from vms.domain.states import EndReason, ProofKind, RunState
 from vms.models import Run, VmOperation
+from vms.operations import calling
 from vms.operations.guarding import leases_of
-from vms.operations.looking import own_look, target_of
+from vms.operations.looking import target_of
 from vms.selectors import is_distrusted, run_of
 from vms.services import outcomes, runs
 from vms.services.runs import Evidence
 
-#: An unanswered start is asked about this often, and withdrawn after this long.
-ASK_AGAIN_S = 3.0
 #: A start under a database that is not believed is thought of again this often.
 HELD_S = 5.0
-WITHDRAW_AFTER = timedelta(seconds=30)
 
 
 def advance_start(op: VmOperation, deadline_s: float) -> None:
@@ -63,26 +60,29 @@ def advance_start(op: VmOperation, deadline_s: float) -> None:
         return
     hypervisor = hypervisor_for(target_of(run.host))
     if run.outstanding or op.step in ("unanswered", "withdraw"):
-        _ask_again(op, run, hypervisor, deadline_s)
+        calling.ask_again(_course(op, run), hypervisor, deadline_s)
     elif op.step == "call":
         _call(op, run, hypervisor, deadline_s)
     else:
-        _check(op, run, hypervisor, deadline_s)
+        calling.look_first(_course(op, run), hypervisor, deadline_s)
 
 
-def _check(op: VmOperation, run: Run, hypervisor: Hypervisor, deadline_s: float) -> None:
-    """Read the target's list afresh: it must answer, and must not run a copy already."""
-    try:
-        look = own_look(run.host, hypervisor, deadline_s)
-    except HypervisorError as error:
-        outcomes.not_started(op, run, str(error), now=clock.now(), blame_host=False)
-        return
-    guest = look.guest(run.vm.uuid)
-    now = clock.now()
-    if guest is not None and guest.executes:
-        outcomes.not_started(op, run, "a copy of it executes there already", now=now)
-    else:
-        work.wait(op, now, 0, f"{run.host.name} answers and runs no copy of it", step="call")
+def _course(op: VmOperation, run: Run) -> calling.Call:
+    """What each ending of the call means for the run."""
+
+    def not_sent(text: str, blame_host: bool) -> None:
+        outcomes.not_started(op, run, text, now=clock.now(), blame_host=blame_host)
+
+    return calling.Call(
+        op=op,
+        host=run.host,
+        uuid=run.vm.uuid,
+        since=run.started_at,
+        is_there=lambda guest: _is_of_run(guest, run),
+        started=lambda: outcomes.started(op, run, "the host lists it", now=clock.now()),
+        not_sent=not_sent,
+        withdrawn=lambda asked_at: _withdrawn(op, run, asked_at),
+    )
 
 
 def _call(op: VmOperation, run: Run, hypervisor: Hypervisor, deadline_s: float) -> None:
@@ -99,8 +99,7 @@ def _call(op: VmOperation, run: Run, hypervisor: Hypervisor, deadline_s: float) 
     except (Refused, NotSent) as error:
         outcomes.not_started(op, run, str(error), now=clock.now())
     except (NoAnswer, HypervisorError) as error:
-        text = f"no answer to the start: {error}"
-        work.wait(op, clock.now(), ASK_AGAIN_S, text, step="unanswered")
+        calling.unanswered(op, f"no answer to the start: {error}")
     else:
         outcomes.started(op, run, "the host created it", now=clock.now())
 
@@ -110,53 +109,17 @@ def stamp_of(run: Run) -> Stamp:
     return Stamp(installation_id(), run.vm_id, run.generation, run.pk)
 
 
-def _ask_again(op: VmOperation, run: Run, hypervisor: Hypervisor, deadline_s: float) -> None:
-    """Look whether the unanswered call was carried out; after a while, withdraw it."""
-    asked_at = clock.now()
-    try:
-        look = own_look(run.host, hypervisor, deadline_s)
-        if _runs_there(look, run):
-            outcomes.started(op, run, "the host lists it", now=clock.now())
-        elif op.step == "withdraw":
-            _withdrawn(op, run, look, asked_at)
-        elif asked_at - run.started_at < WITHDRAW_AFTER:
-            text = "the host answers, the copy is not there yet"
-            work.wait(op, clock.now(), ASK_AGAIN_S, text, step="unanswered")
-        else:
-            _withdraw(op, run, hypervisor, deadline_s)
-    except HypervisorError as error:
-        work.wait(op, clock.now(), ASK_AGAIN_S, f"still unknown: {error}", step="unanswered")
+def _is_of_run(guest: SeenGuest, run: Run) -> bool:
+    generation = guest.stamp.generation if guest.stamp is not None else None
+    return guest.executes and generation == run.generation
 
 
-def _runs_there(look: Look, run: Run) -> bool:
-    guest = look.guest(run.vm.uuid)
-    return (
-        guest is not None
-        and guest.executes
-        and guest.stamp is not None
-        and guest.stamp.generation == run.generation
-    )
-
-
-def _withdraw(op: VmOperation, run: Run, hypervisor: Hypervisor, deadline_s: float) -> None:
-    """Undefine, then destroy: a create that arrives later is refused by libvirt."""
-    hypervisor.undefine(run.vm.uuid, deadline=deadline_s)
-    # Refused means that it is not there, which the next list must confirm.
-    with suppress(Refused):
-        hypervisor.destroy(run.vm.uuid, deadline=deadline_s)
-    work.wait(op, clock.now(), 0, "withdrawn: undefined and destroyed there", step="withdraw")
-
-
-def _withdrawn(op: VmOperation, run: Run, look: Look, asked_at: datetime) -> None:
-    """Close the run when a list asked for after the withdrawal lacks the VM."""
-    now = clock.now()
-    if look.guest(run.vm.uuid) is not None:
-        work.wait(op, now, ASK_AGAIN_S, "it is still defined there", step="unanswered")
-        return
+def _withdrawn(op: VmOperation, run: Run, asked_at: datetime) -> None:
+    """Close the run: a list asked for after the withdrawal lacks the VM."""
     evidence = Evidence(
         kind=ProofKind.NEVER_STARTED,
         at=asked_at,
         text=f"withdrawn from {run.host.name}; its list lacks it",
         reason=EndReason.NOT_STARTED,
     )
-    outcomes.given_up(op, run, evidence, now=now)
+    outcomes.given_up(op, run, evidence, now=clock.now())
