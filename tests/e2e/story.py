@@ -32,6 +32,8 @@ class Story:
             if row["wanted"] != "active":
                 self.act("hosts", row["id"], "activate")
         self.set_policy()
+        for row in self.rig.api.get("affinity-rules/"):
+            self.rig.api.http.delete(f"affinity-rules/{row['id']}/", headers={"If-Match": "*"})
         for host in self.rig.box.hosts:
             row = self.controller(host.name)
             answer = self.change_bmc(row, port=host.bmc_port, password=host.bmc_password)
@@ -71,6 +73,13 @@ class Story:
         tag = {"If-Match": before.headers["ETag"]}
         answer = self.rig.api.http.patch(path, json={"policy": overrides}, headers=tag)
         assert answer.status_code == 200, answer.text
+
+    def may_start_only_on(self, host: str, vm: str) -> None:
+        """Bind a VM to one host by a rule; where it runs now it may go on."""
+        rule = {"kind": "hosts", "vms": [vm], "hosts": {str(self.host(host)["id"]): 1}}
+        rule |= {"cluster": self.host(host)["cluster"], "name": f"{vm} only on {host}"}
+        answer = self.rig.api.post("affinity-rules/", rule)
+        assert answer.status_code == 201, answer.text
 
     def controller(self, host: str) -> dict[str, Any]:
         """Return the power controller of a host."""

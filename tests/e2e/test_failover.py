@@ -247,10 +247,8 @@ def test_a_second_copy_started_by_hand_is_suspended_and_shown(story: Story) -> N
 
 def test_a_start_that_was_abandoned_in_a_frozen_host_yields_one_copy(story: Story) -> None:
     name, home = min(story.rig.up().items())
-    target, *others = [item.name for item in story.rig.box.hosts if item.name != home]
-    for other in (home, *others):
-        story.act("hosts", story.host(other)["id"], "maintenance")
-    story.wait(lambda: story.host(home)["wanted"] == "maintenance", 10, "the wish")
+    target = next(item.name for item in story.rig.box.hosts if item.name != home)
+    story.may_start_only_on(target, name)
     story.hit("host.delay", host=target, s=0.15)
 
     story.hit("vm.crash", vm=name)
