@@ -1,6 +1,6 @@
 """What the plan knows: frozen, whole, read once per round."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -12,6 +12,7 @@ from hosts.domain.heartbeat import Track
 from hosts.domain.states import HostStatus, Wanted
 from portal.lib.ha.states import HaState
 from vms.domain.affinity import Rule
+from vms.domain.leases import NO_LEASES
 from vms.domain.restart import VmFacts
 
 #: Evidence older than this is UNKNOWN: neither dead nor alive.
@@ -120,14 +121,28 @@ class ClusterFacts:
     alerts: frozenset[tuple[str, int, int]] = frozenset()  # open: (kind, host or 0, vm or 0)
     rules: tuple[Rule, ...] = ()  # affinity
 
-    _by_pk: Mapping[int, HostFacts] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_by_pk", {host.pk: host for host in self.hosts})
-
     domains: tuple[DomainFacts, ...] = ()
     observe_until: datetime | None = None  # while it is not armed: then it is again
     emptied: Mapping[int, datetime] = field(default_factory=dict)  # by host: all guests shut down
+
+    #: Those that have or had a lease: few or none, and asked for by every rule about leases.
+    leased: tuple[VmFacts, ...] = field(init=False, repr=False, compare=False)
+    _by_pk: Mapping[int, HostFacts] = field(init=False, repr=False, compare=False)
+    _left_on: Mapping[int, Sequence[VmFacts]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        leased = tuple(vm for vm in self.vms if vm.leases is not NO_LEASES)
+        left: dict[int, list[VmFacts]] = {}
+        for vm in leased:
+            if vm.leases.left:
+                left.setdefault(vm.leases.left_on, []).append(vm)
+        object.__setattr__(self, "leased", leased)
+        object.__setattr__(self, "_left_on", left)
+        object.__setattr__(self, "_by_pk", {host.pk: host for host in self.hosts})
+
+    def left_leases_on(self, host: int) -> Sequence[VmFacts]:
+        """Return the VMs whose last life ended on a host and carried leases."""
+        return self._left_on.get(host, ())
 
     def host(self, pk: int) -> HostFacts | None:
         """Return the host with ``pk``, if it is of this cluster."""

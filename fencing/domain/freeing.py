@@ -34,8 +34,8 @@ def to_free(cluster: ClusterFacts, host: HostFacts) -> tuple[Track, ...]:
         return ()
     held = {
         domain
-        for vm in cluster.vms
-        if vm.leases.left and was_proven_off_on(vm, host.pk)
+        for vm in cluster.left_leases_on(host.pk)
+        if was_proven_off_on(vm, host.pk)
         for domain in vm.leases.left
     }
     return tuple(

@@ -135,10 +135,12 @@ class _Plan:
     def _free(self) -> Floor:
         if self._floor is None:
             self._floor = floor(self._cluster)
-            needs = {vm.pk: need(vm) for vm in self._cluster.vms}
-            for wish in self._starts:
-                if isinstance(wish, Start | TakeOver):
-                    self._floor.take(wish.host, needs[wish.vm])
+            goes = {
+                wish.vm: wish.host for wish in self._starts if isinstance(wish, Start | TakeOver)
+            }
+            for vm in self._cluster.vms if goes else ():
+                if vm.pk in goes:
+                    self._floor.take(goes[vm.pk], need(vm))
         return self._floor
 
     def empty(self, host: HostFacts) -> Iterator[Intention]:

@@ -40,7 +40,7 @@ def may_be_taken_over(vm: VmFacts, host: HostFacts, now: datetime) -> bool:
 
 def wanted(cluster: ClusterFacts, now: datetime) -> list[VmFacts]:
     """Return the VMs that sanlock may be asked for now, in the order of their turn."""
-    guarded = [vm for vm in cluster.vms if vm.leases.carried]
+    guarded = [vm for vm in cluster.leased if vm.leases.carried]
     if not guarded or not cluster.armed or cluster.distrust:
         return []
     lost = {

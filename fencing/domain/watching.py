@@ -1,7 +1,7 @@
 """When shared storage is asked about a host: often while it is silent, else seldom."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from fencing.domain.evidence import SUSPICIOUS
 from fencing.domain.facts import ClusterFacts, HostFacts
@@ -19,6 +19,10 @@ NOT_LEARNED = timedelta(seconds=10)
 #: The record of a host that holds leases is read as often as sanlock renews it.
 LEASED = timedelta(seconds=20)
 
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+#: A host whose lockspaces nobody knows is not read.
+NEVER = datetime.max.replace(tzinfo=UTC)
+
 
 def pauses(cluster: ClusterFacts) -> dict[int, timedelta]:
     """Return how often the hosts of leased runs are read while they answer.
@@ -27,7 +31,7 @@ def pauses(cluster: ClusterFacts) -> dict[int, timedelta]:
     had stopped renewing, when sanlock ends its copies.
     """
     found: dict[int, timedelta] = {}
-    for vm in cluster.vms:
+    for vm in cluster.leased:
         if vm.leases.carried and vm.run is not None:
             read = vm.leases.guarded_at is not None
             pause = LEASED if read else NOT_LEARNED
@@ -42,15 +46,30 @@ def ask_storage(
     if host.storage_open:
         return
     if host.status in SUSPICIOUS or (host.status in ANSWERING and host.slow_since is not None):
-        if _heartbeat_is_due(host, now, _WHILE_SILENT) or activity_is_due(host, policy, now):
+        if _is_due(host, now, _WHILE_SILENT) or activity_is_due(host, policy, now):
             yield AskStorage(host.pk, "the host is silent")
-    elif host.status in ANSWERING and _heartbeat_is_due(host, now, min(at_most, _pause(host))):
+    elif host.status in ANSWERING and _is_due(host, now, min(at_most, _pause(host))):
         yield AskStorage(host.pk, "a routine check")
 
 
-def _heartbeat_is_due(host: HostFacts, now: datetime, pause: timedelta) -> bool:
+def next_reading(cluster: ClusterFacts) -> datetime:
+    """Return when the first of those hosts that answer is read next, if nothing else happens."""
+    often = pauses(cluster)
+    dues = (
+        _due(host, min(often.get(host.pk, ROUTINE), _pause(host)))
+        for host in cluster.hosts
+        if host.status in ANSWERING and not host.storage_open
+    )
+    return min(dues, default=NEVER)
+
+
+def _is_due(host: HostFacts, now: datetime, pause: timedelta) -> bool:
+    return now >= _due(host, pause)
+
+
+def _due(host: HostFacts, pause: timedelta) -> datetime:
     asked = [track.asked_at for track in host.heartbeats]
-    return any(at is None or now - at >= pause for at in asked)
+    return min((_LONG_AGO if at is None else at + pause for at in asked), default=NEVER)
 
 
 def activity_is_due(host: HostFacts, policy: Policy, now: datetime) -> bool:

@@ -29,13 +29,15 @@ _TROUBLED = (
 def close_finished(facts: ClusterFacts, now: datetime) -> None:
     """Close the cluster's incidents whose host is settled and whose VMs run or rest."""
     cluster_id = facts.pk
-    # Read again: this round may have ended runs and begun others.
-    waiting = {vm.pk for vm in vm_facts(cluster_id, now) if _waits(vm, facts)}
     _vm_alerts(cluster_id, now)
     _out_of_sight(cluster_id, now)
     _database_alert(cluster_id, now)
-    open_now = Incident.objects.filter(closed_at__isnull=True)
-    for incident in open_now.select_related("host"):
+    open_now = list(Incident.objects.filter(closed_at__isnull=True).select_related("host"))
+    if not open_now:
+        return
+    # Read again: this round may have ended runs and begun others.
+    waiting = {vm.pk for vm in vm_facts(cluster_id, now) if _waits(vm, facts)}
+    for incident in open_now:
         if incident.host is not None and incident.host.cluster_id == cluster_id:
             _close_host_incident(incident, incident.host, waiting, now)
         elif incident.vm in {vm.pk for vm in facts.vms} - waiting:

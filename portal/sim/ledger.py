@@ -7,16 +7,17 @@ repeated here: they are asked where they live, in the domain packages.
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from operator import is_
 from typing import Any
 
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ClusterFacts, ControllerFacts, HostFacts
 from fencing.domain.policy import Policy
-from hosts.domain.liveness import booted_at
 from hosts.domain.states import HostEvent, Wanted, next_status
 from portal.lib.ha.states import HaEvent, next_state
 from portal.sim.engine import Engines
 from portal.sim.log import Happened
+from portal.sim.pure_facts import host_facts, vm_facts
 from portal.sim.rows import ClosedRun, HostRow, Op, VmRow
 from portal.sim.storage_rows import StorageRows
 from portal.sim.timeline import Timeline
@@ -66,6 +67,7 @@ class Book:
         self.changes = 0  # raised by every write that a plan could notice
         self._pks = 0
         self._told: dict[int, tuple[tuple[object, ...], VmFacts]] = {}
+        self._told_hosts: dict[int, tuple[tuple[object, ...], HostFacts]] = {}
 
     def now(self) -> datetime:
         """Return the virtual time."""
@@ -192,45 +194,19 @@ class Book:
         return self._host_facts(self.hosts[pk])
 
     def _host_facts(self, row: HostRow) -> HostFacts:
-        mine = {
-            op.kind: op for op in self.ops.values() if op.table == "fencing" and op.host == row.pk
-        }
-        fence = mine.get("fence")
+        """Facts are frozen: those of a host about which nothing was written are told again."""
+        ops = self.ops.values()
+        mine = [op for op in ops if op.table == "fencing" and op.host == row.pk]
         hour_ago = self.now() - timedelta(hours=1)
-        return HostFacts(
-            pk=row.pk,
-            name=row.name,
-            status=row.status,
-            wanted=row.wanted,
-            ha=row.ha,
-            status_since=row.since,
-            last_seen=row.last_seen,
-            ha_since=row.ha_since,
-            booted_at=booted_at(row.last_seen, row.uptime_s),
-            missed_at=row.missed_at,
-            kernel_seen=row.kernel_seen,
-            slow_since=row.slow_since,
-            memory_mib=row.memory_mib,
-            vcpus=row.vcpus,
-            controllers=(self.controllers[row.pk],) if row.pk in self.controllers else (),
-            first_contact=row.first_contact,
-            back_at=row.back_at,
-            disproved=row.disproved,
-            fence_open=fence is not None,
-            fence_acting=fence is not None and (fence.state == "acting" or fence.step == "read"),
-            check_open="check" in mine,
-            power_on_open="power_on" in mine,
-            departing="shutdown" in mine or "reboot" in mine,
-            power_ons_last_hour=sum(h == row.pk and at > hour_ago for h, at in self.power_ons),
-            seen_by_engine=row.last_seen is not None and row.last_seen >= self.engine_since,
-            **row.able.told,
-            storage_open="storage" in mine,
-            kdump_since=row.kdump_since,
-            watchdog=row.watchdog,
-            free_open="free" in mine,
-            is_self=row.is_self,
-            **self.storage.of(row.pk),
-        )
+        power_ons = sum(host == row.pk and at > hour_ago for host, at in self.power_ons)
+        way, (beats, disks) = self.controllers.get(row.pk), self.storage.of(row.pk)
+        ground = (row, power_ons, way, beats, disks, self.engine_since, *mine)
+        told = self._told_hosts.get(row.pk)
+        if told is not None and len(told[0]) == len(ground) and all(map(is_, told[0], ground)):
+            return told[1]
+        facts = host_facts(row, mine, power_ons, self.engine_since, way=way, storage=(beats, disks))
+        self._told_hosts[row.pk] = (ground, facts)
+        return facts
 
     def _vm_facts(self, row: VmRow) -> VmFacts:
         """Facts are frozen: those of a VM about which nothing was written are told again."""
@@ -240,7 +216,7 @@ class Book:
         ground = (row, run, since, self._condition(row))
         if told is not None and told[0][0] is row and told[0][1:] == ground[1:]:
             return told[1]
-        facts = self._vm_facts_afresh(*ground)
+        facts = vm_facts(*ground)
         self._told[row.pk] = (ground, facts)
         return facts
 
@@ -255,36 +231,3 @@ class Book:
         mine = {op.kind for op in self.ops.values() if op.vm == row.pk}
         helped = frozenset(kind for kind in Remedy if kind in mine)
         return replace(row.condition, locked=self.locked(row), in_hand=helped)
-
-    @staticmethod
-    def _vm_facts_afresh(
-        row: VmRow, run: OpenRun | None, since: datetime | None, condition: Condition
-    ) -> VmFacts:
-        return VmFacts(
-            pk=row.pk,
-            name=row.name,
-            state=row.state,
-            settling_since=since,
-            ha=row.ha,
-            wanted_up=row.wanted_up,
-            memory_mib=row.memory_mib,
-            vcpus=row.vcpus,
-            priority=row.priority,
-            start_tier=row.start_tier,
-            starts_after=row.starts_after,
-            start_delay_s=row.start_delay_s,
-            quarantined=row.quarantined,
-            tries=row.tries,
-            refused_at=row.refused_at,
-            waiting_since=row.waiting_since,
-            refused_by=row.refused_by,
-            run=run,
-            last=row.last,
-            waits_for=row.waits_for,
-            moved_from=row.moved_from,
-            move_failed_at=row.move_failed_at,
-            move_failed_to=row.move_failed_to,
-            condition=condition,
-            leases=row.leases,
-            **row.asks.told,
-        )

@@ -11,7 +11,7 @@ from fencing.domain import intentions as wish
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ControllerFacts
 from fencing.domain.policy import layered
-from fencing.domain.power import PowerState
+from fencing.domain.watching import next_reading
 from hosts.domain.states import HostEvent, HostStatus
 from portal.lib.ha.states import HaEvent, HaState
 from portal.sim import (
@@ -32,10 +32,11 @@ from portal.sim.abilities import able_of
 from portal.sim.engine import Engines
 from portal.sim.ledger import Book
 from portal.sim.portal import Crash, NoDatabase, Start, View
-from portal.sim.pure_closing import close_round
+from portal.sim.pure_closing import all_is_calm, close_round
 from portal.sim.pure_view import view_of
 from portal.sim.pure_work import ADVANCE, LOOK, ROUND, ask, cancel_unclaimed
 from portal.sim.rows import HostRow
+from portal.sim.timeline import EPOCH
 from portal.sim.wire import Wire
 from portal.tasks import LOST_AFTER
 from vms.domain.states import RunState, VmState
@@ -54,7 +55,8 @@ class PurePortal:
         self.book.own_uuid = wire.world.own_uuid
         self.crash_in: int | None = None  # intentions (here) until the engine dies
         self._backups: dict[int, pure_restore.Backup] = {}
-        self._quiet_at = -1  # the book's changes at the last round that wished for nothing
+        # The book's changes at the last round that wished for nothing, and for how long it holds.
+        self._quiet_at, self._quiet_until = -1, EPOCH
         wire.asleep_s, wire.on_answer = self.engines.asleep_s, self._transact
         self._fill(start)
 
@@ -112,8 +114,13 @@ class PurePortal:
         def step() -> None:
             if node.life != life:
                 return  # killed between two lines
-            with suppress(StopIteration, NoDatabase), engines.being(node):
+            before, engines.now = engines.now, node
+            try:
                 line.after(next(task), step)
+            except (StopIteration, NoDatabase):
+                pass
+            finally:
+                engines.now = before
 
         step()
 
@@ -139,17 +146,18 @@ class PurePortal:
     def _round(self) -> None:
         """Plan and write the intentions down; nothing is planned where nothing has changed."""
         book = self.book
-        if book.changes == self._quiet_at:
+        if book.changes == self._quiet_at and book.now() < self._quiet_until:
             return
         if not self.wire.world.engine_cut_off:
             book.storage.witness_seen_at = book.now()
-        wishes = failover.plan(book.facts(), book.now())
+        facts = book.facts()
+        wishes = failover.plan(facts, book.now())
         for item in wishes:
             self._crash_here()
             _WRITERS[type(item)](book, item)
         close_round(book)
-        if not wishes and self._nothing_ripens():
-            self._quiet_at = book.changes
+        if not wishes and all_is_calm(book):
+            self._quiet_at, self._quiet_until = book.changes, next_reading(facts)
 
     def _crash_here(self) -> None:
         if self.crash_in is not None:
@@ -158,16 +166,6 @@ class PurePortal:
                 self.crash_in = None
                 self.engines.crash()
                 raise Crash
-
-    def _nothing_ripens(self) -> bool:
-        """Whether time alone cannot make a plan out of these facts."""
-        if self.book.storage.slots or self.book.observe_until is not None:
-            return False  # heartbeats are read now and then; it is armed again by itself
-        calm = (HostStatus.UP, HostStatus.MAINTENANCE, HostStatus.PENDING)
-        asked = (PowerState.ON, PowerState.OFF, PowerState.TURNING_OFF)
-        ways = self.book.controllers.values()
-        settled = all(way.problem is None and way.state in asked for way in ways)
-        return settled and all(host.status in calm for host in self.book.hosts.values())
 
     # What a person does
 

@@ -16,8 +16,8 @@ from vms.domain.states import ProofKind
 Backup = dict[str, Any]
 #: What is no row: it lives on, whatever the database says.
 _NO_ROWS = (
-    "line", "wake", "log", "_told", "_pks", "changes", "emitted", "remembered", "older",
-    "_engines", "engines_since",
+    "line", "wake", "log", "_told", "_told_hosts", "_pks", "changes", "emitted", "remembered",
+    "older", "_engines", "engines_since",
 )  # fmt: skip
 
 

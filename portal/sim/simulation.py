@@ -24,7 +24,9 @@ from vms.domain.affinity import Rule, RuleKind
 
 #: After all faults are repaired the world must have converged within this many seconds.
 CONVERGE_S = 400
-_STEP_S = 20
+_STEP_S = 5
+#: A world that has been whole for so long, with no fault to come, stays so.
+REST_S = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,10 @@ class Simulation:
                 then = round((event.at - float(event.args["s"])) * 1000)
                 self.line.at(then, self.portal.keep_backup)
             self.line.at(round(event.at * 1000), lambda event=event: self._fault(event))  # type: ignore[misc]  # binds the loop's event
-        self.line.run_until(self.scenario.until)
+        if converge:
+            self._until_it_rests()
+        else:
+            self.line.run_until(self.scenario.until)
         view, log = self.portal.view(), tuple(self.log)
         truth = tuple(self._witness.seen)
         if converge:
@@ -130,6 +135,17 @@ class Simulation:
                 self.gaps[vm] += 1
         self.oracle.tick()
         self.line.after(1.0, self._tick)
+
+    def _until_it_rests(self) -> None:
+        """Let everything happen until the world has been whole for a while, and stays so."""
+        last = max((event.at for event in self.scenario.events), default=0.0)
+        whole_since = last
+        while self.line.seconds < self.scenario.until:
+            self.line.run_until(min(self.line.seconds + _STEP_S, self.scenario.until))
+            if self.line.seconds < last or unfinished(self.scene):
+                whole_since = self.line.seconds
+            if self.line.seconds - whole_since >= REST_S:
+                return
 
     def _converge(self) -> None:
         repair(self.scene)

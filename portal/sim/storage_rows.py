@@ -21,12 +21,9 @@ class StorageRows:
     guarded: dict[tuple[int, int], datetime | None] = field(default_factory=dict)  # (VM, domain)
     witness_seen_at: datetime | None = None
 
-    def of(self, host: int) -> dict[str, Any]:
-        """Return the fields of a host's facts that storage tells."""
-        return {
-            "heartbeats": self.heartbeats.get(host, ()),
-            "activity": self.activity.get(host, NO_ACTIVITY),
-        }
+    def of(self, host: int) -> tuple[tuple[Track, ...], Activity]:
+        """Return what storage tells of a host."""
+        return self.heartbeats.get(host, ()), self.activity.get(host, NO_ACTIVITY)
 
     def of_cluster(self, witness: tuple[str, ...], now: datetime) -> dict[str, Any]:
         """Return the fields of the cluster's facts."""

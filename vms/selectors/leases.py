@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import TypedDict
 
 from vms.domain.leases import NO_LEASES, Leases, needed
 from vms.domain.states import ProofKind
@@ -14,30 +15,39 @@ def leases(cluster_id: int) -> dict[int, Leases]:
     for vm, domain in Lease.objects.filter(vm__cluster=cluster_id).values_list("vm", "domain"):
         wanted.setdefault(vm, set()).add(domain)
     carried, left = _carried(cluster_id), _left(cluster_id)
-    guarded = _guarded(cluster_id)
     rows = Vm.objects.filter(pk__in={*wanted, *carried, *left})
     held = dict(rows.values_list("pk", "lease_held_at"))
-    uncached = Run.objects.filter(vm__cluster=cluster_id, ended_at__isnull=True, uncached=True)
-    clean = set(uncached.values_list("vm", flat=True)) if carried else set()
     return {
         pk: replace(
             left.get(pk, NO_LEASES),
             wanted=frozenset(wanted.get(pk, ())),
-            carried=frozenset(carried.get(pk, ())),
-            guarded_at=guarded.get(pk),
-            uncached=pk in clean,
+            **carried.get(pk, {}),
             held_at=held_at,
         )
         for pk, held_at in held.items()
     }
 
 
-def _carried(cluster_id: int) -> dict[int, set[int]]:
-    """Return, by VM, the domains of the leases in its open run's definition."""
+class _Carried(TypedDict, total=False):
+    """What is known of the leases in the definition of an open run, as Leases names it."""
+
+    carried: frozenset[int]
+    guarded_at: datetime | None
+    uncached: bool
+
+
+def _carried(cluster_id: int) -> dict[int, _Carried]:
+    """Return that by VM; a run is guarded since the oldest reading, if each lease was read."""
     rows = RunLease.objects.filter(run__vm__cluster=cluster_id, run__ended_at__isnull=True)
-    found: dict[int, set[int]] = {}
-    for vm, domain in rows.values_list("run__vm", "domain"):
-        found.setdefault(vm, set()).add(domain)
+    found: dict[int, _Carried] = {}
+    for vm, domain, at, uncached in rows.values_list(
+        "run__vm", "domain", "guarded_at", "run__uncached"
+    ):
+        known = found.setdefault(vm, _Carried(carried=frozenset(), guarded_at=at))
+        since = known["guarded_at"]
+        known["carried"] |= {domain}
+        known["guarded_at"] = None if at is None or since is None else min(at, since)
+        known["uncached"] = uncached
     return found
 
 
@@ -55,16 +65,6 @@ def _left(cluster_id: int) -> dict[int, Leases]:
                 left_on=row.run.host_id,
                 left_by=ProofKind(row.run.proof.kind),
             )
-    return found
-
-
-def _guarded(cluster_id: int) -> dict[int, datetime | None]:
-    """Return, by VM, since when all leases of its open run are known to be held by its host."""
-    rows = RunLease.objects.filter(run__vm__cluster=cluster_id, run__ended_at__isnull=True)
-    found: dict[int, datetime | None] = {}
-    for vm, at in rows.values_list("run__vm", "guarded_at"):
-        known = found.get(vm, at)
-        found[vm] = None if at is None or known is None else min(at, known)
     return found
 
 
