@@ -77,7 +77,7 @@ class Story:
     def may_start_only_on(self, host: str, vm: str) -> None:
         """Bind a VM to one host by a rule; where it runs now it may go on."""
         rule = {"kind": "hosts", "vms": [vm], "hosts": {str(self.host(host)["id"]): 1}}
-        rule |= {"cluster": self.host(host)["cluster"], "name": f"{vm} only on {host}"}
+        rule |= {"cluster": self.host(host)["cluster"], "name": f"{vm}-on-{host}"}
         answer = self.rig.api.post("affinity-rules/", rule)
         assert answer.status_code == 201, answer.text
 
