@@ -20,9 +20,9 @@ from fencing.domain.policy import Policy, layered
 from fencing.domain.power import PowerProblem, PowerState
 from fencing.domain.steps import FenceStep
 from fencing.models import Alert, FenceOperation, HaResource, PowerController
-from hosts.domain.heartbeat import Track
 from hosts.domain.liveness import booted_at
 from hosts.domain.states import HostStatus, Wanted
+from hosts.domain.tracks import Track
 from hosts.models import (
     Cluster,
     ClusterMode,

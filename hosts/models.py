@@ -6,8 +6,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 
-from hosts.domain.heartbeat import Problem
 from hosts.domain.states import HostStatus, Wanted
+from hosts.domain.tracks import Problem
 from portal.core.models import OPEN_STATES, Operation
 from portal.lib.db import Everything, Present
 

@@ -1,7 +1,7 @@
 """Reading what storage has shown: rows to frozen facts."""
 
 from hosts.domain.activity import Activity
-from hosts.domain.heartbeat import Problem, Track
+from hosts.domain.tracks import Problem, Track
 from hosts.models import DiskActivity, HostStorage
 
 

@@ -8,8 +8,8 @@ from enum import StrEnum
 from fencing.domain.policy import Policy
 from fencing.domain.power import PowerProblem, PowerState
 from hosts.domain.activity import Activity
-from hosts.domain.heartbeat import Track
 from hosts.domain.states import HostStatus, Wanted
+from hosts.domain.tracks import Track
 from portal.lib.ha.states import HaState
 from vms.domain.affinity import Rule
 from vms.domain.leases import NO_LEASES

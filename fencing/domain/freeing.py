@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from fencing.domain.facts import ClusterFacts, HostFacts
 from fencing.domain.intentions import FreeLeases, Intention
-from hosts.domain.heartbeat import Track
 from hosts.domain.states import HostStatus
+from hosts.domain.tracks import Track
 from vms.domain.restart import VmFacts
 from vms.domain.states import ProofKind
 

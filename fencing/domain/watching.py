@@ -7,8 +7,9 @@ from fencing.domain.evidence import SUSPICIOUS
 from fencing.domain.facts import ClusterFacts, HostFacts
 from fencing.domain.intentions import AskStorage, Intention
 from fencing.domain.policy import Policy
-from hosts.domain.heartbeat import Beat, HeartbeatEvidence, Track, heartbeat
+from hosts.domain.heartbeat import Beat, HeartbeatEvidence, heartbeat
 from hosts.domain.states import ANSWERING
+from hosts.domain.tracks import Track
 
 #: A silent host's sectors are read this often.
 _WHILE_SILENT = timedelta(seconds=2)

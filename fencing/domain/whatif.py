@@ -16,8 +16,9 @@ from fencing.domain.policy import Policy
 from fencing.domain.power import PowerProblem, PowerState
 from fencing.domain.rehoming import Fate, fates
 from hosts.domain.activity import Activity
-from hosts.domain.heartbeat import Problem, Track, needed_s
+from hosts.domain.heartbeat import needed_s
 from hosts.domain.states import HostEvent, HostStatus, next_status
+from hosts.domain.tracks import Problem, Track
 from portal.lib.ha.states import HaEvent, HaState, next_state
 
 #: Seconds: a round comes at least so often, and a healthy BMC answers within it.

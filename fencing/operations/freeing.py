@@ -8,9 +8,9 @@ come since its proof, and nothing over a record that is not the one recorded.
 from fencing.models import FenceOperation
 from fencing.selectors import cluster_facts, policy_of
 from fencing.services import freeing
-from hosts.domain.heartbeat import Track
 from hosts.domain.lockspace import freed, parse_sector
 from hosts.domain.states import ANSWERING
+from hosts.domain.tracks import Track
 from hosts.hypervisor.port import Target
 from hosts.models import Host, HostStorage
 from hosts.services import work

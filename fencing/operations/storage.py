@@ -10,9 +10,9 @@ from fencing.selectors import facts_of, policy_of
 from fencing.services import heartbeats
 from fencing.services.power import ROUND
 from hosts.domain.activity import Activity, Reading, reader_of
-from hosts.domain.heartbeat import next_reader, sampled
 from hosts.domain.lockspace import parse_holder
 from hosts.domain.states import ANSWERING
+from hosts.domain.tracks import next_reader, sampled
 from hosts.hypervisor.port import Target
 from hosts.models import Host, HostStorage
 from hosts.selectors import track_of

@@ -8,7 +8,7 @@ from django.db.models import F
 from fencing.domain.facts import ClusterFacts
 from fencing.domain.freeing import TRIES, to_free
 from fencing.models import FenceOperation
-from hosts.domain.heartbeat import Track
+from hosts.domain.tracks import Track
 from hosts.models import Host, HostStorage
 from hosts.services import work
 from portal.core.services import record_event

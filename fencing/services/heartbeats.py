@@ -9,7 +9,8 @@ from fencing.domain.evidence import SUSPICIOUS
 from fencing.domain.policy import Policy
 from fencing.domain.watching import news
 from fencing.models import Incident
-from hosts.domain.heartbeat import Track, heartbeat
+from hosts.domain.heartbeat import heartbeat
+from hosts.domain.tracks import Track
 from hosts.models import Host, HostStorage
 from hosts.selectors import track_of
 from portal.core.services import record_event

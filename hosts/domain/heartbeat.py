@@ -11,171 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from hosts.domain.lockspace import Sector, host_dead_s, parse_sector
+from hosts.domain.lockspace import host_dead_s
+from hosts.domain.tracks import LATE, Problem, Track
 
-#: How late a living host may renew before its reads count as old.
-LATE = timedelta(seconds=5)
 #: Samples older than this are UNKNOWN.
 MAX_AGE = timedelta(seconds=10)
-
-
-class Problem(StrEnum):
-    """Why a sample tells nothing, as a person reads it."""
-
-    NO_READER = "no neighbour that is up reads it"
-    NO_ANSWER = "the neighbour could not read it"
-    STALE = "the neighbour's own heartbeat does not move in what it reads"
-    MALFORMED = "what was read is no heartbeat"
-    FOREIGN = "owner or generation are not those recorded while the host was up"
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One reading through one neighbour: the host's sector and the reader's own."""
-
-    asked_at: datetime
-    reader: int  # 0: there was none to ask
-    host: Sector | None = None
-    own: Sector | None = None
-    answered: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """What the samples of one host in one storage domain add up to; times are the questions'."""
-
-    domain: int
-    name: str
-    owner: str = ""  # with ``generation``: as recorded while the host was up
-    generation: int = 0
-    learned_at: datetime | None = None
-    reader: int = 0
-    tried: tuple[int, ...] = ()  # neighbours that could not tell
-    exhausted: bool = False  # every neighbour has been tried since the last good sample
-    problem: Problem | None = None
-    asked_at: datetime | None = None
-    timestamp: int = 0
-    renewal_s: float = 20
-    still_since: datetime | None = None  # first sample that showed this timestamp
-    before_at: datetime | None = None  # last sample with an older one: it advanced after that
-    reader_timestamp: int = 0
-    reader_moved_at: datetime | None = None
-    freed: int = 0  # the generation whose record was marked free, after a proof
-    free_tries: int = 0  # how often that has failed, in this generation
-
-    @property
-    def is_free(self) -> bool:
-        """Whether nothing keeps the recorded host's leases from being taken any more."""
-        return self.freed >= self.generation
-
-
-def next_reader(track: Track, candidates: Sequence[int]) -> int:
-    """Return the neighbour to read through: the one that works, else the next; 0: none."""
-    if track.reader in candidates and track.reader not in track.tried:
-        return track.reader
-    untried = [item for item in candidates if item not in track.tried]
-    return (untried or list(candidates) or [0])[0]
-
-
-def learned(track: Track, sample: Sample) -> Track:
-    """Record whose sector it is; asked for while the host itself was known to be up."""
-    if sample.host is None:
-        return track
-    return replace(
-        track,
-        owner=sample.host.owner,
-        generation=sample.host.generation,
-        learned_at=sample.asked_at,
-        free_tries=0,
-    )
-
-
-def sampled(
-    track: Track,
-    asked_at: datetime,
-    reader: int,
-    raw: Sequence[bytes],
-    candidates: Sequence[int],
-    *,
-    host_is_up: bool,
-) -> Track:
-    """Return the track after ``reader`` was asked for the host's sector and its own, in that order.
-
-    ``raw`` is empty when no answer came; ``reader`` is 0 when there was nobody to ask.
-    """
-    answered = len(raw) == 2
-    host, own = (parse_sector(raw[0]), parse_sector(raw[1])) if answered else (None, None)
-    sample = Sample(asked_at, reader, host, own, answered)
-    if host_is_up and answered:
-        track = learned(track, sample)
-    return after_sample(track, sample, candidates)
-
-
-def after_sample(track: Track, sample: Sample, candidates: Sequence[int]) -> Track:
-    """Return the track with one more sample; an answer to an older question changes nothing."""
-    if track.asked_at is not None and sample.asked_at <= track.asked_at:
-        return track
-    moved_at = _reader_moved_at(track, sample)
-    problem = _problem(track, sample, moved_at)
-    if problem is not None:
-        before = () if set(candidates) <= set(track.tried) else track.tried
-        tried = (*(item for item in before if item != sample.reader), sample.reader)
-        return replace(
-            track,
-            problem=problem,
-            asked_at=sample.asked_at,
-            tried=tried,
-            exhausted=track.exhausted or set(candidates) <= set(tried),
-        )
-    return _after_good_sample(track, sample, moved_at)
-
-
-def _after_good_sample(track: Track, sample: Sample, moved_at: datetime) -> Track:
-    host, own = sample.host, sample.own
-    if host is None or own is None:
-        return track
-    same_reader = track.reader == sample.reader
-    advanced = track.still_since is not None and host.timestamp > track.timestamp
-    goes_on = same_reader and host.timestamp == track.timestamp
-    return replace(
-        track,
-        reader=sample.reader,
-        tried=(),
-        exhausted=False,
-        problem=None,
-        asked_at=sample.asked_at,
-        timestamp=host.timestamp,
-        renewal_s=max(host.renewal, own.renewal).total_seconds(),
-        still_since=(track.still_since if goes_on else None) or sample.asked_at,
-        before_at=track.asked_at if advanced else track.before_at,
-        reader_timestamp=own.timestamp,
-        reader_moved_at=moved_at,
-    )
-
-
-def _reader_moved_at(track: Track, sample: Sample) -> datetime:
-    """When the reader's own sector last moved; a new reader is trusted for one period."""
-    stood = (
-        track.reader == sample.reader
-        and sample.own is not None
-        and sample.own.timestamp <= track.reader_timestamp
-    )
-    return (track.reader_moved_at if stood else None) or sample.asked_at
-
-
-def _problem(track: Track, sample: Sample, moved_at: datetime) -> Problem | None:
-    if not sample.reader:
-        return Problem.NO_READER
-    if not sample.answered:
-        return Problem.NO_ANSWER
-    if sample.host is None or sample.own is None:
-        return Problem.MALFORMED
-    if sample.asked_at - moved_at > sample.own.renewal + LATE or not sample.own.timestamp:
-        return Problem.STALE
-    recorded = (track.owner, track.generation)
-    if not track.owner or (sample.host.owner, sample.host.generation) != recorded:
-        return Problem.FOREIGN
-    return None
 
 
 class Beat(StrEnum):
@@ -235,6 +75,8 @@ def _of_one(
     if track.asked_at is None or now - track.asked_at > MAX_AGE:
         why = f"its storage heartbeat in {track.name} was not read lately"
         return HeartbeatEvidence(Beat.UNKNOWN, why, settled=False)
+    if track.problem is Problem.LATER:
+        return _of_a_later_life(track, silence_s, last_seen)
     if track.problem is not None or track.still_since is None or track.reader_moved_at is None:
         why = f"its storage heartbeat in {track.name} is unknown: {track.problem or 'not read yet'}"
         return HeartbeatEvidence(Beat.UNKNOWN, why, settled=track.exhausted)
@@ -252,6 +94,20 @@ def _of_one(
         return HeartbeatEvidence(Beat.UNKNOWN, why)
     why = f"its storage heartbeat in {track.name} has stood still for {still_s:.0f} s"
     return HeartbeatEvidence(Beat.STILL, why, max(still_s, 0.0), enough=still_s >= needed)
+
+
+def _of_a_later_life(
+    track: Track, silence_s: float, last_seen: datetime | None
+) -> HeartbeatEvidence:
+    """A record that moved after the host last answered shows life; none shows its death."""
+    if track.asked_at is None or track.still_since is None:
+        return HeartbeatEvidence(Beat.UNKNOWN, "not read yet", settled=False)
+    stood = (track.asked_at - track.still_since).total_seconds()
+    soon = stood < needed_s(track, silence_s)  # a host that lives renews within that
+    if soon and track.before_at and (last_seen is None or track.before_at >= last_seen):
+        return HeartbeatEvidence(Beat.ADVANCES, f"it has joined {track.name} again: it lives")
+    why = f"its storage heartbeat in {track.name} is unknown: {Problem.LATER}"
+    return HeartbeatEvidence(Beat.UNKNOWN, why, settled=not soon)
 
 
 def has_joined(track: Track) -> bool:
@@ -281,6 +137,11 @@ def _at_most(track: Track) -> timedelta:
     about the host, whose libvirt answered meanwhile.
     """
     return timedelta(seconds=track.renewal_s) + LATE
+
+
+def has_let_go(track: Track) -> bool:
+    """Whether its sanlock had a reason to end who held leases: it could not renew, or none can."""
+    return stood_still(track) or lost_by_all(track)
 
 
 def lost_by_all(track: Track) -> bool:

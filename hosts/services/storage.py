@@ -6,7 +6,7 @@ from dataclasses import asdict
 from django.db import transaction
 
 from hosts.domain.activity import Reading, after_reading
-from hosts.domain.heartbeat import Track
+from hosts.domain.tracks import Track
 from hosts.models import DiskActivity, Host, HostStorage
 from hosts.selectors import activity_of, track_of
 

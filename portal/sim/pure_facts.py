@@ -6,8 +6,8 @@ from typing import Any
 
 from fencing.domain.facts import ControllerFacts, HostFacts
 from hosts.domain.activity import Activity
-from hosts.domain.heartbeat import Track
 from hosts.domain.liveness import booted_at
+from hosts.domain.tracks import Track
 from portal.sim.rows import HostRow, Op, VmRow
 from vms.domain.condition import Condition
 from vms.domain.proofs import OpenRun

@@ -7,9 +7,10 @@ from typing import Any
 from fencing.domain import intentions as wish
 from fencing.domain.freeing import TRIES, to_free
 from fencing.services.freeing import AGAIN_S
-from hosts.domain.heartbeat import Track, stood_still
+from hosts.domain.heartbeat import has_let_go
 from hosts.domain.lockspace import SLOT_BYTES, Holder, freed, parse_holder, parse_sector
 from hosts.domain.states import ANSWERING
+from hosts.domain.tracks import Track
 from hosts.hypervisor.port import (
     LeaseSpec,
 )
@@ -95,7 +96,7 @@ def has_lost_a_lock(book: Book, run: OpenRun) -> bool:
     """Whether the run's host has stopped renewing in a lockspace of the run's leases."""
     carried = book.vms[run.vm].leases.carried
     tracks = book.storage.heartbeats.get(run.host, ())
-    return any(stood_still(track) for track in tracks if track.domain in carried)
+    return any(has_let_go(track) for track in tracks if track.domain in carried)
 
 
 def _note(book: Book, vm: int) -> None:

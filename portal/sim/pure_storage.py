@@ -7,8 +7,8 @@ from fencing.domain.facts import DomainFacts
 from fencing.domain.kdump import is_believed
 from fencing.domain.watching import activity_is_due, news
 from hosts.domain.activity import Reading, after_reading, reader_of
-from hosts.domain.heartbeat import Track, next_reader, sampled
 from hosts.domain.states import ANSWERING, HostEvent, HostStatus
+from hosts.domain.tracks import Track, next_reader, sampled
 from hosts.storage.port import StorageError
 from portal.sim import pure_leases, pure_runs
 from portal.sim.ledger import Book

@@ -7,7 +7,7 @@ from typing import Any
 from fencing.domain.evidence import is_fresh
 from fencing.domain.facts import NO_ACTIVITY, DomainFacts
 from hosts.domain.activity import Activity
-from hosts.domain.heartbeat import Track
+from hosts.domain.tracks import Track
 
 
 @dataclass

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from hosts.domain.heartbeat import Sample, Track, after_sample
 from hosts.domain.lockspace import Sector
+from hosts.domain.tracks import Sample, Track, after_sample
 from tests.domain.facts import ago
 
 RECORDED = Track(7, "shared1", owner="me", generation=4)

@@ -12,8 +12,9 @@ from fencing.domain.decision import Verdict, decide
 from fencing.domain.facts import HostFacts
 from fencing.domain.power import PowerProblem
 from hosts.domain.activity import Activity
-from hosts.domain.heartbeat import Beat, Problem, Track, heartbeat
+from hosts.domain.heartbeat import Beat, heartbeat
 from hosts.domain.states import HostStatus
+from hosts.domain.tracks import Problem, Track
 from portal.lib.ha.states import HaState
 from tests.domain.beats import advancing, still, unreadable
 from tests.domain.facts import NOW, POLICY, ago, bmc, off, silent

@@ -24,10 +24,10 @@ from fencing.domain.intentions import Hold, PowerOn, Raise, Start
 from fencing.domain.policy import layered
 from fencing.domain.power import PowerProblem
 from fencing.domain.steps import FenceStep, Next
-from hosts.domain.heartbeat import Track
 from hosts.domain.liveness import after_good_look
 from hosts.domain.looks import GuestReason
 from hosts.domain.states import HostEvent, HostStatus, Wanted
+from hosts.domain.tracks import Track
 from portal.lib.ha.states import HaState
 from tests.domain.facts import NOW, POLICY, ago, bmc, cluster, ended, host, run, vm
 from vms.domain.proofs import whose_wish

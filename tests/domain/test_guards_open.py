@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from fencing.domain import guards
 from fencing.domain.facts import DomainFacts, HostFacts
-from hosts.domain.heartbeat import Track
 from hosts.domain.states import HostStatus
+from hosts.domain.tracks import Track
 from tests.domain.facts import NOW, POLICY, ago, cluster, host, silent
 
 

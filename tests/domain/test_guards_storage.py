@@ -10,8 +10,8 @@ from fencing.domain.failover import plan
 from fencing.domain.guards import LAST_MOMENT, withheld
 from fencing.domain.intentions import AskStorage, DumpOver, Fence, MoveHa, Raise, UseKdump, UseProof
 from fencing.domain.kdump import is_believed
-from hosts.domain.heartbeat import Track
 from hosts.domain.states import HostStatus
+from hosts.domain.tracks import Track
 from portal.lib.ha.states import HaState
 from tests.domain.beats import advancing, still, unreadable
 from tests.domain.facts import NOW, POLICY, ago, cluster, host, off, run, silent, vm

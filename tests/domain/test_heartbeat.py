@@ -1,20 +1,13 @@
 """The storage heartbeat: when it shows life, when it stands still, and when it says nothing."""
 
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
-from hosts.domain.heartbeat import (
-    Beat,
-    Problem,
-    Sample,
-    Track,
-    heartbeat,
-    lost_by_all,
-    next_reader,
-    sampled,
-)
+from hosts.domain.heartbeat import Beat, heartbeat, is_dead_in, lost_by_all
 from hosts.domain.lockspace import MAGIC, build_record
+from hosts.domain.tracks import Problem, Sample, Track, next_reader, sampled
 from tests.domain.beats import RECORDED, advancing, read, sector, still, track, unreadable
 from tests.domain.facts import NOW, ago
 
@@ -87,7 +80,8 @@ def test_a_released_heartbeat_is_still_and_never_an_advance() -> None:
         (Sample(ago(1), 2, None, sector(1)), Problem.MALFORMED),
         (Sample(ago(1), 2, sector(1), None), Problem.MALFORMED),
         (Sample(ago(1), 2, sector(1, owner="other"), sector(1)), Problem.FOREIGN),
-        (Sample(ago(1), 2, sector(1, generation=5), sector(1)), Problem.FOREIGN),
+        (Sample(ago(1), 2, sector(1, generation=3), sector(1)), Problem.FOREIGN),
+        (Sample(ago(1), 2, sector(0, generation=5), sector(1)), Problem.FOREIGN),
         (Sample(ago(1), 2, sector(1), sector(0)), Problem.STALE),
     ],
 )
@@ -107,7 +101,36 @@ def test_whose_sector_it_is_is_recorded_while_the_host_is_up_only() -> None:
     up = sampled(RECORDED, ago(1), 2, raw, [2], host_is_up=True)
     assert (up.generation, up.problem) == (6, None)
     silent = sampled(RECORDED, ago(1), 2, raw, [2], host_is_up=False)
-    assert (silent.generation, silent.problem) == (4, Problem.FOREIGN)
+    assert (silent.generation, silent.problem) == (4, Problem.LATER)
+
+
+def _later(track: Track, last_seen: datetime) -> tuple[Beat, bool]:
+    found = heartbeat([track], 20, last_seen, NOW)
+    return found.beat, found.settled
+
+
+def _rejoined(seconds_ago: float, host: int) -> Sample:
+    own = sector(100 - int(seconds_ago), owner="reader", generation=1)
+    return Sample(ago(seconds_ago), 2, sector(host, generation=5), own)
+
+
+def test_a_host_that_joins_again_while_it_is_silent_lives() -> None:
+    joined = track(read(30, 100, 1), _rejoined(20, 7), _rejoined(1, 7))
+    assert joined.problem is Problem.LATER
+    assert _later(joined, ago(35)) == (Beat.ADVANCES, True)
+
+
+def test_that_a_host_joined_again_before_it_fell_silent_is_no_news() -> None:
+    joined = track(read(30, 100, 1), _rejoined(4, 7))
+    assert _later(joined, ago(5)) == (Beat.UNKNOWN, False)
+    moved = track(read(30, 100, 1), _rejoined(4, 7), _rejoined(1, 27))
+    assert _later(moved, ago(5)) == (Beat.ADVANCES, True)
+
+
+def test_a_later_life_that_stands_still_is_never_called_dead() -> None:
+    gone = track(read(99, 100, 1), *(_rejoined(ago_s, 7) for ago_s in (60, 45, 30, 15, 1)))
+    assert _later(gone, ago(100)) == (Beat.UNKNOWN, True)
+    assert not is_dead_in(gone, ago(300), NOW)
 
 
 def test_old_samples_are_unknown_and_more_is_to_come() -> None:

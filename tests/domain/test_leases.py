@@ -11,10 +11,11 @@ from fencing.domain.facts import ClusterFacts, HostFacts
 from fencing.domain.failover import plan
 from fencing.domain.intentions import AskStorage, FreeLeases, Hold, PowerOn, Raise, Start, TakeOver
 from fencing.domain.power import PowerProblem
-from hosts.domain.heartbeat import Track, is_dead_in, stood_still
+from hosts.domain.heartbeat import has_let_go, is_dead_in, stood_still
 from hosts.domain.states import HostStatus
+from hosts.domain.tracks import Track
 from portal.lib.ha.states import HaState
-from tests.domain.beats import RECORDED, read, still, track
+from tests.domain.beats import RECORDED, read, still, track, unreadable
 from tests.domain.facts import NOW, POLICY, ago, bmc, cluster, host, run, silent, vm
 from vms.domain.condition import Condition, in_force
 from vms.domain.leases import Leases, is_guarded, needed
@@ -278,6 +279,12 @@ def test_a_host_is_dead_in_a_lockspace_after_140_seconds() -> None:
     assert not is_dead_in(replace(stood(150), asked_at=ago(11)), ago(160), NOW)
     quick = replace(stood(80), renewal_s=4.0)
     assert is_dead_in(replace(quick, reader_moved_at=NOW), ago(100), NOW)
+
+
+def test_a_sanlock_lets_go_where_it_or_nobody_can_renew() -> None:
+    assert has_let_go(stood(30))
+    assert not has_let_go(stood(20))
+    assert has_let_go(unreadable("shared1"))
 
 
 def test_a_heartbeat_stood_still_when_it_missed_a_renewal() -> None:

@@ -31,9 +31,7 @@ class Story:
         for row in self.rig.api.get("hosts/"):
             if row["wanted"] != "active":
                 self.act("hosts", row["id"], "activate")
-        self.set_policy()
-        for row in self.rig.api.get("affinity-rules/"):
-            self.rig.api.http.delete(f"affinity-rules/{row['id']}/", headers={"If-Match": "*"})
+        self._undo_settings()
         for host in self.rig.box.hosts:
             row = self.controller(host.name)
             answer = self.change_bmc(row, port=host.bmc_port, password=host.bmc_password)
@@ -49,6 +47,11 @@ class Story:
         except RigError as error:
             raise RigError(f"{error}\n{self.rig.describe()}") from None
         self.first_event = max((row["id"] for row in self._events()), default=0)
+
+    def _undo_settings(self) -> None:
+        self.set_policy()
+        for row in self.rig.api.get("affinity-rules/"):
+            self.rig.api.http.delete(f"affinity-rules/{row['id']}/", headers={"If-Match": "*"})
 
     def _calm(self) -> bool:
         return self.rig.calm() and not self.alerts() and self._bmcs_are_proven()

@@ -86,6 +86,7 @@ def test_a_click_is_not_lost_when_the_page_is_renewed_between_press_and_release(
     link = part.get_by_role("link", name="node2", exact=True)
     # Asked until it answers: a renewal between two questions leaves the link without a box.
     box = story.wait(link.bounding_box, 20, "the host's link")
+    assert box
     page.mouse.move(box["x"] + 4, box["y"] + box["height"] / 2)
     page.mouse.down()
     part.evaluate("""async (part) => {

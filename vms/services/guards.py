@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from hosts.domain.heartbeat import stood_still
+from hosts.domain.heartbeat import has_let_go
 from hosts.domain.lockspace import Holder
 from hosts.models import HostStorage
 from hosts.selectors import track_of
@@ -25,10 +25,10 @@ def carry_over(old_id: int, new: Run) -> None:
 
 
 def has_lost_a_lock(run_id: int) -> bool:
-    """Whether the run's host has stopped renewing in a lockspace of the run's leases."""
+    """Whether the host of a run had to give up a lockspace of the run's leases."""
     domains = RunLease.objects.filter(run=run_id).values("domain")
     rows = HostStorage.objects.filter(host__runs=run_id, domain__in=domains)
-    return any(stood_still(track_of(row)) for row in rows.select_related("domain"))
+    return any(has_let_go(track_of(row)) for row in rows.select_related("domain"))
 
 
 @transaction.atomic
