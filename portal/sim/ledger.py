@@ -12,6 +12,7 @@ from typing import Any
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ClusterFacts, ControllerFacts, HostFacts
 from fencing.domain.policy import Policy
+from fencing.domain.recovery import Recovery, of_this_silence
 from hosts.domain.liveness import booted_at
 from hosts.domain.states import HostEvent, Wanted, next_status
 from portal.lib.ha.states import HaEvent, next_state
@@ -47,6 +48,7 @@ class Book:
         self.ops: dict[int, Op] = {}  # open ones only
         self.power_ons: list[tuple[int, datetime]] = []
         self.fences: list[Op] = []  # closed ones, for the report
+        self.recoveries: dict[int, Recovery] = {}  # by host: the newest
         self.alerts: dict[tuple[str, int, int], datetime] = {}
         self.hosts_lost: dict[int, datetime] = {}
         self.rules: tuple[Rule, ...] = ()
@@ -229,8 +231,13 @@ class Book:
             watchdog=row.watchdog,
             free_open="free" in mine,
             is_self=row.is_self,
-            **self.storage.of(row.pk),
+            **self._told_of(row, recovers="recover" in mine),
         )
+
+    def _told_of(self, row: HostRow, *, recovers: bool) -> dict[str, Any]:
+        recovery = self.recoveries.get(row.pk)
+        there = of_this_silence(recovery, row.last_seen, is_open=recovers)
+        return self.storage.of(row.pk) | {"recovery": there}
 
     def _vm_facts(self, row: VmRow) -> VmFacts:
         """Facts are frozen: those of a VM about which nothing was written are told again."""
