@@ -44,14 +44,16 @@ def memory_rig() -> Rig:
 
 
 def ssh_rig(sshd: Sshd) -> Rig:
+    faults: dict[RecoveryOutcome, Callable[[], object]] = {
+        RecoveryOutcome.REFUSED_AUTH: lambda: (sshd.folder / "authorized").write_text(""),
+        RecoveryOutcome.UNKNOWN_HOST_KEY: lambda: sshd.know(""),
+        RecoveryOutcome.UNREACHABLE: sshd.kill,
+        RecoveryOutcome.FAILED: lambda: sshd.set(mode="fails"),
+        RecoveryOutcome.TIMED_OUT: lambda: sshd.set(mode="hangs"),
+    }
+
     def fault(outcome: RecoveryOutcome) -> None:
-        {
-            RecoveryOutcome.REFUSED_AUTH: lambda: (sshd.folder / "authorized").write_text(""),
-            RecoveryOutcome.UNKNOWN_HOST_KEY: lambda: sshd.know(""),
-            RecoveryOutcome.UNREACHABLE: sshd.kill,
-            RecoveryOutcome.FAILED: lambda: sshd.set(mode="fails"),
-            RecoveryOutcome.TIMED_OUT: lambda: sshd.set(mode="hangs"),
-        }[outcome]()
+        faults[outcome]()
 
     ssh = Ssh(sshd.folder / "config")
     return Rig(ssh, sshd.target(), lambda: len(sshd.asked("restart")), fault)

@@ -81,7 +81,8 @@ def test_nothing_is_restarted_where_automation_may_not_act(changes: dict[str, An
 
 @pytest.mark.parametrize("busy", ["departing", "drill_open", "fence_open"])
 def test_nothing_is_restarted_beside_other_work_on_the_host(busy: str) -> None:
-    assert not wishes(soft(replace(LIVING, **{busy: True})), Recover)
+    changes: dict[str, Any] = {busy: True}
+    assert not wishes(soft(replace(LIVING, **changes)), Recover)
 
 
 @pytest.mark.parametrize(
