@@ -156,7 +156,7 @@ def told(step: Step) -> str:
     """Return what happens in this step, as a sentence without its full stop."""
     if step.is_fault:
         return FAULTS.get(step.kind, f"{step.kind} {{args}}").format(
-            host=step.host, vm=step.vm, args=step.detail
+            host=step.host, vm=step.vm, args=words(step.detail)
         )
     known = EVENTS.get(step.kind) or _by_table(step)
     return known.format(host=step.host, vm=step.vm, detail=words(step.detail))
