@@ -195,7 +195,7 @@ class Incident(models.Model):
 
 
 class FenceOperation(Operation):
-    """Work asked about a host's power or life: check, storage, fence, power_on, confirm, drill."""
+    """Work asked about a host's power or life: check, storage, recover, fence, confirm, drill..."""
 
     host = models.ForeignKey(Host, models.CASCADE, related_name="fences")
     incident = models.ForeignKey(Incident, models.SET_NULL, null=True, related_name="fences")
@@ -212,6 +212,12 @@ class FenceOperation(Operation):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.host} ({self.state})"
+
+    @classmethod
+    def recoveries(cls, cluster_id: int) -> "models.QuerySet[FenceOperation]":
+        """Return what was tried over SSH for a cluster's silent hosts, the oldest first."""
+        silent = cls.objects.filter(host__cluster_id=cluster_id, host__status="non_responsive")
+        return silent.filter(kind="recover").order_by("pk")
 
 
 class ClusterCapacity(models.Model):

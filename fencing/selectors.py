@@ -9,15 +9,10 @@ from django.db.models import Case, Prefetch, QuerySet, When
 
 from fencing.domain.departing import Departure
 from fencing.domain.evidence import is_fresh
-from fencing.domain.facts import (
-    ClusterFacts,
-    ControllerFacts,
-    DomainFacts,
-    HostFacts,
-    Identity,
-)
+from fencing.domain.facts import ClusterFacts, ControllerFacts, DomainFacts, HostFacts, Identity
 from fencing.domain.policy import Policy, layered
 from fencing.domain.power import PowerProblem, PowerState
+from fencing.domain.recovery import Recovery, RecoveryOutcome, of_this_silence
 from fencing.domain.steps import FenceStep
 from fencing.models import Alert, FenceOperation, HaResource, PowerController
 from hosts.domain.liveness import booted_at
@@ -179,6 +174,7 @@ class States:
     power_ons: Mapping[int, int]  # by host: within the last hour
     heartbeats: Mapping[int, Sequence[Track]] = field(default_factory=dict)  # by host
     disks: Mapping[int, DiskActivity] = field(default_factory=dict)  # by host
+    recoveries: Mapping[int, FenceOperation] = field(default_factory=dict)  # by silent host
 
 
 def _states(cluster_id: int, now: datetime) -> States:
@@ -204,6 +200,7 @@ def _states(cluster_id: int, now: datetime) -> States:
         power_ons=Counter(recent.values_list("host_id", flat=True)),
         heartbeats=_heartbeats(cluster_id),
         disks={row.host_id: row for row in DiskActivity.objects.filter(**mine)},
+        recoveries={row.host_id: row for row in FenceOperation.recoveries(cluster_id)},
     )
 
 
@@ -266,6 +263,7 @@ def host_facts(row: Host, states: States, engine_since: datetime) -> HostFacts:
         activity=activity_of(states.disks.get(row.pk)),
         kdump_since=row.kdump_since,
         watchdog=row.watchdog,
+        recovery=_recovery(row, states.recoveries.get(row.pk)),
     )
 
 
@@ -274,6 +272,14 @@ def _work_open(pk: int, states: States) -> dict[str, bool]:
     kinds = ("fence", "check", "power_on", "drill", "storage", "free")
     found = {f"{kind}_open": (pk, kind) in states.open for kind in kinds}
     return found | {"departing": any((pk, kind) in states.open for kind in Departure)}
+
+
+def _recovery(host: Host, op: FenceOperation | None) -> Recovery | None:
+    if op is None:
+        return None
+    outcome = RecoveryOutcome(op.data["outcome"]) if "outcome" in op.data else None
+    found = Recovery(op.requested_at, op.attempt, op.is_open, outcome, op.ended_at)
+    return of_this_silence(found, host.last_seen, is_open=op.is_open)
 
 
 def _may_act(fence: FenceOperation) -> bool:

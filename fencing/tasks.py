@@ -22,6 +22,12 @@ def advance(op_id: int) -> None:
     operations.advance(op_id)
 
 
+@shared_task(name="fencing.recover", ignore_result=True)
+def recover(op_id: int) -> None:
+    """Try once to restart a host's libvirtd."""
+    operations.advance(op_id)
+
+
 @shared_task(name="fencing.round", ignore_result=True)
 def plan_round(cluster_id: int) -> None:
     """Plan once for a cluster, knowing whether this engine still has a network."""

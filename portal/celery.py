@@ -35,6 +35,7 @@ app.conf.update(
         "vms.*": {"queue": "ha"},
         "fencing.advance": {"queue": "fence"},
         "fencing.capacity": {"queue": "default"},
+        "fencing.recover": {"queue": "default"},
         "fencing.*": {"queue": "ha"},
         # Providers are somebody else's code: it runs in a process of its own.
         "resources.*": {"queue": "resources"},

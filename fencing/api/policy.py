@@ -28,7 +28,6 @@ class DescribedSerializer(serializers.Serializer[Any]):
     high = serializers.FloatField(allow_null=True)
     choices = serializers.ListField(child=serializers.CharField())
     help = serializers.CharField()
-    implemented = serializers.BooleanField(help_text="False: it can only have its default so far.")
 
 
 class GlobalPolicySerializer(Strict):

@@ -11,6 +11,7 @@ class AlertKind(StrEnum):
     HOST_DEGRADED = "host_degraded"
     FENCE_FAILED = "fence_failed"
     FENCE_HELD = "fence_held"  # a guard stopped it
+    RECOVERY_FAILED = "recovery_failed"  # libvirtd could not be restarted over SSH
     BMC_AUTH = "bmc_auth"
     BMC_FOREIGN = "bmc_foreign"  # answers with another machine's identity
     BMC_UNREACHABLE = "bmc_unreachable"
@@ -51,6 +52,9 @@ CURE: dict[AlertKind, str] = {
         "If you know that the host is off, confirm it by hand."
     ),
     AlertKind.FENCE_HELD: "Read which guard holds the fence back, and remove its reason.",
+    AlertKind.RECOVERY_FAILED: (
+        "Do what the text says, or restart libvirtd on the host by hand; its VMs run on meanwhile."
+    ),
     AlertKind.BMC_AUTH: (
         "Enter the BMC's right user and password under power controllers, or repair them on the "
         "BMC and ask it at once; it is seldom asked by itself, lest it lock the account."

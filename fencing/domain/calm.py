@@ -35,6 +35,7 @@ _QUIET = (
     AlertKind.HOST_DEGRADED,
     AlertKind.FENCE_HELD,
     AlertKind.FENCE_FAILED,
+    AlertKind.RECOVERY_FAILED,
 )
 
 

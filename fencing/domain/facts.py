@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from fencing.domain.policy import Policy
 from fencing.domain.power import PowerProblem, PowerState
+from fencing.domain.recovery import Recovery
 from hosts.domain.activity import Activity
 from hosts.domain.states import HostStatus, Wanted
 from hosts.domain.tracks import Track
@@ -86,6 +87,7 @@ class HostFacts:
     kdump_since: datetime | None = None  # its crash kernel has reported, since last_seen
     watchdog: bool = False  # its sanlock is known to reset it
     free_open: bool = False  # its record in a lockspace is being marked free
+    recovery: Recovery | None = None  # of its libvirtd over SSH, in this silence
 
     @property
     def silent(self) -> bool:

@@ -37,6 +37,7 @@ from fencing.domain.kdump import dumping
 from fencing.domain.moving import moves
 from fencing.domain.policy import Policy
 from fencing.domain.power import PowerState
+from fencing.domain.recovering import holds_the_fence, recovering
 from fencing.domain.restarts import restarts
 from fencing.domain.tied import tied
 from fencing.domain.watching import ROUTINE, ask_storage, pauses
@@ -120,6 +121,7 @@ def _silent(
     # A fence that ended without a proof (withdrawn, lost) is asked for again.
     orphaned = host.ha is HaState.FENCING and not host.fence_open
     fenceable = orphaned or host.ha not in NOT_TO_BE_FENCED
+    yield from recovering(cluster, host, policy, decision, now)
     if decision.verdict is Verdict.LEAVE_ALONE:
         yield from _leave_alone(cluster, host, policy, decision, now)
     else:
@@ -151,6 +153,9 @@ def _fence(
     why = withheld(cluster, host, policy, now)
     if why:
         yield Raise(AlertKind.FENCE_HELD, host.pk, 0, f"row {decision.row} says fence, but {why}")
+        return
+    if holds_the_fence(cluster, host, policy, decision, now):
+        yield MoveHa(host.pk, HaEvent.RECOVER, decision.row, decision.why)
         return
     if host.ha is HaState.DEGRADED:
         yield MoveHa(host.pk, HaEvent.RECHECK, decision.row, decision.why)

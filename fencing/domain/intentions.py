@@ -68,6 +68,15 @@ class DumpOver:
 
 
 @dataclass(frozen=True, slots=True)
+class Recover:
+    """Restart a silent host's libvirtd over SSH; its VMs run on, and nothing is proven by it."""
+
+    host: int
+    row: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Fence:
     """Turn a host off and prove it."""
 
@@ -202,6 +211,7 @@ Intention = (
     | UseProof
     | UseKdump
     | DumpOver
+    | Recover
     | Fence
     | Release
     | PowerOn

@@ -81,7 +81,9 @@ class Policy:
     guest_stop_refused: str = _choice(
         "give_up", ("give_up", "stop"), "Where a guest does not: leave the host on, or end it."
     )
-    soft_recovery: str = _choice("off", _ON_OFF, "Try to restart libvirtd over SSH first.")
+    soft_recovery: str = _choice(
+        "off", _ON_OFF, "Restart a silent host's libvirtd over SSH, if need be before a fence."
+    )
     kdump_wait: float = _number(
         0, 0, 3600, "s", "How long a crash dump holds the fence, where its message is received."
     )
@@ -112,12 +114,6 @@ FIELDS = {setting.name: setting for setting in fields(Policy)}
 
 
 MOST_WITNESSES = 5
-#: Settings that nothing reads yet: a change of one would promise what is not done.
-NOT_YET = frozenset(
-    {
-        "soft_recovery",
-    }
-)  # fmt: skip
 
 
 def _checked(name: str, value: object) -> object:
@@ -166,11 +162,7 @@ def _checked_number(name: str, value: object) -> float:
 
 def validate(overrides: Mapping[str, object]) -> dict[str, object]:
     """Return ``overrides`` checked; raise :class:`PolicyError` naming the first bad field."""
-    checked = {name: _checked(name, value) for name, value in overrides.items()}
-    for name in NOT_YET & checked.keys():
-        if checked[name] != FIELDS[name].default:
-            raise PolicyError(name, "has no effect in this version yet: leave it out")
-    return checked
+    return {name: _checked(name, value) for name, value in overrides.items()}
 
 
 def kind_of(name: str) -> str:
@@ -196,7 +188,6 @@ def describe() -> list[dict[str, Any]]:
             "high": setting.metadata.get("high"),
             "choices": list(setting.metadata.get("choices", ())),
             "help": setting.metadata["help"],
-            "implemented": setting.name not in NOT_YET,
         }
         for setting in FIELDS.values()
     ]

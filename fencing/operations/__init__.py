@@ -7,6 +7,7 @@ each power command.
 
 from collections.abc import Callable
 
+from fencing.domain.recovery import DEADLINE_S
 from fencing.models import FenceOperation
 from fencing.operations.checking import advance_check
 from fencing.operations.confirming import advance_confirm
@@ -14,10 +15,11 @@ from fencing.operations.departing import advance_departure
 from fencing.operations.drill import advance_drill
 from fencing.operations.fence import advance_fence
 from fencing.operations.freeing import advance_free
+from fencing.operations.recovering import advance_recover
 from fencing.operations.storage import advance_storage
 from fencing.operations.switching import advance_power_on
 from fencing.selectors import policy_of
-from fencing.services.power import ADVANCE
+from fencing.services.power import task_of
 from hosts.models import Host
 from hosts.services import engines, work
 from portal.core.models import OperationState
@@ -27,6 +29,7 @@ from portal.lib.queue import wake
 _KINDS: dict[str, Callable[[FenceOperation], None]] = {
     "check": advance_check,
     "storage": advance_storage,
+    "recover": advance_recover,
     "fence": advance_fence,
     "drill": advance_drill,
     "shutdown": advance_departure,
@@ -43,7 +46,7 @@ def advance(op_id: int) -> bool:
     if op is None:
         return False
     host = Host.everything.select_related("cluster").get(pk=op.host_id)
-    lease = policy_of(host).bmc_deadline
+    lease = DEADLINE_S if op.kind == "recover" else policy_of(host).bmc_deadline
     claimed = work.claim(FenceOperation, op_id, tag=engines.me(), now=clock.now(), lease_s=lease)
     if claimed is None:
         return False
@@ -58,5 +61,5 @@ def advance(op_id: int) -> bool:
     handler(claimed)
     claimed.refresh_from_db()
     if claimed.is_open:
-        wake(ADVANCE, claimed.pk, at=claimed.due_at)
+        wake(task_of(claimed.kind), claimed.pk, at=claimed.due_at)
     return True

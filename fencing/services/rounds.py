@@ -15,7 +15,7 @@ from fencing.domain.failover import plan
 from fencing.domain.moving import how
 from fencing.domain.steps import FenceStep
 from fencing.models import FenceOperation
-from fencing.services import incidents, kdump, power, trust
+from fencing.services import incidents, kdump, power, recoveries, trust
 from fencing.services.ha import move_ha
 from fencing.services.wrapping_up import close_finished
 from hosts.domain.states import HostEvent
@@ -85,6 +85,11 @@ def _distrust(item: wish.Distrust, facts: ClusterFacts, now: datetime) -> None:
 def _use_proof(item: wish.UseProof, facts: ClusterFacts, now: datetime) -> None:
     policy = facts.policies[item.host]
     power.use_power_proof(item.host, policy, rule=_rule(item.row), why=item.why, now=now)
+
+
+def _recover(item: wish.Recover, facts: ClusterFacts, now: datetime) -> None:
+    incidents.open_incident(item.host, now)
+    recoveries.ask(item.host, why=item.why, rule=_rule(item.row), now=now)
 
 
 def _fence(item: wish.Fence, facts: ClusterFacts, now: datetime) -> None:
@@ -185,6 +190,7 @@ _WRITERS: dict[type, Callable[[Any, ClusterFacts, datetime], None]] = {
     wish.DumpOver: _dump_over,
     wish.Distrust: _distrust,
     wish.UseProof: _use_proof,
+    wish.Recover: _recover,
     wish.Fence: _fence,
     wish.Release: _release,
     wish.PowerOn: _power_on,

@@ -40,6 +40,7 @@ class MemoryHost:
     asleep: bool = False  # suspended to disk: off, and its next boot goes on where it was
     daemon: bool = True  # False: libvirtd is not running, its port refuses
     hung: bool = False  # libvirtd frozen; calls queue
+    mute: bool = False  # while it hangs its port takes no connection either: its queue is full
     isolated: bool = False  # cut off from the portal; its guests run
     marker: str | None = None
     guests: dict[str, SeenGuest] = field(default_factory=dict)
@@ -92,18 +93,18 @@ class MemoryHost:
             self.asleep = False
             return
         self._stop_everything()
-        self.daemon, self.hung = True, False
+        self.daemon, self.hung, self.mute = True, False, False
         for uuid, guest in list(self.guests.items()):
             if guest.autostart and not (guest.leases and self.locks(guest)):
                 self.set_guest(uuid, GuestState.RUNNING, GuestReason.NONE)
 
-    def freeze(self) -> None:
-        """Stop libvirtd where it is (SIGSTOP)."""
-        self.hung = True
+    def freeze(self, *, mute: bool = False) -> None:
+        """Stop libvirtd where it is (SIGSTOP); ``mute``: its port takes no more callers."""
+        self.hung, self.mute = True, mute
 
     def thaw(self) -> None:
         """Let libvirtd go on: it first does what was asked while it was frozen."""
-        self.hung = False
+        self.hung = self.mute = False
         calls, self.queue = self.queue, []
         for call in calls:
             try:
@@ -114,7 +115,7 @@ class MemoryHost:
     def restart_daemon(self) -> None:
         """Restart libvirtd: guests and marker stay; unread calls and why guests stopped do not."""
         self.queue.clear()
-        self.daemon, self.hung = True, False
+        self.daemon, self.hung, self.mute = True, False, False
         self._end_migrations()
         self._forget_reasons()
 

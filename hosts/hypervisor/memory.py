@@ -69,7 +69,7 @@ class MemoryHypervisor:
         if lost or host.hung or not host.daemon:
             if on_slow is not None and (lost or host.hung):  # a refusal comes at once
                 on_slow()
-            sign = KernelSign.UNKNOWN if lost else KernelSign.ALIVE
+            sign = KernelSign.UNKNOWN if lost or host.mute else KernelSign.ALIVE
             raise Silent(f"{host.name}: no answer", sign)
         return Look(
             host_uuid=host.uuid,

@@ -13,10 +13,12 @@ from django.db.models import F, Q
 
 from fencing import operations as power_operations
 from fencing import power as power_drivers
+from fencing import recovery
 from fencing.domain.watching import LEASED, NOT_LEARNED
 from fencing.models import Alert, FenceOperation
 from fencing.selectors import cluster_policy, policy_of
 from fencing.services import restored
+from fencing.services.power import RECOVER
 from fencing.services.rounds import run_round
 from fencing.services.witness import record_seen
 from hosts import hypervisor, storage
@@ -31,7 +33,7 @@ from portal.sim import full_admin, full_rows
 from portal.sim.database import CrashingWrapper, copied, in_memory, put_back
 from portal.sim.engine import Engines
 from portal.sim.fibers import Fibers
-from portal.sim.full_ports import SimHypervisor, SimPower, SimStorage
+from portal.sim.full_ports import SimHypervisor, SimPower, SimRestarter, SimStorage
 from portal.sim.log import Happened, detail_of, is_domain
 from portal.sim.portal import ABSENT, Crash, RunView, Start, View
 from portal.sim.pure_work import ADVANCE, LOOK, ROUND
@@ -76,6 +78,7 @@ class FullPortal:
             LOOK: _look,
             ADVANCE["vms"]: vm_operations.advance,
             ADVANCE["fencing"]: power_operations.advance,
+            RECOVER: power_operations.advance,
             ROUND: self._round,
             "portal.sweep": tasks.sweep,
         }
@@ -95,6 +98,7 @@ class FullPortal:
         hypervisor.install(partial(SimHypervisor, self))
         power_drivers.install("memory", SimPower(self))
         storage.install(SimStorage(self))
+        recovery.install(SimRestarter(self))
         watermark.install(watermark.MemoryStore())
         own_machine.install(self.wire.world.own_uuid)
 
@@ -109,6 +113,7 @@ class FullPortal:
         hypervisor.install(None)
         power_drivers.install("memory", None)
         storage.install(None)
+        recovery.install(None)
         watermark.install(None)
         own_machine.install(None)
 

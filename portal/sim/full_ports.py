@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from fencing.power.port import Bmc, Reading
+from fencing.recovery.port import Tried
 from hosts.domain.looks import Look, Stamp
 from hosts.hypervisor.memory import MemoryHypervisor
 from hosts.hypervisor.port import Definition, GuestSpec, Progress, Target, Transfer
+from portal.sim import ssh
 from portal.sim.fibers import Fibers
 from portal.sim.wire import Wire
 
@@ -131,6 +133,19 @@ class SimStorage:
     ) -> Mapping[str, float]:
         self._portal.may_die()
         return self._portal.fibers.drive(self._portal.wire.written(reader.name, disks, deadline))
+
+
+class SimRestarter:
+    """SSH over the wire."""
+
+    def __init__(self, portal: Depth) -> None:
+        self._portal = portal
+
+    def restart(self, target: Target, *, deadline: float) -> Tried:
+        self._portal.may_die()
+        tried = self._portal.fibers.drive(ssh.restart(self._portal.wire, target.name, deadline))
+        self._portal.may_die()
+        return tried
 
 
 class SimPower:

@@ -61,7 +61,7 @@ class PowerJudge:
     def tick(self, ms: int) -> None:
         """Note since when each kernel would answer the engine, and since when it only observes."""
         for name, host in self.scene.world.hosts.items():
-            if host.alive and not host.isolated:
+            if host.alive and not (host.isolated or host.mute):
                 self._alive_since.setdefault(name, ms)
             else:
                 self._alive_since.pop(name, None)

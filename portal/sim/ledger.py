@@ -13,6 +13,7 @@ from typing import Any
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import ClusterFacts, ControllerFacts, HostFacts
 from fencing.domain.policy import Policy
+from fencing.domain.recovery import Recovery
 from hosts.domain.states import HostEvent, Wanted, next_status
 from portal.lib.ha.states import HaEvent, next_state
 from portal.sim.engine import Engines
@@ -48,6 +49,7 @@ class Book:
         self.ops: dict[int, Op] = {}  # open ones only
         self.power_ons: list[tuple[int, datetime]] = []
         self.fences: list[Op] = []  # closed ones, for the report
+        self.recoveries: dict[int, Recovery] = {}  # by host: the newest
         self.alerts: dict[tuple[str, int, int], datetime] = {}
         self.hosts_lost: dict[int, datetime] = {}
         self.rules: tuple[Rule, ...] = ()
@@ -200,11 +202,15 @@ class Book:
         hour_ago = self.now() - timedelta(hours=1)
         power_ons = sum(host == row.pk and at > hour_ago for host, at in self.power_ons)
         way, (beats, disks) = self.controllers.get(row.pk), self.storage.of(row.pk)
-        ground = (row, power_ons, way, beats, disks, self.engine_since, *mine)
+        recovery = self.recoveries.get(row.pk)
+        ground = (row, power_ons, way, beats, disks, self.engine_since, recovery, *mine)
         told = self._told_hosts.get(row.pk)
         if told is not None and len(told[0]) == len(ground) and all(map(is_, told[0], ground)):
             return told[1]
-        facts = host_facts(row, mine, power_ons, self.engine_since, way=way, storage=(beats, disks))
+        facts = host_facts(
+            row, mine, power_ons, self.engine_since,
+            way=way, storage=(beats, disks), recovery=recovery,
+        )  # fmt: skip
         self._told_hosts[row.pk] = (ground, facts)
         return facts
 

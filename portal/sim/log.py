@@ -29,7 +29,7 @@ def is_domain(kind: str) -> bool:
 
 def detail_of(kind: str, rule: str, text: str, evidence: Mapping[str, object]) -> str:
     """Return what a stored event's log line ends with."""
-    if kind.startswith(("bmc.", "storage.")):
+    if kind.startswith(("bmc.", "storage.", "recovery.tried")):
         return str(evidence.get("state") or evidence.get("problem") or "")
     if kind.startswith("fence."):
         return text.partition(": ")[2]

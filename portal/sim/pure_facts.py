@@ -1,10 +1,11 @@
 """The pure depth's rows as the frozen facts that a plan is made of."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from fencing.domain.facts import ControllerFacts, HostFacts
+from fencing.domain.recovery import Recovery, of_this_silence
 from hosts.domain.activity import Activity
 from hosts.domain.liveness import booted_at
 from hosts.domain.tracks import Track
@@ -16,12 +17,13 @@ from vms.domain.restart import VmFacts
 
 def host_facts(
     row: HostRow,
-    ops: Iterable[Op],
+    ops: Sequence[Op],
     power_ons: int,
     engine_since: datetime,
     *,
     way: ControllerFacts | None,
     storage: tuple[tuple[Track, ...], Activity],
+    recovery: Recovery | None,
 ) -> HostFacts:
     """Return what a round knows of a host, of its open operations and of its controller."""
     return HostFacts(
@@ -52,7 +54,12 @@ def host_facts(
         is_self=row.is_self,
         heartbeats=storage[0],
         activity=storage[1],
+        recovery=of_this_silence(recovery, row.last_seen, is_open=_recovers(ops)),
     )
+
+
+def _recovers(ops: Iterable[Op]) -> bool:
+    return any(op.kind == "recover" for op in ops)
 
 
 def _under_way(ops: Iterable[Op]) -> dict[str, Any]:

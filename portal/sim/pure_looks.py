@@ -100,7 +100,7 @@ def _missed(book: Book, turn: Turn, kernel: KernelSign) -> None:
         row.pk,
         missed=missed,
         missed_at=asked_at,
-        kernel_seen=asked_at if kernel is KernelSign.ALIVE else row.kernel_seen,
+        kernel_seen=asked_at if kernel is KernelSign.ALIVE else book.hosts[row.pk].kernel_seen,
         slow_since=row.slow_since or asked_at,
     )
     book.turns[row.pk] = (max(book.now(), asked_at + pause), version)

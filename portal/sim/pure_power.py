@@ -6,6 +6,7 @@ from fencing.domain.confirm import known_against
 from fencing.domain.evidence import read_off_enough
 from fencing.domain.facts import Identity
 from fencing.domain.power import PowerState
+from fencing.domain.recovery import DEADLINE_S as RECOVERY_S
 from fencing.operations.confirming import DEADLINE_S
 from fencing.operations.switching import TRIES
 from fencing.power.port import PowerError, Reading
@@ -17,6 +18,7 @@ from portal.sim.pure_fence import fence
 from portal.sim.pure_guests import Step
 from portal.sim.pure_leases import free
 from portal.sim.pure_readings import address, forget_readings, gap_left, off_is_proven, read
+from portal.sim.pure_recover import recover
 from portal.sim.pure_storage import storage
 from portal.sim.pure_work import (
     ADVANCE,
@@ -34,7 +36,9 @@ from vms.domain.states import EndReason, ProofKind
 
 def advance(book: Book, wire: Wire, pk: int) -> Step:
     """Claim a power operation and carry it one step on."""
-    op = claim(book, pk, book.policy.bmc_deadline)
+    there = book.ops.get(pk)
+    slow = there is not None and there.kind == "recover"
+    op = claim(book, pk, RECOVERY_S if slow else book.policy.bmc_deadline)
     if op is None:
         return
     yield from _KINDS[op.kind](book, wire, op)
@@ -115,6 +119,7 @@ def _decide(book: Book, op: Op) -> None:
 
 _KINDS: dict[str, Callable[[Book, Wire, Op], Step]] = {
     "check": _check,
+    "recover": recover,
     "fence": fence,
     "storage": storage,
     "free": free,

@@ -19,6 +19,7 @@ def repair(scene: Scene) -> None:
         mend(scene, name)
         _revive(world, name)
     world.engine_cut_off = False
+    world.ssh.fails.clear()
     world.transfers.failing.clear()
     world.transfers.leaving.clear()
     world.storage.mend()

@@ -5,6 +5,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
+from portal.sim import soft
 from portal.sim.arguments import DOMAIN, LATE_VM, Draw
 from portal.sim.scenario import AffinitySpec, Cluster, EventSpec, HostSpec, Scenario, VmSpec
 
@@ -126,9 +127,9 @@ def schedule(
     guests = [f"vm{number}" for number in range(1, (vms or random.randint(1, 5)) + 1)]
     everything, words = weights is None, weights or EVERYTHING
     stored = _has_storage(random, words)
-    if not stored:
-        words = {word: weight for word, weight in words.items() if word not in _ON_STORAGE}
+    words = words if stored else _without_storage(words)
     events = list(_events(random, words, Draw(random, names, guests)))
+    events.extend(soft.events(seed, names) if everything else ())
     homes = list(_homes(random, names, guests))
     inside = everything and seed % 10 == 0  # the portal runs in one of the VMs
     if inside:
@@ -142,7 +143,7 @@ def schedule(
         vms=(*(_ordered(seed, homes) if everything else homes), *_late(events)),
         events=tuple(sorted(events, key=lambda event: event.at)),
         until=LEASED_UNTIL_S if leased else UNTIL_S,
-        cluster=Cluster(policy=policy or (_policy(random) if everything else {})),
+        cluster=Cluster(policy=policy or (_policy(seed, random) if everything else {})),
         affinity=tuple(_rules(seed, names, guests) if everything else ()),
         engines=_engines(seed, 1 if inside else engines or (0 if everything else 1)),
     )
@@ -202,13 +203,17 @@ def _events(random: Random, words: dict[str, int], draw: Draw) -> Iterator[Event
 _ON_STORAGE = frozenset({"storage.lose", "storage.stall", "storage.stale_read"})
 
 
+def _without_storage(words: dict[str, int]) -> dict[str, int]:
+    return {word: weight for word, weight in words.items() if word not in _ON_STORAGE}
+
+
 def _has_storage(random: Random, words: dict[str, int]) -> bool:
     """Half of the clusters have a heartbeat where it can be lost; all where it is meant to be."""
     meant = bool(_ON_STORAGE & words.keys())
     return meant and (words is not EVERYTHING or random.random() < 0.5)
 
 
-def _policy(random: Random) -> dict[str, Any]:
+def _policy(seed: int, random: Random) -> dict[str, Any]:
     """Some clusters wait for crash dumps, and some watch the disks."""
     return {
         "kdump_wait": random.choice([0, 0, 60]),
@@ -218,6 +223,7 @@ def _policy(random: Random) -> dict[str, Any]:
         "shutdown_policy": random.choice(["migrate", "failover", "freeze", "conditional"]),
         "guest_stop_wait": 20,
         "guest_stop_refused": random.choice(["give_up", "stop"]),
+        **soft.policy(seed),
     }
 
 

@@ -44,7 +44,7 @@ FAULTS = {
     "host.autostart": "{host} starts a guest by itself when it boots: {args}",
     "host.clock_skew": "The clock of {host} is wrong: {args}",
     "host.hibernate": "{host} suspends to disk and goes off",
-    "host.hang": "{host} hangs: it freezes as a whole",
+    "host.hang": "libvirtd on {host} hangs; its VMs run on",
     "host.isolate": "{host} is cut off from the network, and goes on running",
     "host.libvirtd_restart": "libvirtd on {host} restarts",
     "host.lose_marker": "{host} loses the marker of its boot",
@@ -71,6 +71,8 @@ FAULTS = {
     "sanlock.stall": "sanlock on {host} stalls: its heartbeat stops for a while",
     "site.power_cut": "The electricity of the whole site fails",
     "site.power_restore": "The electricity of the whole site is back",
+    "ssh.fail": "A restart of libvirtd over SSH will not work: {args}",
+    "ssh.repair": "SSH to {host} works again",
     "storage.delay_write": "What a machine writes at its end reaches its disks late: {args}",
     "storage.lose": "{host} loses a storage domain: {args}",
     "storage.regain": "{host} has a storage domain again: {args}",
@@ -119,6 +121,8 @@ EVENTS = {
     "lease.freed": "{host} is marked free, so that sanlock gives its leases at once",
     "lease.not_freed": "{host} could not be marked free: its leases wait for sanlock",
     "power.on_asked": "A person has {host} switched on",
+    "recovery.asked": "libvirtd on {host} is to be restarted over SSH",
+    "recovery.tried": "Restarting libvirtd on {host} over SSH: {detail}",
     "run.proof": "The run of {vm} on {host} is proven over: it may start elsewhere",
     "storage.heartbeat": "The storage heartbeat of {host}, read through a neighbour: {detail}",
     "vm.adopted": "{vm} is found running on {host} and taken over",
@@ -152,7 +156,7 @@ def told(step: Step) -> str:
     """Return what happens in this step, as a sentence without its full stop."""
     if step.is_fault:
         return FAULTS.get(step.kind, f"{step.kind} {{args}}").format(
-            host=step.host, vm=step.vm, args=step.detail
+            host=step.host, vm=step.vm, args=words(step.detail)
         )
     known = EVENTS.get(step.kind) or _by_table(step)
     return known.format(host=step.host, vm=step.vm, detail=words(step.detail))

@@ -8,6 +8,7 @@ from hosts.domain.looks import GuestReason, GuestState
 from portal.sim.evidence_words import EVIDENCE_WORDS
 from portal.sim.scene import Scene, Word
 from portal.sim.service_words import SERVICE_WORDS
+from portal.sim.ssh_words import SSH_WORDS
 from portal.sim.vm_words import VM_WORDS
 
 #: Arguments that are no names in Python.
@@ -20,8 +21,8 @@ def do(scene: Scene, word: str, args: Mapping[str, Any]) -> None:
     scene.world.version += 1
 
 
-def _hang(scene: Scene, host: str) -> None:
-    scene.world.hosts[host].freeze()
+def _hang(scene: Scene, host: str, mute: bool = False) -> None:
+    scene.world.hosts[host].freeze(mute=bool(mute))
 
 
 def _thaw(scene: Scene, host: str) -> None:
@@ -226,7 +227,7 @@ WORDS: Mapping[str, Word] = {
     "host.power_on": _on_host("power_on"),
     "host.panic": _on_host("panic"),
     "host.reboot": _on_host("reboot"),
-    "host.hang": Word(_hang, ("host",)),
+    "host.hang": Word(_hang, ("host",), ("mute",)),
     "host.thaw": Word(_thaw, ("host",)),
     "host.libvirtd_restart": Word(_restart_libvirtd, ("host",), ("forget",)),
     "host.isolate": Word(_isolate, ("host",)),
@@ -267,4 +268,5 @@ WORDS: Mapping[str, Word] = {
     **EVIDENCE_WORDS,
     **VM_WORDS,
     **SERVICE_WORDS,
+    **SSH_WORDS,
 }

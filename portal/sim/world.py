@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from fencing.domain.power import PowerState
 from fencing.power.memory import MemoryBmc, MemoryPower
+from fencing.recovery.memory import MemoryRestarter
 from hosts.domain.looks import GuestReason, GuestState, SeenGuest, Stamp
 from hosts.hypervisor.memory import MemoryHost
 from portal.sim.storage import StorageWorld
@@ -51,12 +52,16 @@ class World:
     own_uuid: str = ""
     storage: StorageWorld = field(init=False)
     transfers: Transfers = field(init=False)
+    ssh: MemoryRestarter = field(init=False)
     version: int = 0
     _boots: dict[str, int] = field(default_factory=dict)
     _known: tuple[int, list[Copy]] = (-1, [])
 
     def __post_init__(self) -> None:
         self.storage, self.transfers = StorageWorld(self), Transfers(self)
+        self.ssh = MemoryRestarter(
+            lambda name: self.restart_libvirtd(name, forget=False), self.is_reached
+        )
         self.power = MemoryPower(
             now=lambda: self.line.seconds, on_power=self._relay, on_button=self._button
         )
@@ -79,6 +84,10 @@ class World:
 
     def _uptime(self, name: str) -> float:
         return (self.line.ms - self.booted_ms[name]) / 1000
+
+    def is_reached(self, name: str) -> bool:
+        """Whether the machine lives and the portal's packets get there."""
+        return self.hosts[name].alive and not self.hosts[name].isolated
 
     def place(self, vm: str, host: str, generation: int) -> None:
         """Let a stamped copy of ``vm`` run on ``host`` from the start."""

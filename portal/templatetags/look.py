@@ -136,6 +136,7 @@ EVENTS = {
     "incident.vm": ("clock", "calm"),
     "notification": ("bell", "calm"),
     "notification.failing": ("bell", "warn"),
+    "recovery": ("refresh", "info"),
     "resource": ("shield", "info"),
     "resource.fencing": ("bolt", "bad"),
     "resource.needs_person": ("hand-stop", "warn"),
@@ -213,9 +214,8 @@ def ago(at: datetime | None) -> SafeString:
     if at is None:
         return format_html("<span>{}</span>", "never")
     shown = f"{at:%Y-%m-%d %H:%M:%S} UTC"
-    return format_html(
-        '<time datetime="{}" title="{}" data-age>{}</time>', at.isoformat(), shown, shown
-    )
+    age = '<time datetime="{}" title="{}" data-age>{}</time>'
+    return format_html(age, at.isoformat(), shown, shown)
 
 
 @register.filter

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fencing.domain.policy import FIELDS, NOT_YET, Policy
+from fencing.domain.policy import FIELDS, Policy
 
 #: How the settings are told apart on the page; a test checks that none is forgotten.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -49,7 +49,6 @@ def _setting(name: str, own: Mapping[str, object], inherited: Policy) -> dict[st
         "own": _shown(own.get(name)),
         "inherited": _shown(getattr(inherited, name)) or "none",
         "default": _shown(FIELDS[name].default) or "none",
-        "off": name in NOT_YET,
     }
 
 

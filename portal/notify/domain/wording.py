@@ -22,6 +22,7 @@ _ALERTS: dict[AlertKind, str] = {
     AlertKind.HOST_DEGRADED: "It left the host and its VMs alone: they seem to run.",
     AlertKind.FENCE_FAILED: "It keeps trying to fence the host, and starts none of its VMs.",
     AlertKind.FENCE_HELD: "It did not fence the host: a guard holds the power command back.",
+    AlertKind.RECOVERY_FAILED: "It left the host's VMs alone by that; the table decides as ever.",
     AlertKind.BMC_AUTH: "It can neither fence this host nor prove it off until that is repaired.",
     AlertKind.BMC_FOREIGN: "It believes nothing that this BMC says, and sends it no command.",
     AlertKind.BMC_UNREACHABLE: "It goes on asking; meanwhile it cannot fence this host.",
