@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.db.models import Case, Prefetch, QuerySet, When
@@ -32,7 +32,7 @@ from hosts.models import (
     HostStorage,
     StorageDomain,
 )
-from hosts.selectors import activity_of, track_of
+from hosts.selectors import activity_of, roster, track_of, unasked
 from portal.core.models import OPEN_STATES, OperationState, Setting
 from portal.lib import node
 from portal.lib.ha.states import HaState
@@ -133,7 +133,7 @@ def cluster_facts(cluster_id: int, now: datetime) -> ClusterFacts:
     engine = Engine.objects.filter(name=node.this().name).first()
     since = engine.started_at if engine else now
     forgetful = Setting.objects.filter(name=f"forgetful.{cluster_id}").first()
-    states = _states(cluster_id, now)
+    states, members = _states(cluster_id, now), roster(now)
     vms = vm_facts(cluster_id, now)
     emptied = hosts_emptied(vms)
     return ClusterFacts(
@@ -141,7 +141,9 @@ def cluster_facts(cluster_id: int, now: datetime) -> ClusterFacts:
         name=cluster.name,
         armed=cluster.mode == ClusterMode.ARMED,
         observe_until=cluster.observe_until,
-        hosts=tuple(host_facts(row, states, since) for row in rows),
+        hosts=tuple(
+            replace(host_facts(row, states, since), unasked=unasked(row, members)) for row in rows
+        ),
         vms=vms,
         policies={row.pk: layered(top, cluster.policy, row.policy) for row in rows},
         policy=policy,

@@ -85,6 +85,7 @@ class HostFacts:
     kdump_since: datetime | None = None  # its crash kernel has reported, since last_seen
     watchdog: bool = False  # its sanlock is known to reset it
     free_open: bool = False  # its record in a lockspace is being marked free
+    unasked: str = ""  # live engines that have not asked it since it last answered
 
     @property
     def silent(self) -> bool:

@@ -14,7 +14,7 @@ from fencing.services.ha import move_ha
 from fencing.services.incidents import open_incident
 from hosts.domain.states import HostStatus
 from hosts.models import Host
-from hosts.services import looks, work
+from hosts.services import engines, looks, work
 from portal.core.models import OPEN_STATES, OperationState
 from portal.core.services import record_event
 from portal.lib.ha.states import HaEvent
@@ -28,6 +28,8 @@ from vms.services.runs import Evidence
 
 ADVANCE = "fencing.advance"
 ROUND = "fencing.round"
+#: Problems that may as well be those of the engine that asked.
+_SILENCE = (PowerProblem.UNREACHABLE, PowerProblem.TIMED_OUT)
 
 
 def ask(
@@ -135,9 +137,12 @@ def identity_of(guid: str | None, host_uuid: str) -> Identity:
 def record_problem(
     asked: PowerController, problem: PowerProblem, text: str, *, asked_at: datetime, now: datetime
 ) -> None:
-    """Write down that no usable answer came; what was read before stays, and ages."""
+    """Write down that no usable answer came; what was read before stays, and ages.
+
+    An engine that gets no answers where others do says nothing of a silent BMC.
+    """
     row = _still_waiting(asked, asked_at)
-    if row is None:
+    if row is None or (problem in _SILENCE and engines.is_doubted(now)):
         return
     PowerController.objects.filter(pk=row.pk).update(
         problem=problem, problem_text=text, asked_at=asked_at, answered_at=now

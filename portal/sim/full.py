@@ -29,7 +29,7 @@ from portal.core.models import OPEN_STATES, Event
 from portal.lib import clock, ids, live, node, own_machine, queue, watermark
 from portal.sim import full_admin, full_rows
 from portal.sim.database import CrashingWrapper, copied, in_memory, put_back
-from portal.sim.engine import Engines
+from portal.sim.engine import BEAT, Engines
 from portal.sim.fibers import Fibers
 from portal.sim.full_ports import SimHypervisor, SimPower, SimStorage
 from portal.sim.log import Happened, detail_of, is_domain
@@ -38,7 +38,7 @@ from portal.sim.pure_work import ADVANCE, LOOK, ROUND
 from portal.sim.wire import Wire
 from vms import operations as vm_operations
 from vms.models import Run, RunLease, Vm, VmOperation
-from vms.operations.looking import look_at
+from vms.operations.looking import look_at, pass_on
 
 #: A calm cluster is planned for this often, not every second.
 CALM_MS = 5000
@@ -78,12 +78,13 @@ class FullPortal:
             ADVANCE["fencing"]: power_operations.advance,
             ROUND: self._round,
             "portal.sweep": tasks.sweep,
+            BEAT: tasks.beat,
         }
         self._connection, self._changes = connection, -1
         self._install()
         connection.at_commit = self.may_die
         connection.is_lost = lambda: self.fibers.at_work and self.engines.database_is_lost
-        wire.asleep_s = self.engines.asleep_s
+        wire.asleep_s, wire.engine = self.engines.asleep_s, lambda: self.engines.now
         full_rows.fill(wire.world, start, self.line.now())
 
     def _install(self) -> None:
@@ -151,7 +152,8 @@ class FullPortal:
 
     def _ask_witness(self, cluster: int) -> None:
         """A witness answers for as long as the engine has a network."""
-        if not self.wire.world.engine_cut_off and cluster_policy(cluster).witness:
+        cut_off = self.wire.world.engine_cut_off or self.engines.now.cut_off
+        if not cut_off and cluster_policy(cluster).witness:
             record_seen(self.engines.now.name, cluster, clock.now())
 
     def may_die(self) -> None:
@@ -276,11 +278,13 @@ class _NobodyWatches:
 def _look(host_id: int, early: int = 0) -> None:
     """Look as the Celery task does, but ask for the next look only after an own turn."""
     host = Host.objects.select_related("cluster").get(pk=host_id)
+    if pass_on(host, early=bool(early)):
+        return
     policy = policy_of(host)
     pace = Pace(policy.poll, policy.connect_deadline, policy.missed_polls)
     if look_at(host_id, pace, early=bool(early)):
-        due = Host.objects.values_list("look_due_at", flat=True).get(pk=host_id)
-        queue.wake(LOOK, host_id, at=due)
+        due, owner = Host.objects.values_list("look_due_at", "owner").get(pk=host_id)
+        queue.wake(LOOK, host_id, at=due, to=owner)
 
 
 @contextmanager

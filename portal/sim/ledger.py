@@ -4,7 +4,7 @@ What the tables, selectors and services keep, without tables.  Rules are never
 repeated here: they are asked where they live, in the domain packages.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,10 +14,11 @@ from fencing.domain.facts import ClusterFacts, ControllerFacts, HostFacts
 from fencing.domain.policy import Policy
 from hosts.domain.liveness import booted_at
 from hosts.domain.states import HostEvent, Wanted, next_status
+from portal.lib.ha.owners import DEAD, Member, not_yet, roster
 from portal.lib.ha.states import HaEvent, next_state
 from portal.sim.engine import Engines
 from portal.sim.log import Happened
-from portal.sim.rows import ClosedRun, HostRow, Op, VmRow
+from portal.sim.rows import ClosedRun, EngineRow, HostRow, Op, VmRow
 from portal.sim.storage_rows import StorageRows
 from portal.sim.timeline import Timeline
 from vms.domain.affinity import Rule
@@ -59,6 +60,7 @@ class Book:
         self.newer: dict[tuple[int, int], tuple[int, bool]] = {}  # (VM, host): generation, executes
         self.storage = StorageRows()
         self.engines_since = {item.name: line.now() for item in engines.nodes}
+        self.members = {item.name: EngineRow(line.now()) for item in engines.nodes}
         self.log: list[Happened] = []
         self.emitted = 0  # events so far, and how many the engine's machine remembers
         self.remembered = 0
@@ -75,6 +77,13 @@ class Book:
     def engine(self) -> str:
         """The engine that acts at this moment."""
         return self._engines.now.name
+
+    @property
+    def roster(self) -> tuple[Member, ...]:
+        """The live engines by name."""
+        live = {n: row for n, row in self.members.items() if self.now() - row.beat_at <= DEAD}
+        told = ((name, row.deaf_since, row.hears_since) for name, row in live.items())
+        return roster(told, self.engine, self.now())
 
     @property
     def engine_since(self) -> datetime:
@@ -167,12 +176,12 @@ class Book:
             if op.table == "vms" and op.kind == "start":
                 starts[op.host] = starts.get(op.host, 0) + 1
         vms = tuple(self._vm_facts(row) for row in self.vms.values() if not row.removed)
-        emptied = hosts_emptied(vms)
+        emptied, live = hosts_emptied(vms), self.roster
         return ClusterFacts(
             pk=1,
             name="cluster",
             armed=self.armed,
-            hosts=tuple(self._host_facts(row) for row in self.hosts.values()),
+            hosts=tuple(self._host_facts(row, live) for row in self.hosts.values()),
             vms=vms,
             policies=dict.fromkeys(self.hosts, self.policy),
             policy=self.policy,
@@ -184,14 +193,14 @@ class Book:
             distrust=self.distrust,
             alerts=frozenset(self.alerts),
             rules=self.rules,
-            **self.storage.of_cluster(self.policy.witness, self.now()),
+            **self.storage.of_cluster(self.policy.witness, self.engine, self.now()),
         )
 
     def host_facts(self, pk: int) -> HostFacts:
         """Return what a round knows of one host."""
-        return self._host_facts(self.hosts[pk])
+        return self._host_facts(self.hosts[pk], self.roster)
 
-    def _host_facts(self, row: HostRow) -> HostFacts:
+    def _host_facts(self, row: HostRow, live: Sequence[Member]) -> HostFacts:
         mine = {
             op.kind: op for op in self.ops.values() if op.table == "fencing" and op.host == row.pk
         }
@@ -229,6 +238,7 @@ class Book:
             watchdog=row.watchdog,
             free_open="free" in mine,
             is_self=row.is_self,
+            unasked=not_yet(live, row.missed_by, row.last_seen) if row.missed else "",
             **self.storage.of(row.pk),
         )
 

@@ -1,5 +1,6 @@
 """The rows of the pure depth: frozen, replaced whole."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -43,6 +44,8 @@ class HostRow:
     kdump_since: datetime | None = None
     watchdog: bool = False
     is_self: bool = False  # the portal runs on it
+    owner: str = ""  # the engine that looks at it
+    missed_by: Mapping[str, datetime] = field(default_factory=dict)  # engine: asked in vain
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,19 @@ class Op:
     outcome: str = ""
     by: str = "portal"
     owner: str = ""  # the engine whose claim it is
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRow:
+    """An engine's row."""
+
+    beat_at: datetime
+    epoch: int = 1
+    buried: bool = False  # others have taken its work over
+    deaf_since: datetime | None = None
+    hears_since: datetime | None = None
+    tried_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,9 @@ def schedule(
     inside = everything and seed % 10 == 0  # the portal runs in one of the VMs
     if inside:
         homes[0] = replace(homes[0], portal=True)
+    names_of_engines = _engines(seed, 1 if inside else engines or (0 if everything else 1))
     events.extend(_crashes(seed, events) if crashes else ())
+    events.extend(_alone(seed, events, names_of_engines))
     leased = stored and everything and _is_leased(seed)
     homes = list(_with_leases(seed, homes)) if leased else homes
     return Scenario(
@@ -144,7 +146,7 @@ def schedule(
         until=LEASED_UNTIL_S if leased else UNTIL_S,
         cluster=Cluster(policy=policy or (_policy(random) if everything else {})),
         affinity=tuple(_rules(seed, names, guests) if everything else ()),
-        engines=_engines(seed, 1 if inside else engines or (0 if everything else 1)),
+        engines=names_of_engines,
     )
 
 
@@ -184,6 +186,25 @@ def _crashes(seed: int, events: Sequence[EventSpec]) -> Iterator[EventSpec]:
         at = random.choice(times) + random.uniform(0, 15)
         yield EventSpec(round(at, 1), "engine.crash", {"after": random.randint(0, 30)})
         yield EventSpec(round(at + random.uniform(0.1, 20), 1), "engine.start")
+
+
+def _alone(seed: int, events: Sequence[EventSpec], engines: Sequence[str]) -> Iterator[EventSpec]:
+    """Where there are several engines, one of them is cut off or stopped in two schedules of three.
+
+    Some stay cut off to the end.
+    """
+    random = Random(f"alone {seed}")  # noqa: S311 - repeatable luck of its own, no secret
+    if len(engines) == 1 or random.random() < 1 / 3:
+        return
+    engine, near = random.choice(engines), random.choice(events).at
+    at = max(1.0, round(near + random.uniform(-15, 5), 1))
+    if random.random() < 0.3:
+        yield EventSpec(at, "engine.pause", {"s": random.choice([6, 20, 60]), "engine": engine})
+        return
+    yield EventSpec(at, "engine.isolate", {"engine": engine})
+    if random.random() < 0.7:
+        after = round(at + random.choice([2, 8, 20, 60]) * random.uniform(0.5, 1.5), 1)
+        yield EventSpec(after, "engine.rejoin", {"engine": engine})
 
 
 def _events(random: Random, words: dict[str, int], draw: Draw) -> Iterator[EventSpec]:
