@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Case, Prefetch, QuerySet, When
 
@@ -271,7 +272,7 @@ def host_facts(row: Host, states: States, engine_since: datetime) -> HostFacts:
     )
 
 
-def _work_open(pk: int, states: States) -> dict[str, bool]:
+def _work_open(pk: int, states: States) -> dict[str, Any]:
     """Return, by field of the facts, what is under way with a host's power."""
     kinds = ("fence", "check", "power_on", "drill", "storage", "free")
     found = {f"{kind}_open": (pk, kind) in states.open for kind in kinds}

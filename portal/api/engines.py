@@ -106,4 +106,4 @@ class EngineViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Resource):
         leases = list(EngineLease.objects.filter(expires_at__gte=now).order_by("name"))
         owned = Counter(Host.objects.values_list("owner", flat=True))
         shared = {"leases": leases, "now": now, "owned": owned}
-        return super().get_serializer_context() | shared
+        return {**super().get_serializer_context(), **shared}

@@ -6,7 +6,7 @@ rows by itself.
 
 import logging
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from celery import current_app
 from django.conf import settings
@@ -27,7 +27,7 @@ class CeleryQueue:
     """Wake-ups through Celery; ``at`` only as long as a worker may hold a message."""
 
     def send(self, task: str, args: tuple[int, ...], at: datetime | None, to: str = "") -> None:
-        there = {"queue": f"poll.{to}"} if to else {}
+        there: dict[str, Any] = {"queue": f"poll.{to}"} if to else {}
         current_app.send_task(task, args=args, eta=at, expires=60, retry=False, **there)
 
 

@@ -14,11 +14,11 @@ from fencing.domain.facts import ClusterFacts, ControllerFacts, HostFacts
 from fencing.domain.policy import Policy
 from hosts.domain.liveness import booted_at
 from hosts.domain.states import HostEvent, Wanted, next_status
-from portal.lib.ha.owners import DEAD, Member, not_yet, roster
+from portal.lib.ha.owners import Member
 from portal.lib.ha.states import HaEvent, next_state
 from portal.sim.engine import Engines
 from portal.sim.log import Happened
-from portal.sim.rows import ClosedRun, EngineRow, HostRow, Op, VmRow
+from portal.sim.rows import ClosedRun, EngineRow, HostRow, Op, VmRow, engine_facts, live_engines
 from portal.sim.storage_rows import StorageRows
 from portal.sim.timeline import Timeline
 from vms.domain.affinity import Rule
@@ -81,9 +81,7 @@ class Book:
     @property
     def roster(self) -> tuple[Member, ...]:
         """The live engines by name."""
-        live = {n: row for n, row in self.members.items() if self.now() - row.beat_at <= DEAD}
-        told = ((name, row.deaf_since, row.hears_since) for name, row in live.items())
-        return roster(told, self.engine, self.now())
+        return live_engines(self.members, self.engine, self.now())
 
     @property
     def engine_since(self) -> datetime:
@@ -231,14 +229,13 @@ class Book:
             power_on_open="power_on" in mine,
             departing="shutdown" in mine or "reboot" in mine,
             power_ons_last_hour=sum(h == row.pk and at > hour_ago for h, at in self.power_ons),
-            seen_by_engine=row.last_seen is not None and row.last_seen >= self.engine_since,
+            **engine_facts(row, live, self.engine_since),
             **row.able.told,
             storage_open="storage" in mine,
             kdump_since=row.kdump_since,
             watchdog=row.watchdog,
             free_open="free" in mine,
             is_self=row.is_self,
-            unasked=not_yet(live, row.missed_by, row.last_seen) if row.missed else "",
             **self.storage.of(row.pk),
         )
 

@@ -126,27 +126,25 @@ def schedule(
     guests = [f"vm{number}" for number in range(1, (vms or random.randint(1, 5)) + 1)]
     everything, words = weights is None, weights or EVERYTHING
     stored = _has_storage(random, words)
-    if not stored:
-        words = {word: weight for word, weight in words.items() if word not in _ON_STORAGE}
+    words = {word: odds for word, odds in words.items() if stored or word not in _ON_STORAGE}
     events = list(_events(random, words, Draw(random, names, guests)))
     homes = list(_homes(random, names, guests))
     inside = everything and seed % 10 == 0  # the portal runs in one of the VMs
     if inside:
         homes[0] = replace(homes[0], portal=True)
-    names_of_engines = _engines(seed, 1 if inside else engines or (0 if everything else 1))
+    nodes = _engines(seed, 1 if inside else engines or (0 if everything else 1))
     events.extend(_crashes(seed, events) if crashes else ())
-    events.extend(_alone(seed, events, names_of_engines))
     leased = stored and everything and _is_leased(seed)
     homes = list(_with_leases(seed, homes)) if leased else homes
     return Scenario(
         name=f"seed {seed}",
         hosts=tuple(_machines(seed, names, stored=stored, leased=leased)),
         vms=(*(_ordered(seed, homes) if everything else homes), *_late(events)),
-        events=tuple(sorted(events, key=lambda event: event.at)),
+        events=tuple(sorted((*events, *_alone(seed, events, nodes)), key=lambda event: event.at)),
         until=LEASED_UNTIL_S if leased else UNTIL_S,
         cluster=Cluster(policy=policy or (_policy(random) if everything else {})),
         affinity=tuple(_rules(seed, names, guests) if everything else ()),
-        engines=names_of_engines,
+        engines=nodes,
     )
 
 

@@ -1,9 +1,8 @@
 """Safety rules of the architecture, each as it can be switched off, and what finds it missing."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
@@ -12,15 +11,12 @@ import pytest
 from fencing.domain import decision, evidence, guards, restarts
 from hosts.domain import heartbeat as heartbeats
 from hosts.domain.heartbeat import Beat, HeartbeatEvidence
-from portal.lib.ha import owners
 from portal.sim import pure_findings, pure_guests, pure_looks, pure_runs
 from portal.sim.scenario import EventSpec, HostSpec, Scenario, VmSpec
 from portal.sim.schedules import schedule
 from vms.domain import proofs, restart
 from vms.domain.sightings import Sighting
 from vms.domain.states import EndReason
-
-EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 Make = Callable[[int], Scenario]
 
@@ -47,7 +43,7 @@ def patched(*targets: tuple[Any, str, Any]) -> Callable[[pytest.MonkeyPatch], No
     return off
 
 
-def _without_guard(guard: guards.Guard) -> Callable[[pytest.MonkeyPatch], None]:
+def without_guard(guard: guards.Guard) -> Callable[[pytest.MonkeyPatch], None]:
     def off(patch: pytest.MonkeyPatch) -> None:
         for name in ("GUARDS", "LAST_MOMENT"):
             kept = tuple(item for item in getattr(guards, name) if item is not guard)
@@ -146,26 +142,6 @@ def _swapped_while_dead(seed: int) -> Scenario:
     )
 
 
-def _one_engine_cut_off(seed: int) -> Scenario:
-    """One of two engines loses its own network, and keeps database and queue."""
-    random = Random(seed)  # noqa: S311 - repeatable luck, no secret
-    engine = random.choice(["engine1", "engine2"])
-    at = round(20 + random.random() * 20, 1)
-    scenario = three(seed, [EventSpec(at, "engine.isolate", {"engine": engine})])
-    return replace(scenario, engines=("engine1", "engine2"))
-
-
-def _the_owner(host: int, members: Sequence[owners.Member], *_: Any) -> str:
-    return owners.home(host, members, {}, EPOCH)
-
-
-def _without_second_opinion(patch: pytest.MonkeyPatch) -> None:
-    """The owner alone judges, as if no other engine lived."""
-    patch.setattr(owners, "is_silent_to_all", always(True))
-    patch.setattr(owners, "next_to_ask", _the_owner)
-    _without_guard(guards.an_engine_has_not_asked)(patch)
-
-
 def _unknown(*_: Any) -> HeartbeatEvidence:
     return HeartbeatEvidence(Beat.UNKNOWN, "not asked")
 
@@ -222,25 +198,19 @@ RULES = (
     ),
     Rule(
         "too many silent hosts are the engine's own trouble",
-        _without_guard(guards.too_many_are_silent),
+        without_guard(guards.too_many_are_silent),
         weighted(host__isolate=5, host__panic=2),
         "I7",
     ),
     Rule(
-        "a host is silent only when every live engine has asked in vain",
-        _without_second_opinion,
-        _one_engine_cut_off,
-        "I7",
-    ),
-    Rule(
         "only observing",
-        _without_guard(guards.only_observing),
+        without_guard(guards.only_observing),
         weighted(admin__observe=2, host__isolate=3, host__panic=3),
         "I7",
     ),
     Rule(
         "a fence must gain something",
-        _without_guard(guards.nobody_gains),
+        without_guard(guards.nobody_gains),
         weighted(host__isolate=3, vm__guest_shutdown=1),
         "I7",
     ),
@@ -318,4 +288,13 @@ def switched_off(rule: Rule) -> Iterator[None]:
         yield
 
 
-__all__ = ["RULES", "Rule", "always", "patched", "switched_off", "three", "weighted"]
+__all__ = [
+    "RULES",
+    "Rule",
+    "always",
+    "patched",
+    "switched_off",
+    "three",
+    "weighted",
+    "without_guard",
+]
