@@ -18,7 +18,7 @@ from portal import tasks
 from portal.celery import POLL_QUEUE, app
 from portal.lib import node
 from portal.lib.ha.owners import ranked
-from portal.lib.queue import MemoryQueue
+from portal.lib.queue import CeleryQueue
 from tests.vms.world import PACE, World
 from vms.operations.looking import LOOK, look_at, try_to_hear
 
@@ -144,14 +144,14 @@ def test_an_engine_in_doubt_leaves_work_to_one_that_hears(pair: World) -> None:
 
 def test_an_engine_in_doubt_says_nothing_of_a_bmc(pair: World) -> None:
     way, now = PowerController.objects.get(host__name="node1"), pair.clock.time
-    told = {"asked_at": now, "now": now}
     deaf(pair, ONE, 0)
-    power.record_problem(way, PowerProblem.UNREACHABLE, "none", **told)
-    way.refresh_from_db()
-    assert not way.problem
-    power.record_problem(way, PowerProblem.REFUSED_AUTH, "refused", **told)
-    way.refresh_from_db()
-    assert way.problem == PowerProblem.REFUSED_AUTH
+
+    def told(problem: PowerProblem) -> str:
+        power.record_problem(way, problem, "none", asked_at=now, now=now)
+        return str(PowerController.objects.get(pk=way.pk).problem)
+
+    assert told(PowerProblem.UNREACHABLE) == ""
+    assert told(PowerProblem.REFUSED_AUTH) == "refused_auth"
 
 
 def test_a_deaf_engine_finds_out_that_it_hears_again(pair: World) -> None:
@@ -259,8 +259,15 @@ def test_a_sign_of_life_waits_in_the_queue_of_the_looks() -> None:
     assert app.conf.task_routes["vms.look"] == {"queue": POLL_QUEUE}
 
 
-def test_a_message_for_one_engine_is_kept_apart() -> None:
-    queue = MemoryQueue()
-    queue.send("vms.look", (1,), None, TWO)
-    queue.send("vms.look", (2,), None)
-    assert queue.addressed == [("vms.look", (1,), TWO)]
+def test_a_message_for_one_engine_goes_to_the_queue_of_its_looks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    there: list[object] = []
+
+    def publish(*_: object, queue: object = None, **_more: object) -> None:
+        there.append(getattr(queue, "name", queue))
+
+    monkeypatch.setattr(app.amqp, "send_task_message", publish)
+    CeleryQueue().send("vms.look", (1,), None, TWO)
+    CeleryQueue().send("vms.look", (2,), None)
+    assert there == ["poll.engine2", POLL_QUEUE]
