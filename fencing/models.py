@@ -11,6 +11,7 @@ from django.db.models.functions import Coalesce
 from fencing.domain.alerts import AlertKind
 from fencing.domain.facts import Identity
 from fencing.domain.power import FenceOutcome, PowerProblem, PowerState
+from fencing.domain.recovery import Recovery, RecoveryOutcome
 from hosts.models import Cluster, Host, choices
 from portal.core.models import OPEN_STATES, Operation
 from portal.lib.db import SecretField
@@ -218,6 +219,12 @@ class FenceOperation(Operation):
         """Return what was tried over SSH for a cluster's silent hosts, the oldest first."""
         silent = cls.objects.filter(host__cluster_id=cluster_id, host__status="non_responsive")
         return silent.filter(kind="recover").order_by("pk")
+
+    @property
+    def recovery(self) -> Recovery:
+        """What a soft recovery has come to."""
+        outcome = RecoveryOutcome(self.data["outcome"]) if "outcome" in self.data else None
+        return Recovery(self.requested_at, self.attempt, self.is_open, outcome, self.ended_at)
 
 
 class ClusterCapacity(models.Model):

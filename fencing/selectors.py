@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Case, Prefetch, QuerySet, When
 
@@ -12,7 +13,7 @@ from fencing.domain.evidence import is_fresh
 from fencing.domain.facts import ClusterFacts, ControllerFacts, DomainFacts, HostFacts, Identity
 from fencing.domain.policy import Policy, layered
 from fencing.domain.power import PowerProblem, PowerState
-from fencing.domain.recovery import Recovery, RecoveryOutcome, of_this_silence
+from fencing.domain.recovery import Recovery, of_this_silence
 from fencing.domain.steps import FenceStep
 from fencing.models import Alert, FenceOperation, HaResource, PowerController
 from hosts.domain.liveness import booted_at
@@ -27,9 +28,10 @@ from hosts.models import (
     HostStorage,
     StorageDomain,
 )
-from hosts.selectors import activity_of, track_of
+from hosts.selectors import activity_of, roster, track_of, unasked
 from portal.core.models import OPEN_STATES, OperationState, Setting
 from portal.lib import node
+from portal.lib.ha.owners import Member
 from portal.lib.ha.states import HaState
 from vms.domain.neighbours import gone, hosts_emptied
 from vms.domain.protection import Shelter
@@ -175,6 +177,7 @@ class States:
     heartbeats: Mapping[int, Sequence[Track]] = field(default_factory=dict)  # by host
     disks: Mapping[int, DiskActivity] = field(default_factory=dict)  # by host
     recoveries: Mapping[int, FenceOperation] = field(default_factory=dict)  # by silent host
+    engines: tuple[Member, ...] = ()  # that live
 
 
 def _states(cluster_id: int, now: datetime) -> States:
@@ -201,6 +204,7 @@ def _states(cluster_id: int, now: datetime) -> States:
         heartbeats=_heartbeats(cluster_id),
         disks={row.host_id: row for row in DiskActivity.objects.filter(**mine)},
         recoveries={row.host_id: row for row in FenceOperation.recoveries(cluster_id)},
+        engines=roster(now),
     )
 
 
@@ -264,10 +268,11 @@ def host_facts(row: Host, states: States, engine_since: datetime) -> HostFacts:
         kdump_since=row.kdump_since,
         watchdog=row.watchdog,
         recovery=_recovery(row, states.recoveries.get(row.pk)),
+        unasked=unasked(row, states.engines),
     )
 
 
-def _work_open(pk: int, states: States) -> dict[str, bool]:
+def _work_open(pk: int, states: States) -> dict[str, Any]:
     """Return, by field of the facts, what is under way with a host's power."""
     kinds = ("fence", "check", "power_on", "drill", "storage", "free")
     found = {f"{kind}_open": (pk, kind) in states.open for kind in kinds}
@@ -275,11 +280,7 @@ def _work_open(pk: int, states: States) -> dict[str, bool]:
 
 
 def _recovery(host: Host, op: FenceOperation | None) -> Recovery | None:
-    if op is None:
-        return None
-    outcome = RecoveryOutcome(op.data["outcome"]) if "outcome" in op.data else None
-    found = Recovery(op.requested_at, op.attempt, op.is_open, outcome, op.ended_at)
-    return of_this_silence(found, host.last_seen, is_open=op.is_open)
+    return of_this_silence(op.recovery, host.last_seen, is_open=op.is_open) if op else None
 
 
 def _may_act(fence: FenceOperation) -> bool:

@@ -13,7 +13,7 @@ from hosts.hypervisor import forget
 from hosts.models import Host
 from portal.lib import clock
 from portal.lib.queue import wake
-from vms.operations.looking import LOOK, look_at
+from vms.operations.looking import LOOK, look_at, pass_on
 
 
 @shared_task(name="fencing.advance", ignore_result=True)
@@ -54,9 +54,11 @@ def look(host_id: int, early: int = 0) -> None:
     if host is None:
         forget(host_id)
         return
+    if pass_on(host, early=bool(early)):
+        return
     policy = policy_of(host)
     pace = Pace(policy.poll, policy.connect_deadline, policy.missed_polls)
     if not look_at(host_id, pace, early=bool(early)):
         return  # whoever had the turn asks for the next one
-    due = Host.everything.values_list("look_due_at", flat=True).get(pk=host_id)
-    wake(LOOK, host_id, at=due)
+    due, owner = Host.everything.values_list("look_due_at", "owner").get(pk=host_id)
+    wake(LOOK, host_id, at=due, to=owner)

@@ -96,6 +96,8 @@ class Host(models.Model):
     others = models.JSONField(default=list)  # guests that the portal does not look after
 
     look_due_at = models.DateTimeField(db_index=True)
+    owner = models.CharField(max_length=60, blank=True)  # the engine that looks; blank: anyone
+    missed_by = models.JSONField(default=dict)  # engine: when it asked in vain
     look_version = models.IntegerField(default=0)
     removed_at = models.DateTimeField(null=True)
 
@@ -208,10 +210,18 @@ class HostOperation(Operation):
 
 
 class Engine(models.Model):
-    """One portal node.  Its epoch rises at each start; claims of an older one are void."""
+    """One portal node.  Its epoch rises at each start and return; claims of an older one are void.
+
+    ``life`` is the epoch of its start, which its processes know it by.
+    """
 
     name = models.CharField(max_length=60, unique=True)
     epoch = models.IntegerField(default=0)
+    life = models.IntegerField(default=0)
+    buried = models.BooleanField(default=False)  # others have taken its work over
+    deaf_since = models.DateTimeField(null=True)  # a host answered another engine and not it
+    hears_since = models.DateTimeField(null=True)  # its network had been away until then
+    tried_at = models.DateTimeField(null=True)  # when it last asked whether it hears again
     started_at = models.DateTimeField()
     beat_at = models.DateTimeField()
 

@@ -31,6 +31,8 @@ app.conf.update(
     task_default_queue="default",
     task_routes={
         "vms.look": {"queue": POLL_QUEUE},
+        # An engine lives for as long as its looks are made.
+        "portal.beat": {"queue": POLL_QUEUE},
         "hosts.*": {"queue": "ha"},
         "vms.*": {"queue": "ha"},
         "fencing.advance": {"queue": "fence"},

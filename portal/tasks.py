@@ -1,6 +1,6 @@
 """The sweep: finds due rows by itself, so that no wake-up has to arrive."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from celery import shared_task
@@ -14,12 +14,12 @@ from fencing.services.power import ROUND, task_of
 from fencing.services.rounds import clusters_of_interest
 from hosts.hypervisor import set_hint
 from hosts.models import Host, HostOperation
-from hosts.services import engines, work
+from hosts.services import engines, owners, work
 from portal.core.models import OPEN_STATES, Operation
 from portal.lib import clock
 from portal.lib.queue import wake
 from vms.models import VmOperation
-from vms.operations.looking import LOOK
+from vms.operations.looking import LOOK, try_to_hear
 from vms.services.requests import ADVANCE as ADVANCE_VM
 from vms.services.requests import ADVANCE_HOST
 
@@ -29,6 +29,8 @@ _WORK: tuple[tuple[type[Operation], str], ...] = (
     (HostOperation, ADVANCE_HOST),
     (FenceOperation, ADVANCE_POWER),
 )
+#: Each engine's own sign of life, by way of its own queue.
+BEAT = "portal.beat"
 #: Rows this late have lost their wake-up; younger ones have one on its way.
 LOST_AFTER = timedelta(seconds=0.5)
 
@@ -56,17 +58,33 @@ def take_over(sender: Any, **_: object) -> None:
 def sweep() -> None:
     """Wake everything that is due, and plan for every cluster."""
     now = clock.now()
-    engines.beat(engines.me(), now)
     restored.remember()
     late = now - LOST_AFTER
-    for host_id in Host.objects.filter(look_due_at__lte=late).values_list("pk", flat=True):
-        wake(LOOK, host_id)
+    _take_over_from_the_dead(now, late)
+    owners.assign(now)
+    for host_id, owner in Host.objects.filter(look_due_at__lte=late).values_list("pk", "owner"):
+        wake(LOOK, host_id, to=owner)
     for model, task in _WORK:
         due = model._default_manager.filter(state__in=OPEN_STATES, due_at__lte=late)
         for op_id, kind in due.order_by("due_at").values_list("pk", "kind")[:200]:
             wake(task_of(kind) if model is FenceOperation else task, op_id)
     for cluster_id in clusters_of_interest():
         wake(ROUND, cluster_id)
+
+
+def _take_over_from_the_dead(now: datetime, due_at: datetime) -> None:
+    """Have what dead engines held woken by this very sweep."""
+    for tag in engines.bury(now):
+        for model, _ in _WORK:
+            work.release_claims(model, tag, due_at)
+        ha_claims.release(tag, due_at)
+
+
+@shared_task(name=BEAT, ignore_result=True)
+def beat() -> None:
+    """Say that this engine lives: that its looks are made, for they wait in the same queue."""
+    if engines.beat(clock.now()):
+        try_to_hear()
 
 
 @shared_task(name="portal.capacity", ignore_result=True)

@@ -88,6 +88,7 @@ class HostFacts:
     watchdog: bool = False  # its sanlock is known to reset it
     free_open: bool = False  # its record in a lockspace is being marked free
     recovery: Recovery | None = None  # of its libvirtd over SSH, in this silence
+    unasked: str = ""  # live engines that have not asked it since it last answered
 
     @property
     def silent(self) -> bool:

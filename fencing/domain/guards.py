@@ -88,6 +88,13 @@ def engine_is_cut_off(cluster: ClusterFacts, host: HostFacts, policy: Policy, no
     return "" if cluster.witness_seen else "this engine cannot reach its witness addresses"
 
 
+def an_engine_has_not_asked(
+    cluster: ClusterFacts, host: HostFacts, policy: Policy, now: datetime
+) -> str:
+    """Another live engine may reach it yet."""
+    return f"it is not known whether {host.unasked} can reach it" if host.unasked else ""
+
+
 def engine_is_new(cluster: ClusterFacts, host: HostFacts, policy: Policy, now: datetime) -> str:
     """The engine has just started and has not seen the host itself."""
     quiet = timedelta(seconds=policy.start_quiet)
@@ -173,6 +180,7 @@ GUARDS: tuple[Guard, ...] = (
     everybody_is_silent,
     the_site_has_just_booted,
     engine_is_cut_off,
+    an_engine_has_not_asked,
     engine_is_new,
     enough_fences_under_way,
     its_kernel_lives,
@@ -192,6 +200,7 @@ LAST_MOMENT: tuple[Guard, ...] = (
     everybody_is_silent,
     the_site_has_just_booted,
     engine_is_cut_off,
+    an_engine_has_not_asked,
     its_kernel_lives,
     storage_shows_life,
     its_domain_is_lost,

@@ -41,11 +41,13 @@ class PolicyClusterSerializer(ClusterSerializer):
 
 
 class HaSerializer(serializers.ModelSerializer[HaResource]):
-    """What HA is doing about a host."""
+    """What HA is doing about a host, and which engine looks at it."""
+
+    owner = serializers.CharField(source="host.owner", read_only=True)
 
     class Meta:
         model = HaResource
-        fields = ("state", "since", "reason")
+        fields = ("state", "since", "reason", "owner")
 
 
 class ProtectionSerializer(serializers.Serializer[Any]):

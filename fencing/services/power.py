@@ -14,7 +14,7 @@ from fencing.services.ha import move_ha
 from fencing.services.incidents import open_incident
 from hosts.domain.states import HostStatus
 from hosts.models import Host
-from hosts.services import looks, work
+from hosts.services import engines, looks, work
 from portal.core.models import OPEN_STATES, OperationState
 from portal.core.services import record_event
 from portal.lib.ha.states import HaEvent
@@ -30,6 +30,8 @@ ADVANCE = "fencing.advance"
 #: SSH is slow to fail: its operations wait where no fence waits behind them.
 RECOVER = "fencing.recover"
 ROUND = "fencing.round"
+#: Problems that may as well be those of the engine that asked.
+_SILENCE = (PowerProblem.UNREACHABLE, PowerProblem.TIMED_OUT)
 
 
 def task_of(kind: str) -> str:
@@ -144,8 +146,8 @@ def record_problem(
 ) -> None:
     """Write down that no usable answer came; what was read before stays, and ages."""
     row = _still_waiting(asked, asked_at)
-    if row is None:
-        return
+    if row is None or (problem in _SILENCE and engines.is_doubted(now)):
+        return  # who gets no answers where others do says nothing of a silent BMC
     PowerController.objects.filter(pk=row.pk).update(
         problem=problem, problem_text=text, asked_at=asked_at, answered_at=now
     )

@@ -28,9 +28,12 @@ def after_good_look(*, fit: bool, wanted: Wanted) -> HostEvent:
     return HostEvent.SEEN_FIT if fit else HostEvent.SEEN_UNFIT
 
 
-def after_missed_look(missed: int, missed_polls: int) -> HostEvent:
-    """Return what the ``missed``-th unanswered look in a row means."""
-    return HostEvent.SILENT if missed >= missed_polls else HostEvent.MISSED
+def after_missed_look(missed: int, missed_polls: int, *, to_all: bool = True) -> HostEvent:
+    """Return what the ``missed``-th unanswered look in a row means.
+
+    ``to_all``: every live engine has asked in vain, so the silence is the host's own.
+    """
+    return HostEvent.SILENT if to_all and missed >= missed_polls else HostEvent.MISSED
 
 
 def booted_at(last_seen: datetime | None, uptime_s: float | None) -> datetime | None:

@@ -11,6 +11,7 @@ from hosts.domain.liveness import Pace, after_good_look, after_missed_look, carr
 from hosts.domain.looks import KernelSign, Look
 from hosts.domain.states import SILENCE_EXPECTED, SLOW_LOOK, HostEvent, HostStatus, Wanted
 from hosts.models import Host
+from hosts.services import owners
 from hosts.services.moves import move_host
 from portal.core.services import record_event
 from portal.lib import own_machine
@@ -85,7 +86,7 @@ def record_missed(
     now: datetime,
 ) -> LookEffect | None:
     """Count an unanswered look; None when the turn was lost."""
-    host = claim.host
+    host, miss = claim.host, owners.after_miss(claim.host, claim.asked_at, now)
     missed = host.missed + 1
     pause = SLOW_POLL if host.status in SLOW_LOOK else timedelta(seconds=claim.pace.poll_s)
     changes: dict[str, Any] = {
@@ -93,13 +94,14 @@ def record_missed(
         "missed_since": host.missed_since or claim.asked_at,
         "missed_at": claim.asked_at,
         "slow_since": host.slow_since or claim.asked_at,
+        **miss.changes,
     }
     if kernel is KernelSign.ALIVE:  # silence says nothing: it takes no sign of life away
         changes["kernel_seen"] = claim.asked_at
     # The turn ends when the answer failed to come; a silent host is asked again at once.
     if not _take(claim, max(now, claim.asked_at + pause), **changes):
         return None
-    event = after_missed_look(missed, claim.pace.missed_polls)
+    event = after_missed_look(missed, claim.pace.missed_polls, to_all=miss.silent_to_all)
     # Whoever has just entered a host wants to know why it was never seen.
     quiet = host.status in SILENCE_EXPECTED - {HostStatus.PENDING}
     moved = move_host(host.pk, event, why=text, now=now, quiet=quiet)
@@ -136,7 +138,7 @@ def record_look(claim: LookClaim, look: Look, *, now: datetime) -> LookEffect | 
         uptime_now_s=look.uptime_s,
     )
     disproved = bool(host.marker_at_proof) and look.boot_marker == host.marker_at_proof
-    changes = _learned(look) | _answered(claim.asked_at)
+    changes = _learned(look) | _answered(claim.asked_at) | owners.after_answer(host, now)
     changes |= {"lost_at": host.last_seen} if has_rebooted else {}  # it went down after that
     changes["disproved"] = disproved or (host.disproved and not has_rebooted)
     changes["is_self"] = _carries_us(host, look, has_rebooted)

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Exists, F
 
 from hosts.models import Engine
-from hosts.services.engines import Tag
+from hosts.services.engines import Tag, may_claim
 from portal.core.models import OPEN_STATES, Operation, OperationState
 from portal.lib.live import announce_on_commit
 
@@ -32,7 +32,7 @@ def claim(model: type[Work], pk: int, *, tag: Tag, now: datetime, lease_s: float
     row = model._default_manager.filter(pk=pk, state__in=OPEN_STATES, due_at__lte=now).first()
     if row is None:
         return None
-    current = Engine.objects.filter(name=tag.name, epoch=tag.epoch)
+    current = may_claim(tag, now)
     won = (
         model._default_manager.filter(pk=pk, version=row.version, state=row.state)
         .filter(Exists(current))

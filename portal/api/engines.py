@@ -1,16 +1,18 @@
 """Engines over REST: which portal nodes live, and which of them holds what."""
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import mixins, serializers
 
-from hosts.models import Engine, EngineLease
+from hosts.models import Engine, EngineLease, Host
 from hosts.services import engines
 from portal.core.filtering import Filters
 from portal.core.rest import Resource
 from portal.lib import clock
+from portal.lib.ha.owners import DEAD, is_deaf
 
 
 class LeaseSerializer(serializers.ModelSerializer[EngineLease]):
@@ -28,6 +30,10 @@ class EngineSerializer(serializers.ModelSerializer[Engine]):
     alive = serializers.SerializerMethodField()
     leader = serializers.SerializerMethodField(help_text="Holds the lease “beat”: it sweeps.")
     leases = serializers.SerializerMethodField()
+    hosts_owned = serializers.SerializerMethodField(help_text="Hosts that it looks at.")
+    deaf = serializers.SerializerMethodField(
+        help_text="Hosts answer other engines and not this one: it is given no work."
+    )
 
     class Meta:
         model = Engine
@@ -41,6 +47,8 @@ class EngineSerializer(serializers.ModelSerializer[Engine]):
             "alive",
             "leader",
             "leases",
+            "hosts_owned",
+            "deaf",
         )
 
     def _held(self, engine: Engine) -> list[EngineLease]:
@@ -54,11 +62,19 @@ class EngineSerializer(serializers.ModelSerializer[Engine]):
 
     def get_alive(self, engine: Engine) -> bool:
         """Whether it has said so of late."""
-        return bool(self.context["now"] - engine.beat_at <= engines.SILENT)
+        return bool(self.context["now"] - engine.beat_at <= DEAD)
 
     def get_leader(self, engine: Engine) -> bool:
         """Whether it is the one that sweeps."""
         return any(row.name == engines.BEAT for row in self._held(engine))
+
+    def get_hosts_owned(self, engine: Engine) -> int:
+        """Return how many hosts are its own."""
+        return int(self.context["owned"].get(engine.name, 0))
+
+    def get_deaf(self, engine: Engine) -> bool:
+        """Whether it is cut off from the hosts."""
+        return is_deaf(engine.deaf_since, self.context["now"])
 
     @extend_schema_field(LeaseSerializer(many=True))
     def get_leases(self, engine: Engine) -> list[dict[str, Any]]:
@@ -88,4 +104,6 @@ class EngineViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Resource):
         """Read the leases and the time once for all rows."""
         now = clock.now()
         leases = list(EngineLease.objects.filter(expires_at__gte=now).order_by("name"))
-        return {**super().get_serializer_context(), "leases": leases, "now": now}
+        owned = Counter(Host.objects.values_list("owner", flat=True))
+        shared = {"leases": leases, "now": now, "owned": owned}
+        return {**super().get_serializer_context(), **shared}

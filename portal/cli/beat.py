@@ -7,6 +7,7 @@ that survives a paused holder.
 
 import os
 import socket
+import time
 from typing import Any
 
 from celery.beat import ScheduleEntry, Scheduler
@@ -15,9 +16,12 @@ from django.db import DatabaseError, close_old_connections
 
 from hosts.services import engines, leases
 from portal.lib import clock
+from portal.lib.queue import wake
 
 TTL_S = 4.0
 PAUSE_S = 1.0
+#: The task by which an engine says that it lives (``portal.tasks.beat``).
+ALIVE = "portal.beat"
 
 
 class LeasedScheduler(Scheduler):
@@ -25,6 +29,7 @@ class LeasedScheduler(Scheduler):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._holder = engines.holder(settings.ENGINE_NAME, os.getpid(), socket.gethostname())
+        self._beat_at = -PAUSE_S
         super().__init__(*args, **kwargs)
 
     def _leads(self) -> bool:
@@ -35,7 +40,10 @@ class LeasedScheduler(Scheduler):
             return False  # no database, no decision: somebody else may lead
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
-        """Return seconds until the next tick; send nothing without the lease."""
+        """Return seconds until the next tick; without the lease only this engine's sign of life."""
+        if time.monotonic() - self._beat_at >= PAUSE_S:
+            self._beat_at = time.monotonic()
+            wake(ALIVE)
         if not self._leads():
             return PAUSE_S
         return min(float(super().tick(*args, **kwargs)), PAUSE_S)

@@ -6,7 +6,7 @@ rows by itself.
 
 import logging
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from celery import current_app
 from django.conf import settings
@@ -19,15 +19,16 @@ log = logging.getLogger(__name__)
 class Queue(Protocol):
     """Something that carries wake-ups."""
 
-    def send(self, task: str, args: tuple[int, ...], at: datetime | None) -> None:
-        """Ask that ``task`` be called with ``args``, not before ``at``."""
+    def send(self, task: str, args: tuple[int, ...], at: datetime | None, to: str = "") -> None:
+        """Ask that ``task`` be called with ``args``, not before ``at``, by the engine ``to``."""
 
 
 class CeleryQueue:
     """Wake-ups through Celery; ``at`` only as long as a worker may hold a message."""
 
-    def send(self, task: str, args: tuple[int, ...], at: datetime | None) -> None:
-        current_app.send_task(task, args=args, eta=at, expires=60, retry=False)
+    def send(self, task: str, args: tuple[int, ...], at: datetime | None, to: str = "") -> None:
+        there: dict[str, Any] = {"queue": f"poll.{to}"} if to else {}
+        current_app.send_task(task, args=args, eta=at, expires=60, retry=False, **there)
 
 
 class MemoryQueue:
@@ -35,9 +36,12 @@ class MemoryQueue:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, tuple[int, ...], datetime | None]] = []
+        self.addressed: list[tuple[str, tuple[int, ...], str]] = []  # those for one engine
 
-    def send(self, task: str, args: tuple[int, ...], at: datetime | None) -> None:
+    def send(self, task: str, args: tuple[int, ...], at: datetime | None, to: str = "") -> None:
         self.sent.append((task, args, at))
+        if to:
+            self.addressed.append((task, args, to))
 
 
 class _Port:
@@ -56,10 +60,10 @@ def install(new: Queue | None) -> None:
     _Port.queue = new
 
 
-def wake(task: str, *args: int, at: datetime | None = None) -> None:
-    """Send a wake-up now; a broker that is away is logged and forgiven."""
+def wake(task: str, *args: int, at: datetime | None = None, to: str = "") -> None:
+    """Send a wake-up now, to the looks of one engine or to any; a broker's absence is forgiven."""
     try:
-        queue().send(task, args, at)
+        queue().send(task, args, at, to)
     except Exception as error:  # noqa: BLE001 - any broker trouble only delays, the sweep finds the row
         log.warning("wake-up %s%s not sent: %s", task, args, error)
 

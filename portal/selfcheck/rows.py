@@ -11,6 +11,7 @@ from hosts.domain.states import Wanted
 from hosts.models import Cluster, ClusterMode, Engine, EngineLease, Host, HostOperation
 from portal.core.models import OPEN_STATES, Event, Operation, Role, User
 from portal.core.services import broken_seal
+from portal.lib.ha.owners import is_deaf
 from portal.lib.ha.states import HaState
 from portal.selfcheck.words import Check, bad, ok, some, warn
 from vms.models import Run, Vm, VmOperation
@@ -25,21 +26,25 @@ SEALS = 1000
 
 
 def engines(now: datetime) -> Check:
-    """Whether every engine's sweep runs."""
+    """Whether every engine lives, and hears the hosts."""
     rows = list(Engine.objects.order_by("name"))
     silent = [
         f"{row.name} ({(now - row.beat_at).total_seconds():.0f} s)"
         for row in rows
         if now - row.beat_at > _SILENT
     ]
-    cure = "Look at its worker “ha” and at beat: manage.py up starts both, and so do the units."
+    cure = "Look at its worker “poll” and at beat: manage.py up starts both, and so do the units."
     if not rows:
         return bad("engines", "no engine has ever started", cure)
     if silent:
-        text = f"no sweep: {some(silent)}"
+        text = f"no sign of life: {some(silent)}"
         alive = len(silent) < len(rows)
         return warn("engines", text, cure) if alive else bad("engines", text, cure)
-    return ok("engines", f"{some([row.name for row in rows])} swept within the last seconds")
+    deaf = [row.name for row in rows if is_deaf(row.deaf_since, now)]
+    if deaf:
+        text = f"hosts answer others and not {some(deaf)}"
+        return warn("engines", text, "Mend its network: until then the others do its work.")
+    return ok("engines", f"{some([row.name for row in rows])} live")
 
 
 def beat(now: datetime) -> Check:

@@ -8,6 +8,8 @@ from random import Random
 
 from portal.sim.timeline import Timeline, to_ms
 
+#: The task by which an engine says that it lives.
+BEAT = "portal.beat"
 #: In random schedules: the longest delay of a wake-up, and the odds of losing or doubling it.
 DELAY_S = 0.2
 LOST = 0.02
@@ -26,6 +28,7 @@ class Node:
     alive: bool = True
     life: int = 0  # raised by each crash: whatever it had begun belongs to an older one
     paused_until: int = 0  # stopped until then, in ms
+    cut_off: bool = False  # it reaches nobody: no host, BMC or witness; only queue and database
 
 
 class Engines:
@@ -58,9 +61,16 @@ class Engines:
 
     @property
     def works(self) -> bool:
-        """Whether any engine can do its work: awake, with a queue and a database."""
-        queued = self._queue_lost_until <= self.line.ms
-        return queued and not self.database_is_lost and bool(self._awake())
+        """Whether any engine can do its work: awake, with queue, database and network."""
+        if self._queue_lost_until > self.line.ms or self.database_is_lost:
+            return False
+        return any(not node.cut_off for node in self._awake())
+
+    @property
+    def reaches_nobody(self) -> bool:
+        """Whether every engine that lives has lost its own network."""
+        living = [node for node in self.nodes if node.alive]
+        return bool(living) and all(node.cut_off for node in living)
 
     @property
     def database_is_lost(self) -> bool:
@@ -90,7 +100,7 @@ class Engines:
         self.extra_delay_s = 0.0
         self._queue_lost_until = self._database_lost_until = 0
         for node in self.nodes:
-            node.paused_until = 0
+            node.paused_until, node.cut_off = 0, False
 
     def _awake(self) -> list[Node]:
         return [node for node in self.nodes if node.alive and node.paused_until <= self.line.ms]
@@ -108,8 +118,8 @@ class Engines:
         finally:
             self.now = before
 
-    def send(self, task: str, args: tuple[int, ...], at: datetime | None) -> None:
-        """Take a wake-up; it may come late, twice or never."""
+    def send(self, task: str, args: tuple[int, ...], at: datetime | None, to: str = "") -> None:
+        """Take a wake-up, for one engine or for any; it may come late, twice or never."""
         if not self.alive or self._queue_lost_until > self.line.ms:
             return
         due = self.line.ms if at is None else max(self.line.ms, self.line.ms_of(at))
@@ -117,7 +127,7 @@ class Engines:
             delay = to_ms(self.extra_delay_s)
             if self._random is not None:
                 delay += int(self._random.random() * DELAY_S * 1000)
-            self._deliver(task, args, due + delay)
+            self._deliver(task, args, due + delay, to)
 
     def _times(self) -> int:
         if self.double_next:
@@ -128,16 +138,19 @@ class Engines:
         luck = self._random.random()
         return 0 if luck < LOST else 2 if luck < LOST + DOUBLED else 1
 
-    def _deliver(self, task: str, args: tuple[int, ...], ms: int) -> None:
+    def _deliver(self, task: str, args: tuple[int, ...], ms: int, to: str) -> None:
         queue = self._queue
 
         def arrive() -> None:
             if self._queue != queue:
                 return
-            if self._awake():
-                self._do(self._whoever(), task, args)
+            mine = [node for node in self.nodes if node.alive and to in ("", node.name)]
+            if not mine:
+                return
+            if any(node.paused_until <= self.line.ms for node in mine):
+                self._do(mine[0] if to else self._whoever(), task, args)
             else:
-                self.line.at(min(node.paused_until for node in self.nodes if node.alive), arrive)
+                self.line.at(min(node.paused_until for node in mine), arrive)
 
         self.line.at(ms, arrive)
 
@@ -158,13 +171,15 @@ class Engines:
         self._run(task, args)
 
     def beat(self) -> None:
-        """Sweep now, and again every second for as long as the world turns.
+        """Let every engine say that it lives, and one sweep; again every second.
 
         One engine holds the lease of the sweep; a second one may sweep by accident.  The
-        sweep itself is a message, so without a queue there is none.
+        sweep itself is a message, so without a queue there is none; so is each sign of life.
         """
         living = self._awake() if self._queue_lost_until <= self.line.ms else []
         twice = len(living) > 1 and self._random is not None and self._random.random() < SWEPT_TWICE
+        for node in living:
+            self._do(node, BEAT, ())
         for node in living[: 2 if twice else 1]:
             if node.alive:
                 self._do(node, "portal.sweep", ())

@@ -1,6 +1,7 @@
 """Fault words about evidence: heartbeats, crash dumps, links, and the engine's own network."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from portal.sim.scene import Scene, Word
 from portal.sim.vm_words import fail_storage, mend_storage
@@ -110,9 +111,12 @@ def _site_power(scene: Scene, *, on: bool) -> None:
         world.press_on(name) if on else world.cut(name)
 
 
-def _engine_network(scene: Scene, *, cut: bool) -> None:
-    """The engine reaches nobody: no host, no BMC, no witness."""
+def _engine_network(scene: Scene, engine: str = "", *, cut: bool) -> None:
+    """All engines, or the one that is named, reach nobody: no host, no BMC, no witness."""
     world = scene.world
+    if engine:
+        scene.portal.engines.node(engine).cut_off = cut
+        return
     world.engine_cut_off = cut
     for name, machine in world.hosts.items():
         machine.isolated = cut
@@ -137,6 +141,6 @@ EVIDENCE_WORDS: Mapping[str, Word] = {
     "link.heal": Word(_heal_link, ("from", "to")),
     "site.power_cut": Word(lambda scene: _site_power(scene, on=False)),
     "site.power_restore": Word(lambda scene: _site_power(scene, on=True)),
-    "engine.isolate": Word(lambda scene: _engine_network(scene, cut=True)),
-    "engine.rejoin": Word(lambda scene: _engine_network(scene, cut=False)),
+    "engine.isolate": Word(partial(_engine_network, cut=True), (), ("engine",)),
+    "engine.rejoin": Word(partial(_engine_network, cut=False), (), ("engine",)),
 }

@@ -31,34 +31,26 @@ from portal.core.models import OPEN_STATES, Event
 from portal.lib import clock, ids, live, node, own_machine, queue, watermark
 from portal.sim import full_admin, full_rows
 from portal.sim.database import CrashingWrapper, copied, in_memory, put_back
-from portal.sim.engine import Engines
+from portal.sim.engine import BEAT, Engines
 from portal.sim.fibers import Fibers
-from portal.sim.full_ports import SimHypervisor, SimPower, SimRestarter, SimStorage
+from portal.sim.full_ports import (
+    CountedIds,
+    NobodyWatches,
+    SimHypervisor,
+    SimPower,
+    SimRestarter,
+    SimStorage,
+)
 from portal.sim.log import Happened, detail_of, is_domain
 from portal.sim.portal import ABSENT, Crash, RunView, Start, View
 from portal.sim.pure_work import ADVANCE, LOOK, ROUND
 from portal.sim.wire import Wire
 from vms import operations as vm_operations
 from vms.models import Run, RunLease, Vm, VmOperation
-from vms.operations.looking import look_at
+from vms.operations.looking import look_at, pass_on
 
 #: A calm cluster is planned for this often, not every second.
 CALM_MS = 5000
-
-
-class CountedIds:
-    """Names that are the same in every run."""
-
-    def __init__(self) -> None:
-        self._count = 0
-
-    def uuid(self) -> str:
-        self._count += 1
-        return f"00000000-0000-4000-8000-{self._count:012x}"
-
-    def token(self) -> str:
-        self._count += 1
-        return f"{self._count:08x}"
 
 
 class FullPortal:
@@ -81,19 +73,20 @@ class FullPortal:
             RECOVER: power_operations.advance,
             ROUND: self._round,
             "portal.sweep": tasks.sweep,
+            BEAT: tasks.beat,
         }
         self._connection, self._changes = connection, -1
         self._install()
         connection.at_commit = self.may_die
         connection.is_lost = lambda: self.fibers.at_work and self.engines.database_is_lost
-        wire.asleep_s = self.engines.asleep_s
+        wire.asleep_s, wire.engine = self.engines.asleep_s, lambda: self.engines.now
         full_rows.fill(wire.world, start, self.line.now())
 
     def _install(self) -> None:
         clock.install(self.line)
         queue.install(self.engines)
         node.install(lambda: node.Node(self.engines.now.name, None))
-        live.install(_NobodyWatches())
+        live.install(NobodyWatches())
         ids.install(CountedIds())
         hypervisor.install(partial(SimHypervisor, self))
         power_drivers.install("memory", SimPower(self))
@@ -156,7 +149,8 @@ class FullPortal:
 
     def _ask_witness(self, cluster: int) -> None:
         """A witness answers for as long as the engine has a network."""
-        if not self.wire.world.engine_cut_off and cluster_policy(cluster).witness:
+        cut_off = self.wire.world.engine_cut_off or self.engines.now.cut_off
+        if not cut_off and cluster_policy(cluster).witness:
             record_seen(self.engines.now.name, cluster, clock.now())
 
     def may_die(self) -> None:
@@ -271,21 +265,16 @@ class FullPortal:
         ]  # fmt: skip
 
 
-class _NobodyWatches:
-    """No page is open in a simulation."""
-
-    def push(self, message: dict[str, str | int]) -> None:
-        """Forget it."""
-
-
 def _look(host_id: int, early: int = 0) -> None:
     """Look as the Celery task does, but ask for the next look only after an own turn."""
     host = Host.objects.select_related("cluster").get(pk=host_id)
+    if pass_on(host, early=bool(early)):
+        return
     policy = policy_of(host)
     pace = Pace(policy.poll, policy.connect_deadline, policy.missed_polls)
     if look_at(host_id, pace, early=bool(early)):
-        due = Host.objects.values_list("look_due_at", flat=True).get(pk=host_id)
-        queue.wake(LOOK, host_id, at=due)
+        due, owner = Host.objects.values_list("look_due_at", "owner").get(pk=host_id)
+        queue.wake(LOOK, host_id, at=due, to=owner)
 
 
 @contextmanager

@@ -175,3 +175,25 @@ class SimPower:
         answer = self._portal.fibers.drive(self._portal.wire.bmc(call, deadline))
         self._portal.may_die()
         return answer
+
+
+class CountedIds:
+    """Names that are the same in every run."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def uuid(self) -> str:
+        self._count += 1
+        return f"00000000-0000-4000-8000-{self._count:012x}"
+
+    def token(self) -> str:
+        self._count += 1
+        return f"{self._count:08x}"
+
+
+class NobodyWatches:
+    """No page is open in a simulation."""
+
+    def push(self, message: dict[str, str | int]) -> None:
+        """Forget it."""

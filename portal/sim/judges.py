@@ -60,8 +60,9 @@ class PowerJudge:
 
     def tick(self, ms: int) -> None:
         """Note since when each kernel would answer the engine, and since when it only observes."""
+        blind = self.scene.portal.engines.reaches_nobody
         for name, host in self.scene.world.hosts.items():
-            if host.alive and not (host.isolated or host.mute):
+            if host.alive and not (host.isolated or host.mute or blind):
                 self._alive_since.setdefault(name, ms)
             else:
                 self._alive_since.pop(name, None)

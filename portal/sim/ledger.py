@@ -4,7 +4,7 @@ What the tables, selectors and services keep, without tables.  Rules are never
 repeated here: they are asked where they live, in the domain packages.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from operator import is_
@@ -15,11 +15,12 @@ from fencing.domain.facts import ClusterFacts, ControllerFacts, HostFacts
 from fencing.domain.policy import Policy
 from fencing.domain.recovery import Recovery
 from hosts.domain.states import HostEvent, Wanted, next_status
+from portal.lib.ha.owners import Member
 from portal.lib.ha.states import HaEvent, next_state
 from portal.sim.engine import Engines
 from portal.sim.log import Happened
 from portal.sim.pure_facts import host_facts, vm_facts
-from portal.sim.rows import ClosedRun, HostRow, Op, VmRow
+from portal.sim.rows import ClosedRun, EngineRow, HostRow, Op, VmRow, engine_facts, live_engines
 from portal.sim.storage_rows import StorageRows
 from portal.sim.timeline import Timeline
 from vms.domain.affinity import Rule
@@ -62,6 +63,7 @@ class Book:
         self.newer: dict[tuple[int, int], tuple[int, bool]] = {}  # (VM, host): generation, executes
         self.storage = StorageRows()
         self.engines_since = {item.name: line.now() for item in engines.nodes}
+        self.members = {item.name: EngineRow(line.now()) for item in engines.nodes}
         self.log: list[Happened] = []
         self.emitted = 0  # events so far, and how many the engine's machine remembers
         self.remembered = 0
@@ -69,7 +71,7 @@ class Book:
         self.changes = 0  # raised by every write that a plan could notice
         self._pks = 0
         self._told: dict[int, tuple[tuple[object, ...], VmFacts]] = {}
-        self._told_hosts: dict[int, tuple[tuple[object, ...], HostFacts]] = {}
+        self._told_hosts: dict[int, tuple[tuple[object, ...], dict[str, Any], HostFacts]] = {}
 
     def now(self) -> datetime:
         """Return the virtual time."""
@@ -79,6 +81,11 @@ class Book:
     def engine(self) -> str:
         """The engine that acts at this moment."""
         return self._engines.now.name
+
+    @property
+    def roster(self) -> tuple[Member, ...]:
+        """The live engines by name."""
+        return live_engines(self.members, self.engine, self.now())
 
     @property
     def engine_since(self) -> datetime:
@@ -171,12 +178,12 @@ class Book:
             if op.table == "vms" and op.kind == "start":
                 starts[op.host] = starts.get(op.host, 0) + 1
         vms = tuple(self._vm_facts(row) for row in self.vms.values() if not row.removed)
-        emptied = hosts_emptied(vms)
+        emptied, live = hosts_emptied(vms), self.roster
         return ClusterFacts(
             pk=1,
             name="cluster",
             armed=self.armed,
-            hosts=tuple(self._host_facts(row) for row in self.hosts.values()),
+            hosts=tuple(self._host_facts(row, live) for row in self.hosts.values()),
             vms=vms,
             policies=dict.fromkeys(self.hosts, self.policy),
             policy=self.policy,
@@ -188,14 +195,14 @@ class Book:
             distrust=self.distrust,
             alerts=frozenset(self.alerts),
             rules=self.rules,
-            **self.storage.of_cluster(self.policy.witness, self.now()),
+            **self.storage.of_cluster(self.policy.witness, self.engine, self.now()),
         )
 
     def host_facts(self, pk: int) -> HostFacts:
         """Return what a round knows of one host."""
-        return self._host_facts(self.hosts[pk])
+        return self._host_facts(self.hosts[pk], self.roster)
 
-    def _host_facts(self, row: HostRow) -> HostFacts:
+    def _host_facts(self, row: HostRow, live: Sequence[Member]) -> HostFacts:
         """Facts are frozen: those of a host about which nothing was written are told again."""
         ops = self.ops.values()
         mine = [op for op in ops if op.table == "fencing" and op.host == row.pk]
@@ -203,15 +210,15 @@ class Book:
         power_ons = sum(host == row.pk and at > hour_ago for host, at in self.power_ons)
         way, (beats, disks) = self.controllers.get(row.pk), self.storage.of(row.pk)
         recovery = self.recoveries.get(row.pk)
-        ground = (row, power_ons, way, beats, disks, self.engine_since, recovery, *mine)
+        engine = engine_facts(row, live, self.engine_since)
+        ground = (row, power_ons, way, beats, disks, recovery, *mine)
         told = self._told_hosts.get(row.pk)
-        if told is not None and len(told[0]) == len(ground) and all(map(is_, told[0], ground)):
-            return told[1]
+        if told is not None and told[1] == engine and _are_same(told[0], ground):
+            return told[2]
         facts = host_facts(
-            row, mine, power_ons, self.engine_since,
-            way=way, storage=(beats, disks), recovery=recovery,
-        )  # fmt: skip
-        self._told_hosts[row.pk] = (ground, facts)
+            row, mine, power_ons, engine, way=way, storage=(beats, disks), recovery=recovery
+        )
+        self._told_hosts[row.pk] = (ground, engine, facts)
         return facts
 
     def _vm_facts(self, row: VmRow) -> VmFacts:
@@ -237,3 +244,7 @@ class Book:
         mine = {op.kind for op in self.ops.values() if op.vm == row.pk}
         helped = frozenset(kind for kind in Remedy if kind in mine)
         return replace(row.condition, locked=self.locked(row), in_hand=helped)
+
+
+def _are_same(told: tuple[object, ...], ground: tuple[object, ...]) -> bool:
+    return len(told) == len(ground) and all(map(is_, told, ground))

@@ -21,6 +21,7 @@ from portal.sim import (
     pure_leases,
     pure_looks,
     pure_migrating,
+    pure_owners,
     pure_pauses,
     pure_power,
     pure_readings,
@@ -30,7 +31,7 @@ from portal.sim import (
     pure_storage,
 )
 from portal.sim.abilities import able_of
-from portal.sim.engine import Engines
+from portal.sim.engine import BEAT, Engines
 from portal.sim.ledger import Book
 from portal.sim.portal import Crash, NoDatabase, Start, View
 from portal.sim.pure_closing import all_is_calm, close_round
@@ -59,6 +60,7 @@ class PurePortal:
         # The book's changes at the last round that wished for nothing, and for how long it holds.
         self._quiet_at, self._quiet_until = -1, EPOCH
         wire.asleep_s, wire.on_answer = self.engines.asleep_s, self._transact
+        wire.engine = lambda: self.engines.now
         self._fill(start)
 
     def _fill(self, start: Start) -> None:
@@ -89,8 +91,8 @@ class PurePortal:
 
     # Tasks
 
-    def _wake(self, task: str, *args: int, at: Any = None) -> None:
-        self.engines.send(task, args, at)
+    def _wake(self, task: str, *args: int, at: Any = None, to: str = "") -> None:
+        self.engines.send(task, args, at, to)
 
     def run(self, task: str, args: tuple[int, ...]) -> None:
         """Start a task by its name; without a database it ends before it has done anything."""
@@ -101,6 +103,8 @@ class PurePortal:
                 self._round()
         elif task == "portal.sweep":
             self._sweep()
+        elif task == BEAT:
+            self._spawn(pure_owners.beat(self.book, self.wire))
         elif task == LOOK:
             self._spawn(pure_looks.look(self.book, self.wire, *args))
         elif task == ADVANCE["vms"]:
@@ -133,9 +137,11 @@ class PurePortal:
         book = self.book
         book.remembered = book.emitted
         late = book.now() - LOST_AFTER
+        pure_owners.bury(book, late)
+        pure_owners.assign(book)
         for host, (due_at, _) in book.turns.items():
             if due_at <= late:
-                self._wake(LOOK, host)
+                self._wake(LOOK, host, to=book.hosts[host].owner)
         for table in ("vms", "fencing"):
             due = [op for op in book.ops.values() if op.table == table and op.due_at <= late]
             for op in sorted(due, key=lambda op: op.due_at):
@@ -149,8 +155,8 @@ class PurePortal:
         book = self.book
         if book.changes == self._quiet_at and book.now() < self._quiet_until:
             return
-        if not self.wire.world.engine_cut_off:
-            book.storage.witness_seen_at = book.now()
+        if not self.wire.world.engine_cut_off and not self.engines.now.cut_off:
+            book.storage.witness_seen[book.engine] = book.now()
         facts = book.facts()
         wishes = failover.plan(facts, book.now())
         for item in wishes:
@@ -207,9 +213,8 @@ class PurePortal:
             node.alive = True
         self._quiet_at = -1
         book.engines_since |= dict.fromkeys(dead, now)
-        for op in list(book.ops.values()):
-            if op.state == "acting" and op.owner in dead:
-                book.ops[op.pk] = replace(op, due_at=now, version=op.version + 1)
+        pure_owners.join(book, dead)
+        pure_owners.release(book, dead, now)
 
     # What the oracle may know
 

@@ -19,13 +19,16 @@ def host_facts(
     row: HostRow,
     ops: Sequence[Op],
     power_ons: int,
-    engine_since: datetime,
+    engine: dict[str, Any],
     *,
     way: ControllerFacts | None,
     storage: tuple[tuple[Track, ...], Activity],
     recovery: Recovery | None,
 ) -> HostFacts:
-    """Return what a round knows of a host, of its open operations and of its controller."""
+    """Return what a round knows of a host, its open operations, its controller, its storage.
+
+    ``engine``: which engines have looked at it (``rows.engine_facts``).
+    """
     return HostFacts(
         pk=row.pk,
         name=row.name,
@@ -33,12 +36,8 @@ def host_facts(
         wanted=row.wanted,
         ha=row.ha,
         status_since=row.since,
-        last_seen=row.last_seen,
         ha_since=row.ha_since,
-        booted_at=booted_at(row.last_seen, row.uptime_s),
-        missed_at=row.missed_at,
-        kernel_seen=row.kernel_seen,
-        slow_since=row.slow_since,
+        **_looks(row),
         memory_mib=row.memory_mib,
         vcpus=row.vcpus,
         controllers=() if way is None else (way,),
@@ -47,7 +46,7 @@ def host_facts(
         disproved=row.disproved,
         **_under_way(ops),
         power_ons_last_hour=power_ons,
-        seen_by_engine=row.last_seen is not None and row.last_seen >= engine_since,
+        **engine,
         **row.able.told,
         kdump_since=row.kdump_since,
         watchdog=row.watchdog,
@@ -56,6 +55,16 @@ def host_facts(
         activity=storage[1],
         recovery=of_this_silence(recovery, row.last_seen, is_open=_recovers(ops)),
     )
+
+
+def _looks(row: HostRow) -> dict[str, Any]:
+    return {
+        "last_seen": row.last_seen,
+        "booted_at": booted_at(row.last_seen, row.uptime_s),
+        "missed_at": row.missed_at,
+        "kernel_seen": row.kernel_seen,
+        "slow_since": row.slow_since,
+    }
 
 
 def _recovers(ops: Iterable[Op]) -> bool:

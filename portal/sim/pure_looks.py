@@ -9,6 +9,7 @@ from hosts.domain.looks import KernelSign, Look
 from hosts.domain.states import SLOW_LOOK
 from hosts.hypervisor.port import HypervisorError, Silent
 from hosts.services.looks import SLOW_POLL
+from portal.sim import pure_owners
 from portal.sim.ledger import Book
 from portal.sim.pure_findings import HANDLERS
 from portal.sim.pure_guests import Step
@@ -23,13 +24,10 @@ from vms.domain.states import RunState
 
 def look(book: Book, wire: Wire, host: int, early: int = 0) -> Step:
     """Look at a host, if it is due, and ask for the next look."""
-    asked_at, row, policy = book.now(), book.hosts[host], book.policy
-    early_s = policy.poll if early else 0.0
-    due, version = book.turns[host]
-    if due > asked_at + timedelta(seconds=early_s):
+    turn = _take_turn(book, host, early)
+    if turn is None:
         return
-    version += 1
-    book.turns[host] = (asked_at + timedelta(seconds=policy.connect_deadline + 2), version)
+    row, version, asked_at, policy = turn.row, turn.version, turn.asked_at, book.policy
     known = dict(book.runs)
     vms = _known_vms(book, wire)
 
@@ -43,14 +41,28 @@ def look(book: Book, wire: Wire, host: int, early: int = 0) -> Step:
         answer = yield from wire.look(row.name, policy.connect_deadline, on_slow)
     except HypervisorError as error:
         kernel = error.kernel if isinstance(error, Silent) else KernelSign.UNKNOWN
-        _missed(book, Turn(row, version, asked_at), kernel)
+        _missed(book, turn, kernel)
         book.wake(ROUND, 1)
     else:
-        if _record(book, Turn(row, version, asked_at), answer, known, vms):
+        if _record(book, turn, answer, known, vms):
             book.wake(ROUND, 1)
         if answer.boot_marker is None:
             yield from _mark(book, wire, host)
-    book.wake(LOOK, host, at=book.turns[host][0])
+    book.wake(LOOK, host, at=book.turns[host][0], to=book.hosts[host].owner)
+
+
+def _take_turn(book: Book, host: int, early: int) -> "Turn | None":
+    """Take the turn to look at a host, or leave it to the engine whose host it is."""
+    row, asked_at = book.hosts[host], book.now()
+    if row.owner not in ("", book.engine):
+        book.wake(LOOK, host, *([1] if early else []), to=row.owner)
+        return None
+    due, version = book.turns[host]
+    if due > asked_at + timedelta(seconds=book.policy.poll if early else 0.0):
+        return None
+    until = asked_at + timedelta(seconds=book.policy.connect_deadline + 2)
+    book.turns[host] = (until, version + 1)
+    return Turn(row, version + 1, asked_at)
 
 
 def _known_vms(book: Book, wire: Wire) -> dict[str, KnownVm]:
@@ -94,6 +106,7 @@ def _missed(book: Book, turn: Turn, kernel: KernelSign) -> None:
     row, version, asked_at = turn.row, turn.version, turn.asked_at
     if book.turns[row.pk][1] != version:
         return
+    to_all = pure_owners.hand_on(book, row, asked_at)
     missed = row.missed + 1
     pause = SLOW_POLL if row.status in SLOW_LOOK else timedelta(seconds=book.policy.poll)
     book.set_host(
@@ -105,7 +118,7 @@ def _missed(book: Book, turn: Turn, kernel: KernelSign) -> None:
     )
     book.turns[row.pk] = (max(book.now(), asked_at + pause), version)
     book.changes += 1
-    book.move_host(row.pk, after_missed_look(missed, book.policy.missed_polls))
+    book.move_host(row.pk, after_missed_look(missed, book.policy.missed_polls, to_all=to_all))
 
 
 def _record(
@@ -119,6 +132,7 @@ def _record(
     row, version, asked_at = turn.row, turn.version, turn.asked_at
     if book.turns[row.pk][1] != version:
         return False
+    pure_owners.answered(book, row)
     has_rebooted = rebooted(
         marker_before=row.boot_marker,
         marker_now=look.boot_marker,

@@ -7,12 +7,12 @@ from fencing.domain.evidence import read_off_enough
 from fencing.domain.facts import ControllerFacts, Identity
 from fencing.domain.power import PowerProblem, PowerState
 from fencing.power.port import Bmc, PowerError, Reading
-from fencing.services.power import identity_of
+from fencing.services.power import _SILENCE, identity_of
 from hosts.domain.states import HostEvent
 from portal.lib.ha.states import HaEvent
 from portal.sim import pure_runs as runs
 from portal.sim.ledger import Book
-from portal.sim.pure_work import ROUND, hurry_fence
+from portal.sim.pure_work import ROUND, hurry_fence, may_claim
 from portal.sim.rows import Evidence
 from portal.sim.wire import Wait, Wire
 from portal.sim.world import BMC_PORT
@@ -69,6 +69,8 @@ def _record_reading(book: Book, host: int, reading: Reading, asked_at: datetime)
 def _record_problem(book: Book, host: int, problem: PowerProblem, asked_at: datetime) -> None:
     row = book.controllers[host]
     if row.asked_at is not None and row.asked_at >= asked_at:
+        return
+    if problem in _SILENCE and not may_claim(book):
         return
     book.controllers[host] = replace(
         row, problem=problem, asked_at=asked_at, answered_at=book.now()

@@ -31,16 +31,23 @@ def ask(
     return op
 
 
+def may_claim(book: Book) -> bool:
+    """Whether the engine that acts may begin a piece of work (``engines.may_claim``)."""
+    doubted = {item.name: book.members[item.name].deaf_since for item in book.roster}
+    return doubted[book.engine] is None or None not in doubted.values()
+
+
 def claim(book: Book, pk: int, lease_s: float) -> Op | None:
     """Return the operation claimed for one step, or None when there is nothing to do."""
     op = book.ops.get(pk)
-    if op is None or op.due_at > book.now():
+    if op is None or op.due_at > book.now() or not may_claim(book):
         return None
     due = book.now() + timedelta(seconds=lease_s) + SLACK
     book.changes += 1
     book.ops[pk] = op = replace(
-        op, state="acting", version=op.version + 1, due_at=due, owner=book.engine
-    )
+        op, state="acting", version=op.version + 1, due_at=due, owner=book.engine,
+        epoch=book.members[book.engine].epoch,
+    )  # fmt: skip
     return op
 
 
@@ -78,7 +85,9 @@ def hurry_fence(book: Book, host: int) -> None:
 def is_mine(book: Book, op: Op) -> bool:
     """Whether this claim still stands and has not run out."""
     there = book.ops.get(op.pk)
-    return there is not None and there.version == op.version and there.due_at > book.now()
+    if there is None or there.version != op.version or there.due_at <= book.now():
+        return False
+    return book.members[op.owner].epoch == op.epoch
 
 
 def withdraw(book: Book, run: int | None, kind: str, vm: int = 0) -> None:

@@ -1,10 +1,12 @@
 """The rows of the pure depth: frozen, replaced whole."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from hosts.domain.states import HostStatus, Wanted
+from portal.lib.ha import owners
 from portal.lib.ha.states import HaState
 from portal.sim.abilities import Able, Asks
 from vms.domain.condition import WELL, Condition
@@ -43,6 +45,8 @@ class HostRow:
     kdump_since: datetime | None = None
     watchdog: bool = False
     is_self: bool = False  # the portal runs on it
+    owner: str = ""  # the engine that looks at it
+    missed_by: Mapping[str, datetime] = field(default_factory=dict)  # engine: asked in vain
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,37 @@ class Op:
     outcome: str = ""
     by: str = "portal"
     owner: str = ""  # the engine whose claim it is
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRow:
+    """An engine's row."""
+
+    beat_at: datetime
+    epoch: int = 1
+    buried: bool = False  # others have taken its work over
+    deaf_since: datetime | None = None
+    hears_since: datetime | None = None
+    tried_at: datetime | None = None
+
+
+def live_engines(
+    rows: Mapping[str, EngineRow], me: str, now: datetime
+) -> tuple[owners.Member, ...]:
+    """Return the live engines by name (``hosts.selectors.roster``)."""
+    live = {name: row for name, row in rows.items() if now - row.beat_at <= owners.DEAD}
+    told = ((name, row.deaf_since, row.hears_since) for name, row in live.items())
+    return owners.roster(told, me, now)
+
+
+def engine_facts(
+    row: HostRow, live: Sequence[owners.Member], engine_since: datetime
+) -> dict[str, Any]:
+    """Return the fields of a host's facts that tell which engines have looked at it."""
+    unasked = owners.not_yet(live, row.missed_by, row.last_seen) if row.missed else ""
+    seen = row.last_seen is not None and row.last_seen >= engine_since
+    return {"seen_by_engine": seen, "unasked": unasked}
 
 
 @dataclass(frozen=True, slots=True)

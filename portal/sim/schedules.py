@@ -127,13 +127,13 @@ def schedule(
     guests = [f"vm{number}" for number in range(1, (vms or random.randint(1, 5)) + 1)]
     everything, words = weights is None, weights or EVERYTHING
     stored = _has_storage(random, words)
-    words = words if stored else _without_storage(words)
-    events = list(_events(random, words, Draw(random, names, guests)))
+    drawn = Draw(random, names, guests)
+    events = list(_events(random, words if stored else _without_storage(words), drawn))
     events.extend(soft.events(seed, names) if everything else ())
-    homes = list(_homes(random, names, guests))
-    inside = everything and seed % 10 == 0  # the portal runs in one of the VMs
-    if inside:
+    homes, inside = list(_homes(random, names, guests)), everything and seed % 10 == 0
+    if inside:  # the portal runs in one of the VMs
         homes[0] = replace(homes[0], portal=True)
+    nodes = _engines(seed, 1 if inside else engines or int(not everything))
     events.extend(_crashes(seed, events) if crashes else ())
     leased = stored and everything and _is_leased(seed)
     homes = list(_with_leases(seed, homes)) if leased else homes
@@ -141,11 +141,11 @@ def schedule(
         name=f"seed {seed}",
         hosts=tuple(_machines(seed, names, stored=stored, leased=leased)),
         vms=(*(_ordered(seed, homes) if everything else homes), *_late(events)),
-        events=tuple(sorted(events, key=lambda event: event.at)),
+        events=tuple(sorted((*events, *_alone(seed, events, nodes)), key=lambda event: event.at)),
         until=LEASED_UNTIL_S if leased else UNTIL_S,
         cluster=Cluster(policy=policy or (_policy(seed, random) if everything else {})),
         affinity=tuple(_rules(seed, names, guests) if everything else ()),
-        engines=_engines(seed, 1 if inside else engines or (0 if everything else 1)),
+        engines=nodes,
     )
 
 
@@ -185,6 +185,25 @@ def _crashes(seed: int, events: Sequence[EventSpec]) -> Iterator[EventSpec]:
         at = random.choice(times) + random.uniform(0, 15)
         yield EventSpec(round(at, 1), "engine.crash", {"after": random.randint(0, 30)})
         yield EventSpec(round(at + random.uniform(0.1, 20), 1), "engine.start")
+
+
+def _alone(seed: int, events: Sequence[EventSpec], engines: Sequence[str]) -> Iterator[EventSpec]:
+    """Where there are several engines, one of them is cut off or stopped in two schedules of three.
+
+    Some stay cut off to the end.
+    """
+    random = Random(f"alone {seed}")  # noqa: S311 - repeatable luck of its own, no secret
+    if len(engines) == 1 or random.random() < 1 / 3:
+        return
+    engine, near = random.choice(engines), random.choice(events).at
+    at = max(1.0, round(near + random.uniform(-15, 5), 1))
+    if random.random() < 0.3:
+        yield EventSpec(at, "engine.pause", {"s": random.choice([6, 20, 60]), "engine": engine})
+        return
+    yield EventSpec(at, "engine.isolate", {"engine": engine})
+    if random.random() < 0.7:
+        after = round(at + random.choice([2, 8, 20, 60]) * random.uniform(0.5, 1.5), 1)
+        yield EventSpec(after, "engine.rejoin", {"engine": engine})
 
 
 def _events(random: Random, words: dict[str, int], draw: Draw) -> Iterator[EventSpec]:

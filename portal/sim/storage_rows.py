@@ -19,13 +19,13 @@ class StorageRows:
     activity: dict[int, Activity] = field(default_factory=dict)
     domains: tuple[DomainFacts, ...] = ()
     guarded: dict[tuple[int, int], datetime | None] = field(default_factory=dict)  # (VM, domain)
-    witness_seen_at: datetime | None = None
+    witness_seen: dict[str, datetime] = field(default_factory=dict)  # by engine
 
     def of(self, host: int) -> tuple[tuple[Track, ...], Activity]:
         """Return what storage tells of a host."""
         return self.heartbeats.get(host, ()), self.activity.get(host, NO_ACTIVITY)
 
-    def of_cluster(self, witness: tuple[str, ...], now: datetime) -> dict[str, Any]:
-        """Return the fields of the cluster's facts."""
-        seen = not witness or is_fresh(self.witness_seen_at, now)
+    def of_cluster(self, witness: tuple[str, ...], engine: str, now: datetime) -> dict[str, Any]:
+        """Return the fields of the cluster's facts, as ``engine`` knows them."""
+        seen = not witness or is_fresh(self.witness_seen.get(engine), now)
         return {"domains": self.domains, "witness_seen": seen}

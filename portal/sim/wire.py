@@ -27,6 +27,7 @@ from hosts.hypervisor.port import (
 )
 from hosts.storage.port import StorageError
 from portal.sim.behind import Behind
+from portal.sim.engine import Node
 from portal.sim.world import World
 
 T = TypeVar("T")
@@ -71,7 +72,8 @@ class Wire:
         self.cuts: list[tuple[int, str]] = []  # (ms, BMC address) of every off command taken
         self.asleep_s: Callable[[], float] = lambda: 0.0  # how long the engine that asks is stopped
         self.on_answer: Callable[[], None] = lambda: None  # told before the engine is
-        self._connected = dict.fromkeys(world.hosts, True)
+        self.engine: Callable[[], Node] = lambda: Node("")  # the one that asks
+        self._lost: set[tuple[str, str]] = set()  # (engine, host): its connection is known dead
         self._behind = {
             name: Behind(
                 Target(world.host_pks[name], name, ""),
@@ -96,7 +98,7 @@ class Wire:
 
     def _out_of_reach(self, name: str) -> bool:
         host = self.world.hosts[name]
-        return host.isolated or not host.alive
+        return host.isolated or not host.alive or self.engine().cut_off
 
     @_answered
     def look(
@@ -105,9 +107,9 @@ class Wire:
         """Look at a host; silence lasts until the deadline, a refusal comes at once."""
         yield LOOK_S / 2
         try:
-            answer = self._behind[name].look(deadline=deadline)
+            answer = self._ask(name, deadline)
         except Silent as silence:
-            self._connected[name] = False
+            self._lost.add((self.engine().name, name))
             refused = silence.kernel is KernelSign.ALIVE and not self.world.hosts[name].hung
             if refused:
                 raise
@@ -116,15 +118,20 @@ class Wire:
                 self.on_answer()
                 on_slow()
             answer = yield from self._knock_again(name, deadline)
-        self._connected[name] = True
+        self._lost.discard((self.engine().name, name))
         yield LOOK_S / 2 + self._pause()
         return answer
+
+    def _ask(self, name: str, deadline: float) -> Look:
+        if self.engine().cut_off:
+            raise Silent(f"{name}: no answer", KernelSign.UNKNOWN)
+        return self._behind[name].look(deadline=deadline)
 
     def _knock_again(self, name: str, deadline: float) -> Wait[Look]:
         """TCP sends its first packet again after a second; later answers come too late."""
         yield AGAIN_S - SLOW_S
         try:
-            return self._behind[name].look(deadline=deadline)
+            return self._ask(name, deadline)
         except Silent:
             yield deadline - AGAIN_S
             raise
@@ -139,7 +146,9 @@ class Wire:
     ) -> Wait[None]:
         """Do something on a host; the answer may be lost after the deed."""
         if self._out_of_reach(name):
-            was_connected, self._connected[name] = self._connected[name], False
+            mine = (self.engine().name, name)
+            was_connected = mine not in self._lost
+            self._lost.add(mine)
             yield deadline
             if was_connected:
                 raise NoAnswer(f"{name}: no answer")  # sent into a connection that was dead
@@ -275,6 +284,8 @@ class Wire:
         """Ask or command a BMC."""
         yield BMC_S / 2
         try:
+            if self.engine().cut_off:
+                raise PowerError(PowerProblem.UNREACHABLE, "the BMC gives no answer")
             answer = call()
         except PowerError as error:
             if error.problem is PowerProblem.UNREACHABLE:

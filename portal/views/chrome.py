@@ -10,10 +10,10 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from hosts.models import Cluster, ClusterMode, Engine
-from hosts.services import engines
 from portal.core.models import Role
 from portal.core.permissions import Scopes, scopes_of
 from portal.lib import clock
+from portal.lib.ha.owners import DEAD
 from portal.views.access import around, covers
 from portal.views.rendering import is_part
 
@@ -91,7 +91,7 @@ def state(request: HttpRequest, now: datetime) -> dict[str, Any]:
     if len(modes) <= NAMED_CLUSTERS:
         context["named_clusters"] = _named(mine, scopes_of(request.user, Role.ADMIN))
     engine = Engine.objects.order_by("-beat_at").first()
-    silent = engine is None or now - engine.beat_at > engines.SILENT
+    silent = engine is None or now - engine.beat_at > DEAD
     return context | {"engine": engine, "engine_silent": silent}
 
 

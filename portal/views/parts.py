@@ -18,6 +18,7 @@ from hosts.services import engines as engine_rows
 from portal.core.models import Event, Role
 from portal.core.permissions import Scopes, scopes_of
 from portal.lib import clock
+from portal.lib.ha.owners import DEAD, is_deaf
 from portal.views import chrome, summary
 from portal.views import hosts as host_pages
 from portal.views import vms as vm_pages
@@ -167,7 +168,8 @@ def engines(request: HttpRequest, scopes: Scopes, now: datetime) -> dict[str, An
     rows = [
         {
             "engine": row,
-            "alive": now - row.beat_at <= engine_rows.SILENT,
+            "alive": now - row.beat_at <= DEAD,
+            "deaf": is_deaf(row.deaf_since, now),
             "leader": beat is not None and engine_rows.is_held_by(beat, row.name),
         }
         for row in Engine.objects.order_by("name")[:20]

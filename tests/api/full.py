@@ -19,6 +19,7 @@ from portal.core.models import (
 )
 from portal.core.services import record_event
 from portal.lib import clock
+from portal.lib.ha.owners import DEAD
 from portal.lib.ha.states import HaEvent, HaState
 from tests.api.conftest import Centre
 from vms.models import AffinityRule, Proof, Run, VmOperation
@@ -101,7 +102,7 @@ def _engine() -> Engine:
     """Return an engine that holds the beat."""
     now, name = clock.now(), "engine1"
     EngineLease.objects.create(
-        name=engines.BEAT, holder=engines.holder(name, 7, "here"), expires_at=now + engines.SILENT
+        name=engines.BEAT, holder=engines.holder(name, 7, "here"), expires_at=now + DEAD
     )
     return Engine.objects.create(name=name, epoch=3, started_at=now, beat_at=now)
 

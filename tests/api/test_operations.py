@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 
 from fencing.models import FenceOperation, HaResource
 from fencing.services import power
-from hosts.models import Cluster, Engine
+from hosts.models import Cluster, Engine, Host
 from portal.core.models import Event, Operation
 from portal.lib import clock
 from portal.lib.ha.states import HaState
@@ -163,6 +163,20 @@ def test_an_engine_lives_while_it_beats_and_leads_while_it_holds_the_lease(
     assert told == {"engine": (False, False, 1), "engine1": (True, True, 3)}
     assert rows["engine"]["beat_age_s"] > 59
     assert [lease["name"] for lease in rows["engine1"]["leases"]] == ["beat"]
+
+
+def test_an_engine_tells_how_many_hosts_it_looks_at_and_whether_it_hears_them(
+    full: Full, admin: APIClient
+) -> None:
+    row = full.host_op.host
+    Host.objects.filter(pk=row.pk).update(owner="engine1")
+    HaResource.objects.get_or_create(host=row, defaults={"since": clock.now()})
+    Engine.objects.filter(name="engine1").update(deaf_since=clock.now() - timedelta(seconds=9))
+    found = admin.get(f"{API}/engines/?name=engine1").json()["results"][0]
+    assert (found["hosts_owned"], found["deaf"]) == (1, True)
+    assert admin.get(f"{API}/hosts/{row.pk}/").json()["ha"]["owner"] == "engine1"
+    Engine.objects.filter(name="engine1").update(deaf_since=None)
+    assert admin.get(f"{API}/engines/?name=engine1").json()["results"][0]["deaf"] is False
 
 
 def test_it_stays_on_record_who_has_seen_an_incident(full: Full, admin: APIClient) -> None:

@@ -183,6 +183,11 @@ def test_a_silent_engine_beside_one_that_works_is_only_worth_a_word(healthy: Cen
     assert states()["engines"] == "warn"
 
 
+def test_an_engine_that_hears_no_host_is_worth_a_word(healthy: Centre) -> None:
+    Engine.objects.update(deaf_since=clock.now() - timedelta(seconds=9))
+    assert states()["engines"] == "warn"
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604])
 def test_a_key_file_that_others_may_read_is_seen(
     healthy: Centre, settings: Any, tmp_path: Path, mode: int

@@ -30,7 +30,7 @@ def _rolled_back() -> None:
 class Away:
     """A broker that is down."""
 
-    def send(self, task: str, args: tuple[int, ...], at: datetime | None) -> None:
+    def send(self, task: str, args: tuple[int, ...], at: datetime | None, to: str = "") -> None:
         raise ConnectionError("no broker")
 
 

@@ -33,6 +33,7 @@ HELD = {
         silent(1), *(host(n, booted_at=ago(20)) for n in (2, 3, 4)), vms=(HOME,)
     ),
     "witness": _cluster(witness_seen=False),
+    "whether engine2 can reach it": _cluster(first=silent(1, unasked="engine2")),
     "started less than": _cluster(first=silent(1, seen_by_engine=False), engine_since=ago(29)),
     "under way already": cluster(silent(1), host(2, fence_open=True), host(3), vms=(HOME,)),
     "nobody would gain": cluster(silent(1), host(2), host(3)),

@@ -43,7 +43,7 @@ def patched(*targets: tuple[Any, str, Any]) -> Callable[[pytest.MonkeyPatch], No
     return off
 
 
-def _without_guard(guard: guards.Guard) -> Callable[[pytest.MonkeyPatch], None]:
+def without_guard(guard: guards.Guard) -> Callable[[pytest.MonkeyPatch], None]:
     def off(patch: pytest.MonkeyPatch) -> None:
         for name in ("GUARDS", "LAST_MOMENT"):
             kept = tuple(item for item in getattr(guards, name) if item is not guard)
@@ -198,19 +198,19 @@ RULES = (
     ),
     Rule(
         "too many silent hosts are the engine's own trouble",
-        _without_guard(guards.too_many_are_silent),
+        without_guard(guards.too_many_are_silent),
         weighted(host__isolate=5, host__panic=2),
         "I7",
     ),
     Rule(
         "only observing",
-        _without_guard(guards.only_observing),
+        without_guard(guards.only_observing),
         weighted(admin__observe=2, host__isolate=3, host__panic=3),
         "I7",
     ),
     Rule(
         "a fence must gain something",
-        _without_guard(guards.nobody_gains),
+        without_guard(guards.nobody_gains),
         weighted(host__isolate=3, vm__guest_shutdown=1),
         "I7",
     ),
@@ -288,4 +288,13 @@ def switched_off(rule: Rule) -> Iterator[None]:
         yield
 
 
-__all__ = ["RULES", "Rule", "always", "patched", "switched_off", "three", "weighted"]
+__all__ = [
+    "RULES",
+    "Rule",
+    "always",
+    "patched",
+    "switched_off",
+    "three",
+    "weighted",
+    "without_guard",
+]

@@ -5,13 +5,15 @@ from hosts.domain.looks import KernelSign, Look
 from hosts.hypervisor import hypervisor_for
 from hosts.hypervisor.port import Hypervisor, HypervisorError, Silent, Target
 from hosts.models import Host
-from hosts.services import looks
+from hosts.services import engines, looks, owners
 from portal.lib import clock, ids
 from portal.lib.queue import wake
 from vms.services import sightings
 
 LOOK = "vms.look"
 ROUND = "fencing.round"
+#: Seconds that a host has to show an engine that it hears again.
+TRY_S = 3.0
 
 
 def target_of(host: Host) -> Target:
@@ -45,6 +47,31 @@ def look_at(host_id: int, pace: Pace, *, early: bool = False) -> bool:
     if look.boot_marker is None and not looks.stranger(claim.host, look):
         _mark(claim.host, pace.deadline_s)
     return True
+
+
+def pass_on(host: Host, *, early: bool) -> bool:
+    """Leave a look to the engine whose host it is; False where it is this one's."""
+    if owners.is_mine(host):
+        return False
+    wake(LOOK, host.pk, *([1] if early else []), to=host.owner)
+    return True
+
+
+def try_to_hear() -> None:
+    """Where others get answers and this engine none, ask the host that answered last.
+
+    It counts for nothing but this engine: no miss, no list, no turn taken.
+    """
+    if not engines.take_try(clock.now()):
+        return
+    host = Host.objects.filter(last_seen__isnull=False).order_by("-last_seen").first()
+    if host is None:
+        return
+    try:
+        own_look(host, hypervisor_for(target_of(host)), TRY_S)
+    except HypervisorError:
+        return
+    engines.tried_well(clock.now())
 
 
 def own_look(host: Host, hypervisor: Hypervisor, deadline_s: float) -> Look:
