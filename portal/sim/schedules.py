@@ -5,7 +5,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from portal.sim.arguments import DOMAIN, LATE_VM, Draw
+from portal.sim.arguments import DOMAIN, LATE_VM, LEASE_DOMAINS, SECOND, Draw
 from portal.sim.scenario import AffinitySpec, Cluster, EventSpec, HostSpec, Scenario, VmSpec
 
 #: Faults by weight; each draws its arguments, and most are undone some time later.
@@ -136,9 +136,12 @@ def schedule(
     events.extend(_crashes(seed, events) if crashes else ())
     leased = stored and everything and _is_leased(seed)
     homes = list(_with_leases(seed, homes)) if leased else homes
+    changed = list(_lease_words(seed, guests)) if leased else []
+    two = any(event.do == "lease.move" for event in changed)
+    events.extend(changed)
     return Scenario(
         name=f"seed {seed}",
-        hosts=tuple(_machines(seed, names, stored=stored, leased=leased)),
+        hosts=tuple(_machines(seed, names, domains=stored + two, leased=leased)),
         vms=(*(_ordered(seed, homes) if everything else homes), *_late(events)),
         events=tuple(sorted(events, key=lambda event: event.at)),
         until=LEASED_UNTIL_S if leased else UNTIL_S,
@@ -158,11 +161,20 @@ def _with_leases(seed: int, vms: Sequence[VmSpec]) -> Iterator[VmSpec]:
         yield replace(vm, lease=DOMAIN) if number % 3 else vm
 
 
-def _machines(seed: int, names: Sequence[str], *, stored: bool, leased: bool) -> Iterator[HostSpec]:
+def _lease_words(seed: int, vms: Sequence[str]) -> Iterator[EventSpec]:
+    """In one leased schedule of three, leases are given, moved and taken away meanwhile."""
+    random = Random(f"lease words {seed}")  # noqa: S311 - repeatable luck of its own, no secret
+    for _ in range(random.choice([0, 0, 1, 2, 3]) if random.random() < 0.5 else 0):
+        word = random.choice(["lease.add", "lease.move", "lease.move", "lease.remove"])
+        args = {"vm": random.choice(vms), "domain": LEASE_DOMAINS[word]}
+        yield EventSpec(round(random.uniform(3, UNTIL_S), 1), word, args)
+
+
+def _machines(seed: int, names: Sequence[str], *, domains: int, leased: bool) -> Iterator[HostSpec]:
     """Where there are leases, a watchdog is missing on one host of four, and known to be."""
     for number, name in enumerate(names, seed):
         watched = not leased or number % 4 > 0
-        yield HostSpec(name, storage=(DOMAIN,) if stored else (), watchdog=watched)
+        yield HostSpec(name, storage=(DOMAIN, SECOND)[:domains], watchdog=watched)
 
 
 def _late(events: Sequence[EventSpec]) -> Iterator[VmSpec]:

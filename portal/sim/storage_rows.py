@@ -8,6 +8,19 @@ from fencing.domain.evidence import is_fresh
 from fencing.domain.facts import NO_ACTIVITY, DomainFacts
 from hosts.domain.activity import Activity
 from hosts.domain.heartbeat import Track
+from vms.domain.leases import LeaseState
+
+#: Every domain of a simulated world has a lease volume with so many slots.
+LEASE_SLOTS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRow:
+    """A VM's slot in a domain (``vms.models.Lease``)."""
+
+    slot: int
+    state: LeaseState = LeaseState.READY
+    sent: bool = False
 
 
 @dataclass
@@ -19,6 +32,7 @@ class StorageRows:
     activity: dict[int, Activity] = field(default_factory=dict)
     domains: tuple[DomainFacts, ...] = ()
     guarded: dict[tuple[int, int], datetime | None] = field(default_factory=dict)  # (VM, domain)
+    leases: dict[tuple[int, int], LeaseRow] = field(default_factory=dict)  # (VM, domain)
     witness_seen_at: datetime | None = None
 
     def of(self, host: int) -> dict[str, Any]:

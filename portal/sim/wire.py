@@ -181,7 +181,7 @@ class Wire:
         """Read heartbeats as ``reader`` sees them."""
         memory = self.world.storage.memory
         return (
-            yield from self._through(
+            yield from self.through(
                 reader,
                 deadline,
                 lambda target: memory.sectors(target, domain, slots, deadline=deadline),
@@ -194,25 +194,29 @@ class Wire:
         """Read who holds leases, as ``reader`` sees them."""
         memory = self.world.storage.memory
         return (
-            yield from self._through(
+            yield from self.through(
                 reader,
                 deadline,
                 lambda target: memory.leases(target, domain, slots, deadline=deadline),
             )
         )
 
+    def write(self, writer: str, deadline: float, work: Callable[[Target], None]) -> Wait[None]:
+        """Write to shared storage through ``writer``; the answer may be lost after the deed."""
+        yield from self.through(writer, deadline, work)
+        if self._out_of_reach(writer):
+            raise StorageError(f"{writer}: the answer was lost")
+
     def write_sector(
         self, writer: str, domain: str, slot: int, raw: bytes, deadline: float
     ) -> Wait[None]:
-        """Write a host's record through ``writer``; the answer may be lost after the deed."""
+        """Write a host's record."""
         memory = self.world.storage.memory
-        yield from self._through(
+        yield from self.write(
             writer,
             deadline,
             lambda target: memory.write_sector(target, domain, slot, raw, deadline=deadline),
         )
-        if self._out_of_reach(writer):
-            raise StorageError(f"{writer}: the answer was lost")
 
     def written(
         self, reader: str, disks: Sequence[str], deadline: float
@@ -220,13 +224,14 @@ class Wire:
         """Ask when disks were last written, as ``reader`` sees them."""
         memory = self.world.storage.memory
         return (
-            yield from self._through(
+            yield from self.through(
                 reader, deadline, lambda target: memory.written(target, disks, deadline=deadline)
             )
         )
 
     @_answered
-    def _through(self, reader: str, deadline: float, read: Callable[[Target], T]) -> Wait[T]:
+    def through(self, reader: str, deadline: float, read: Callable[[Target], T]) -> Wait[T]:
+        """Ask something of shared storage through ``reader``."""
         yield LOOK_S / 2
         if self._out_of_reach(reader) or self.world.hosts[reader].hung:
             yield deadline - LOOK_S / 2

@@ -3,19 +3,19 @@
 from dataclasses import replace
 from datetime import datetime
 
-from vms.domain.leases import NO_LEASES, Leases, needed
+from django.db.models import Q, QuerySet
+
+from vms.domain.leases import DOUBTFUL, NO_LEASES, Leases, LeaseState, needed
 from vms.domain.states import ProofKind
 from vms.models import Lease, Run, RunLease, Vm
 
 
 def leases(cluster_id: int) -> dict[int, Leases]:
     """Return what sanlock guards, of those VMs of a cluster that have anything to do with it."""
-    wanted: dict[int, set[int]] = {}
-    for vm, domain in Lease.objects.filter(vm__cluster=cluster_id).values_list("vm", "domain"):
-        wanted.setdefault(vm, set()).add(domain)
+    wanted, leaving = _slots(cluster_id, LeaseState.READY), _slots(cluster_id, LeaseState.LEAVING)
     carried, left = _carried(cluster_id), _left(cluster_id)
     guarded = _guarded(cluster_id)
-    rows = Vm.objects.filter(pk__in={*wanted, *carried, *left})
+    rows = Vm.objects.filter(pk__in={*wanted, *leaving, *carried, *left})
     held = dict(rows.values_list("pk", "lease_held_at"))
     uncached = Run.objects.filter(vm__cluster=cluster_id, ended_at__isnull=True, uncached=True)
     clean = set(uncached.values_list("vm", flat=True)) if carried else set()
@@ -27,9 +27,19 @@ def leases(cluster_id: int) -> dict[int, Leases]:
             guarded_at=guarded.get(pk),
             uncached=pk in clean,
             held_at=held_at,
+            leaving=frozenset(leaving.get(pk, ())),
         )
         for pk, held_at in held.items()
     }
+
+
+def _slots(cluster_id: int, state: LeaseState) -> dict[int, set[int]]:
+    """Return, by VM, the domains of its leases that are in this state."""
+    found: dict[int, set[int]] = {}
+    rows = Lease.objects.filter(vm__cluster=cluster_id, state=state)
+    for vm, domain in rows.values_list("vm", "domain"):
+        found.setdefault(vm, set()).add(domain)
+    return found
 
 
 def _carried(cluster_id: int) -> dict[int, set[int]]:
@@ -68,15 +78,43 @@ def _guarded(cluster_id: int) -> dict[int, datetime | None]:
     return found
 
 
+def leases_of(vm_id: int) -> Leases:
+    """Return what is known of one VM's leases, as far as its next start and its slots go."""
+    rows = list(Lease.objects.filter(vm=vm_id).values_list("domain", "state"))
+    last = _last_life(vm_id)
+    carried = RunLease.objects.filter(run__vm=vm_id, run__ended_at__isnull=True)
+    return Leases(
+        wanted=frozenset(domain for domain, state in rows if state == LeaseState.READY),
+        leaving=frozenset(domain for domain, state in rows if state == LeaseState.LEAVING),
+        carried=frozenset(carried.values_list("domain", flat=True)),
+        left=frozenset(RunLease.objects.filter(run=last).values_list("domain", flat=True)),
+        left_on=last.host_id if last else 0,
+        left_by=ProofKind(last.proof.kind) if last and last.proof else None,
+    )
+
+
+def _last_life(vm_id: int) -> Run | None:
+    life = Vm.everything.filter(pk=vm_id).values("last_life")
+    return Run.objects.filter(pk__in=life, proof__isnull=False).select_related("proof").first()
+
+
 def slots_to_take(vm_id: int) -> dict[int, int]:
     """Return the slots, by domain, that the next start of a VM must take."""
     mine = dict(Lease.objects.filter(vm=vm_id).values_list("domain", "slot"))
-    life = Run.objects.filter(pk__in=Vm.objects.filter(pk=vm_id).values("last_life"))
-    last = life.select_related("proof").first()
-    if last is None or last.proof is None:
-        return mine
-    left = dict(RunLease.objects.filter(run=last).values_list("domain", "slot"))
-    asked = needed(
-        Leases(frozenset(mine), left=frozenset(left), left_by=ProofKind(last.proof.kind))
-    )
+    left = dict(RunLease.objects.filter(run=_last_life(vm_id)).values_list("domain", "slot"))
+    asked = needed(leases_of(vm_id))
     return {domain: slot for domain, slot in (left | mine).items() if domain in asked}
+
+
+def given_slots(domain_id: int) -> frozenset[int]:
+    """Return the slots of a domain that somebody has, or that a copy may hold."""
+    mine = Lease.objects.filter(domain=domain_id).values_list("slot", flat=True)
+    held = RunLease.objects.filter(domain=domain_id).filter(
+        Q(run__ended_at__isnull=True) | Q(run__in=_doubtful_lives())
+    )
+    return frozenset(mine) | frozenset(held.values_list("slot", flat=True))
+
+
+def _doubtful_lives() -> QuerySet[Run]:
+    lives = Vm.everything.filter(last_life__isnull=False).values("last_life")
+    return Run.objects.filter(pk__in=lives, proof__kind__in=[*DOUBTFUL])
