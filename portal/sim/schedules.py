@@ -131,17 +131,14 @@ def schedule(
     events = list(_events(random, words, Draw(random, names, guests)))
     homes = list(_homes(random, names, guests))
     inside = everything and seed % 10 == 0  # the portal runs in one of the VMs
-    if inside:
-        homes[0] = replace(homes[0], portal=True)
-    events.extend(_crashes(seed, events) if crashes else ())
+    homes[0] = replace(homes[0], portal=inside)
     leased = stored and everything and _is_leased(seed)
-    homes = list(_with_leases(seed, homes)) if leased else homes
-    changed = list(_lease_words(seed, guests)) if leased else []
-    two = any(event.do == "lease.move" for event in changed)
-    events.extend(changed)
+    events.extend(_crashes(seed, events) if crashes else ())
+    if leased:
+        homes, events = list(_with_leases(seed, homes)), [*events, *_lease_words(seed, guests)]
     return Scenario(
         name=f"seed {seed}",
-        hosts=tuple(_machines(seed, names, domains=stored + two, leased=leased)),
+        hosts=tuple(_machines(seed, names, domains=stored + _moves(events), leased=leased)),
         vms=(*(_ordered(seed, homes) if everything else homes), *_late(events)),
         events=tuple(sorted(events, key=lambda event: event.at)),
         until=LEASED_UNTIL_S if leased else UNTIL_S,
@@ -168,6 +165,10 @@ def _lease_words(seed: int, vms: Sequence[str]) -> Iterator[EventSpec]:
         word = random.choice(["lease.add", "lease.move", "lease.move", "lease.remove"])
         args = {"vm": random.choice(vms), "domain": LEASE_DOMAINS[word]}
         yield EventSpec(round(random.uniform(3, UNTIL_S), 1), word, args)
+
+
+def _moves(events: Sequence[EventSpec]) -> bool:
+    return any(event.do == "lease.move" for event in events)
 
 
 def _machines(seed: int, names: Sequence[str], *, domains: int, leased: bool) -> Iterator[HostSpec]:

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 
 from vms.domain.leases import DOUBTFUL, NO_LEASES, Leases, LeaseState, needed
 from vms.domain.states import ProofKind
@@ -96,6 +97,38 @@ def leases_of(vm_id: int) -> Leases:
 def _last_life(vm_id: int) -> Run | None:
     life = Vm.everything.filter(pk=vm_id).values("last_life")
     return Run.objects.filter(pk__in=life, proof__isnull=False).select_related("proof").first()
+
+
+def with_leases(rows: QuerySet[Vm]) -> QuerySet[Vm]:
+    """Load with VMs what :func:`shown` needs, in a fixed number of queries."""
+    mine = Lease.objects.select_related("domain").order_by("domain__name")
+    return rows.prefetch_related(Prefetch("leases", mine.prefetch_related("domain__hosts__host")))
+
+
+def shown(vm: Vm, run: Run | None, now: datetime) -> list[dict[str, Any]]:
+    """Return a VM's leases for people: who holds them, as last read, and how long ago that was.
+
+    ``run`` is the open one.  ``carried``: its definition names the lease, so that it counts.
+    """
+    read = {row.domain_id: row for row in (run.leases.all() if run is not None else ())}
+    return [_shown(lease, read.get(lease.domain_id), now) for lease in vm.leases.all()]
+
+
+def _shown(lease: Lease, row: RunLease | None, now: datetime) -> dict[str, Any]:
+    names = {place.slot + 1: place.host.name for place in lease.domain.hosts.all()}
+    at = row.read_at if row is not None else None
+    holder = row.holder if row is not None else 0
+    return {
+        "domain": lease.domain.name,
+        "slot": lease.slot,
+        "state": lease.state,
+        "carried": row is not None,
+        "guarded": row is not None and row.guarded_at is not None,
+        "holder": names.get(holder, f"host id {holder}") if holder else "",
+        "holder_generation": row.holder_generation if row is not None else 0,
+        "read_at": at,
+        "age_s": None if at is None else max(0, int((now - at).total_seconds())),
+    }
 
 
 def slots_to_take(vm_id: int) -> dict[int, int]:

@@ -96,7 +96,7 @@ def _source(vm: Vm, name: str) -> StorageDomain:
     mine = {row.domain.name: row.domain for row in _settled(vm)}
     if (name and name not in mine) or (not name and len(mine) != 1):
         text = f"{vm.name} has no lease {f'in {name!r:.60}' if name else 'that is the only one'}"
-        raise BadLease("source", text, f"It has leases in: {_named(vm)}.")
+        raise BadLease("from_domain", text, f"It has leases in: {_named(vm)}.")
     return mine[name] if name else next(iter(mine.values()))
 
 
