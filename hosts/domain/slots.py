@@ -161,5 +161,31 @@ def choice(
     return lowest_free(slots, others, index) if known is None else known
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A slot about which rows, index and its own record do not agree; by VM's UUID."""
+
+    slot: int
+    row: str
+    index: Entry
+    record: str
+
+
+def differences(
+    rows: Mapping[int, str], index: Mapping[int, Entry], records: Mapping[int, str]
+) -> list[Difference]:
+    """Return the slots to look at: given by the one and not by the other, or to two VMs.
+
+    A free slot may well have the record of who had it last: nothing is written there.
+    """
+    found = []
+    for slot, entry in sorted(index.items()):
+        row, record = rows.get(slot, ""), records.get(slot, "")
+        agreed = entry == (taken_by(row) if row else FREE) and (not row or record == row)
+        if not agreed:
+            found.append(Difference(slot, row, entry, record))
+    return found
+
+
 def _text(raw: bytes) -> str:
     return raw.split(b"\0")[0].decode("ascii", "replace")

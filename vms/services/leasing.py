@@ -87,7 +87,7 @@ def _domain(vm: Vm, name: str) -> StorageDomain:
         raise BadLease("domain", text, f"Name one of its domains: {names}.")
     if not known[name].lease_slots:
         text = f"storage domain {name} has no lease volume"
-        cure = f"Make the volume “leases” in it, then run: manage.py leases prepare {name}."
+        cure = f"Make the volume “leases” in it, then run: manage.py leases prepare {name} SLOTS."
         raise BadLease("domain", text, cure)
     return known[name]
 
@@ -139,7 +139,8 @@ def _reserve(vm: Vm, domain: StorageDomain) -> None:
     slot = lowest_free(domain.lease_slots, given_slots(domain.pk), {})
     if slot is None:
         text = f"all {domain.lease_slots} lease slots of {domain.name} are given"
-        cure = f"Make its volume “leases” longer, then run: manage.py leases prepare {domain.name}."
+        command = f"manage.py leases prepare {domain.name} SLOTS"
+        cure = f"Make its volume “leases” longer, then run: {command}."
         raise BadLease("domain", text, cure)
     Lease.objects.create(vm=vm, domain=domain, slot=slot, state=LeaseState.NEW)
 
