@@ -17,7 +17,7 @@ from portal.lib.ha.states import HaState
 from tests.domain.beats import RECORDED, read, still, track
 from tests.domain.facts import NOW, POLICY, ago, bmc, cluster, host, run, silent, vm
 from vms.domain.condition import Condition, in_force
-from vms.domain.leases import Leases, is_guarded, may_be_held, needed
+from vms.domain.leases import Leases, is_guarded, needed
 from vms.domain.restart import LastRun, VmFacts
 from vms.domain.states import EndReason, ProofKind, ResumeBehaviour, RunState
 
@@ -284,27 +284,3 @@ def test_a_heartbeat_stood_still_when_it_missed_a_renewal() -> None:
     assert stood_still(stood(30))
     assert not stood_still(stood(20))
     assert not stood_still(RECORDED)
-
-
-@pytest.mark.parametrize(
-    ("by", "asked"),
-    [
-        (ProofKind.OBSERVED_OFF, {2}),
-        (ProofKind.LEASE, {2}),
-        (ProofKind.POWER_OFF, {1, 2}),
-        (ProofKind.MANUAL, {1, 2}),
-        (ProofKind.KDUMP, {1, 2}),
-    ],
-)
-def test_while_a_lease_moves_a_start_needs_both_slots_where_the_old_one_may_be_held(
-    by: ProofKind, asked: set[int]
-) -> None:
-    moving = Leases(frozenset({2}), left=frozenset({1}), left_by=by, leaving=frozenset({1}))
-    assert needed(moving) == asked
-    assert may_be_held(moving, 1) is (asked == {1, 2})
-    assert not may_be_held(moving, 2)
-
-
-def test_a_slot_may_be_held_as_long_as_the_open_run_carries_it() -> None:
-    assert may_be_held(Leases(carried=frozenset({1})), 1)
-    assert not may_be_held(Leases(frozenset({1})), 1)
