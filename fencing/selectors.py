@@ -37,6 +37,7 @@ from vms.domain.neighbours import gone, hosts_emptied
 from vms.domain.protection import Shelter
 from vms.models import Run, Vm, VmOperation
 from vms.selectors import affinity_rules, vm_facts
+from vms.selectors.leases import with_leases
 
 
 def witness_name(engine: str, cluster_id: int) -> str:
@@ -87,15 +88,14 @@ def witness_seen_at(cluster_id: int) -> datetime | None:
 def with_shelter(rows: QuerySet[Vm]) -> QuerySet[Vm]:
     """Load with VMs what :func:`shelter_of` needs, in a fixed number of queries."""
     ways = PowerController.objects.defer("password")
-    open_now = (
-        Run.objects.filter(ended_at__isnull=True)
-        .select_related("host", "host__ha")
-        .prefetch_related(Prefetch("host__controllers", queryset=ways, to_attr="ways"))
+    open_now = Run.objects.filter(ended_at__isnull=True).select_related("host", "host__ha")
+    open_now = open_now.prefetch_related(
+        Prefetch("host__controllers", queryset=ways, to_attr="ways"), "leases"
     )
     # The XML is long; whether there is one is all that counts here.
     has_xml = Case(When(xml="", then=False), default=True)
-    loaded = rows.select_related("cluster").prefetch_related("disks").defer("xml")
-    loaded = loaded.annotate(has_xml=has_xml)
+    loaded = with_leases(rows).select_related("cluster").prefetch_related("disks")
+    loaded = loaded.defer("xml").annotate(has_xml=has_xml)
     return loaded.prefetch_related("lock", Prefetch("runs", queryset=open_now, to_attr="open_runs"))
 
 

@@ -129,6 +129,7 @@ class StorageDomain(models.Model):
     name = models.CharField(max_length=48)  # as sanlock names the lockspace
     path = models.CharField(max_length=255, blank=True)  # of its volumes, the same on every host
     needs_hosts = models.IntegerField(default=0)  # live hosts without which it stops serving
+    lease_slots = models.IntegerField(default=0)  # of its volume ``leases``; 0: it has none
 
     class Meta:
         constraints: ClassVar = [

@@ -16,29 +16,35 @@ from portal.lib import clock
 from vms.filters import ProofFilter, RunFilter, VmFilter
 from vms.models import Proof, Run, Vm
 from vms.permissions import proofs_in, runs_in, vms_in
+from vms.selectors.leases import with_leases
 from vms.serializers import (
-    LockSerializer,
     ProofSerializer,
     RunSerializer,
     VmEditSerializer,
     VmSerializer,
 )
-from vms.services import inventory, locks
+from vms.serializers.leases import LeaseMoveSerializer, LeaseSerializer
+from vms.serializers.locks import LockSerializer
+from vms.services import inventory, leasing, locks
 
 
 @contextmanager
 def _now() -> Iterator[None]:
-    """Turn :class:`inventory.NotNow` into a problem: 409, nothing was changed."""
+    """Turn a refusal into a problem: 409 or 422, and nothing was changed."""
     try:
         yield
     except inventory.NotNow as error:
         raise Problem(409, "not_now", str(error), cure=error.cure) from None
+    except leasing.BadLease as error:
+        cure, field = error.cure, error.field
+        raise Problem(422, "bad_lease", str(error), cure=cure, field=field) from None
 
 
 def with_runs() -> QuerySet[Vm]:
-    """Return VMs with what their JSON shows, loaded in four queries."""
+    """Return VMs with what their JSON shows, loaded in a fixed number of queries."""
     open_now = Run.objects.filter(ended_at__isnull=True).select_related("host")
-    return (
+    open_now = open_now.prefetch_related("leases")
+    return with_leases(
         Vm.objects.defer("xml")  # long, and shown nowhere
         .prefetch_related("lock", "disks", Prefetch("runs", queryset=open_now, to_attr="open_runs"))
         .order_by("name", "pk")
@@ -117,6 +123,30 @@ class VmViewSet(mixins.ListModelMixin, Creatable, Editable):
 
     def _as_it_is(self, vm: Vm) -> Response:
         return Response(self.get_serializer(self.get_queryset().get(pk=vm.pk)).data)
+
+    @verb("lease-add", takes=LeaseSerializer, role=Role.ADMIN)
+    def lease_add(self, vm: Vm, fields: dict[str, Any], request: Request) -> Response:
+        """Give the VM a lease in a storage domain: its next start takes it, and each after."""
+        actor = str(caller(request))
+        with _now():
+            op = leasing.request_add(vm, fields["domain"], actor=actor, now=clock.now())
+        return accepted(op, request)
+
+    @verb("lease-remove", takes=LeaseSerializer, role=Role.ADMIN)
+    def lease_remove(self, vm: Vm, fields: dict[str, Any], request: Request) -> Response:
+        """Take a lease away; its slot is free once no copy can hold it."""
+        actor = str(caller(request))
+        with _now():
+            op = leasing.request_remove(vm, fields["domain"], actor=actor, now=clock.now())
+        return accepted(op, request)
+
+    @verb("lease-move", takes=LeaseMoveSerializer, role=Role.ADMIN)
+    def lease_move(self, vm: Vm, fields: dict[str, Any], request: Request) -> Response:
+        """Move a lease to another storage domain; until nobody can hold the old slot it is kept."""
+        actor, to = str(caller(request)), fields["domain"]
+        with _now():
+            op = leasing.request_move(vm, to, fields["from_domain"], actor=actor, now=clock.now())
+        return accepted(op, request)
 
     @verb("release-quarantine", role=Role.ADMIN, answers_itself=True)
     def release_quarantine(self, vm: Vm, fields: dict[str, Any], request: Request) -> Response:

@@ -10,6 +10,7 @@ from hosts.models import HERE, Cluster, Host, StorageDomain, choices
 from portal.core.models import OPEN_STATES, Operation
 from portal.lib.db import Everything, Present
 from vms.domain.affinity import RuleKind
+from vms.domain.leases import LeaseState
 from vms.domain.states import EndReason, ProofKind, ResumeBehaviour, RunState, VmState
 
 
@@ -127,11 +128,16 @@ class Disk(models.Model):
 
 
 class Lease(models.Model):
-    """A VM's slot in the lease volume of a storage domain; its key there is the VM's UUID."""
+    """A VM's slot in the lease volume of a storage domain; its key there is the VM's UUID.
+
+    The row stays for as long as a copy may hold the slot: no other VM is given it meanwhile.
+    """
 
     vm = models.ForeignKey(Vm, models.CASCADE, related_name="leases")
     domain = models.ForeignKey(StorageDomain, models.PROTECT, related_name="leases")
     slot = models.IntegerField()  # its offset is so many MiB
+    state = models.CharField(max_length=8, choices=choices(LeaseState), default=LeaseState.READY)
+    sent = models.BooleanField(default=False)  # a write of its record went unanswered, so far
 
     class Meta:
         constraints: ClassVar = [
@@ -261,6 +267,9 @@ class RunLease(models.Model):
     domain = models.ForeignKey(StorageDomain, models.PROTECT, related_name="+")
     slot = models.IntegerField()
     guarded_at = models.DateTimeField(null=True)
+    read_at = models.DateTimeField(null=True)  # when its slot was last read, and what it said
+    holder = models.IntegerField(default=0)  # a host's id in the lockspace; 0: nobody
+    holder_generation = models.BigIntegerField(default=0)
 
     class Meta:
         constraints: ClassVar = [

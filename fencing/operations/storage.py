@@ -93,7 +93,8 @@ def _read_leases(
     try:
         raw = adapter.leases(_target(reader), row.domain.name, slots, deadline=left)
     except StorageError:
-        raw = ()
+        guards.unread(mine)
+        return
     holders = dict(zip(slots, map(parse_holder, raw), strict=False))
     guards.record_holders(row.pk, {pk: holders.get(slot) for pk, slot in mine.items()}, asked_at)
 

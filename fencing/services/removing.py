@@ -18,6 +18,7 @@ from portal.core.models import OPEN_STATES, OperationState
 from portal.lib.queue import wake_on_commit
 from vms.domain.states import HOST_PROOFS, ProofKind
 from vms.models import Proof, Run, Vm, VmOperation
+from vms.services import leaving
 from vms.services import removing as plain
 from vms.services.requests import ADVANCE_HOST
 
@@ -56,7 +57,8 @@ def _hindrances(host: Host) -> Iterator[Hindrance]:
     for run in Run.objects.filter(holders, ended_at__isnull=True).select_related("vm"):
         cure = "Stop it, or bring it elsewhere; if the host is lost, confirm that it is off."
         yield Hindrance(f"{run.vm.name} has an open run on it", cure)
-    for op in (*_open_power(host), *VmOperation.objects.filter(host=host, state__in=OPEN_STATES)):
+    guests = VmOperation.objects.filter(host=host, state__in=OPEN_STATES)
+    for op in (*_open_power(host), *(op for op in guests if not leaving.is_resting(op))):
         cure = "Wait until that operation has ended."
         yield Hindrance(f"“{op.kind}” is under way on it", cure)
     yield from _lost_vms(host)

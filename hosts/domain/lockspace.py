@@ -15,7 +15,7 @@ SLOT_BYTES = 2**20
 #: What a host's record begins with, and what a lease's does.
 MAGIC = 0x12212010
 LEASE_MAGIC = 0x06152010
-_OWNER_ID, _GENERATION, _NAME, _TIMESTAMP = 0x20, 0x28, 0x68, 0x98
+_OWNER_ID, _GENERATION, _SPACE, _NAME, _TIMESTAMP = 0x20, 0x28, 0x38, 0x68, 0x98
 _CHECKSUM, _IO_TIMEOUT = 0xA8, 0xAE
 _CASTAGNOLI = 0x82F63B78
 #: sanlock gives up its lockspace after 8 unanswered renewals; the watchdog fires 60 s later.
@@ -56,7 +56,7 @@ def host_dead_s(io_timeout_s: float) -> float:
 
 def parse_sector(raw: bytes) -> Sector | None:
     """Return what 512 bytes of an ``ids`` volume say; None: that is no host's record."""
-    if not _is_record(raw, MAGIC):
+    if not is_record(raw, MAGIC):
         return None
     (generation,) = struct.unpack_from("<Q", raw, _GENERATION)
     (timestamp,) = struct.unpack_from("<Q", raw, _TIMESTAMP)
@@ -69,7 +69,7 @@ def parse_holder(raw: bytes) -> Holder | None:
 
     sanlock leaves the last holder's name in the record and sets its time to 0.
     """
-    if not _is_record(raw, LEASE_MAGIC):
+    if not is_record(raw, LEASE_MAGIC):
         return None
     host_id, generation = struct.unpack_from("<QQ", raw, _OWNER_ID)
     (timestamp,) = struct.unpack_from("<Q", raw, _TIMESTAMP)
@@ -86,8 +86,13 @@ def freed(raw: bytes) -> bytes:
 
 def checksum(raw: bytes) -> int:
     """Return sanlock's checksum of a record: crc32c, its own start value, no final xor."""
+    return crc32c(raw[:_CHECKSUM])
+
+
+def crc32c(raw: bytes) -> int:
+    """Return the checksum of these bytes as sanlock reckons."""
     crc = 0xFFFFFFFE
-    for byte in raw[:_CHECKSUM]:
+    for byte in raw:
         crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
     return crc
 
@@ -105,7 +110,8 @@ def _table() -> tuple[int, ...]:
 _TABLE = _table()
 
 
-def _is_record(raw: bytes, magic: int) -> bool:
+def is_record(raw: bytes, magic: int) -> bool:
+    """Whether these are a record of that kind with not one byte wrong."""
     if len(raw) != SECTOR_BYTES or struct.unpack_from("<I", raw, 0)[0] != magic:
         return False
     return bool(struct.unpack_from("<I", raw, _CHECKSUM)[0] == checksum(raw))
@@ -113,6 +119,11 @@ def _is_record(raw: bytes, magic: int) -> bool:
 
 def _name(raw: bytes) -> str:
     return raw[_NAME : _NAME + 48].split(b"\0")[0].decode("ascii", "replace")
+
+
+def space_and_key(raw: bytes) -> tuple[str, str]:
+    """Return of which lockspace a record is, and whose (:func:`is_record` holds)."""
+    return raw[_SPACE : _SPACE + 48].split(b"\0")[0].decode("ascii", "replace"), _name(raw)
 
 
 def build_record(magic: int, host_id: int, sector: Sector, space: str = "") -> bytes:
@@ -123,7 +134,7 @@ def build_record(magic: int, host_id: int, sector: Sector, space: str = "") -> b
     raw = bytearray(SECTOR_BYTES)
     struct.pack_into("<I", raw, 0, magic)
     struct.pack_into("<QQ", raw, _OWNER_ID, host_id, sector.generation)
-    raw[0x38 : 0x38 + len(space)] = space.encode("ascii")
+    raw[_SPACE : _SPACE + len(space)] = space.encode("ascii")
     raw[_NAME : _NAME + len(sector.owner)] = sector.owner.encode("ascii")
     struct.pack_into("<Q", raw, _TIMESTAMP, sector.timestamp)
     struct.pack_into("<H", raw, _IO_TIMEOUT, sector.io_timeout_s)

@@ -63,6 +63,32 @@ class LibvirtdStorage:
 
         return self._ask(reader, work, deadline)
 
+    def index(self, reader: Target, domain: str, slots: int, *, deadline: float) -> bytes:
+        """Return the index of a domain's lease volume; see the port."""
+        return self.read(reader, domain, LEASES, 0, (slots + 1) * SECTOR_BYTES, deadline=deadline)
+
+    def write_index(
+        self, writer: Target, domain: str, slot: int, raw: bytes, *, deadline: float
+    ) -> None:
+        """Write one sector of the index; see the port."""
+        self.write(writer, domain, LEASES, slot * SECTOR_BYTES, raw, deadline=deadline)
+
+    def write_slot(
+        self, writer: Target, domain: str, slot: int, raw: bytes, *, deadline: float
+    ) -> None:
+        """Write a whole slot of the domain's ``leases``; see the port."""
+        at = slot * SLOT_BYTES
+
+        def work(link: Link, go_on: Callable[[], None]) -> bytes:
+            volumes.upload(link.conn, domain, LEASES, at + SECTOR_BYTES, raw[SECTOR_BYTES:])
+            go_on()
+            volumes.upload(link.conn, domain, LEASES, at, raw[:SECTOR_BYTES])
+            go_on()
+            return volumes.download(link.conn, domain, LEASES, at, len(raw))
+
+        if self._ask(writer, work, deadline) != raw:
+            raise StorageError(f"{writer.name}: slot {slot} of {domain} is not what was written")
+
     def write_sector(
         self, writer: Target, domain: str, slot: int, raw: bytes, *, deadline: float
     ) -> None:

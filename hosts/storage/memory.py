@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hosts.domain.lockspace import MAGIC, Sector, build_record, parse_sector
+from hosts.domain.lockspace import MAGIC, SECTOR_BYTES, Sector, build_record, parse_sector
 from hosts.hypervisor.port import Target
 from hosts.storage.port import StorageError
 
@@ -15,6 +15,8 @@ class MemoryDomain:
     sectors: dict[int, Sector] = field(default_factory=dict)
     out_of_reach: set[str] = field(default_factory=set)  # hosts cut off from it
     stalled: bool = False  # every read and write waits
+    index: dict[int, bytes] = field(default_factory=dict)  # of its lease volume, by slot
+    made: dict[int, bytes] = field(default_factory=dict)  # first sectors of slots, as written
 
 
 @dataclass
@@ -23,7 +25,8 @@ class MemoryStorage:
 
     domains: dict[str, MemoryDomain] = field(default_factory=dict)
     disks: Callable[[], Mapping[str, float]] = dict
-    lease: Callable[[str, int], bytes] = lambda domain, slot: b""
+    lease: Callable[[str, int], bytes] | None = None  # what sanlock has made of a slot since
+    on_slot: Callable[[str, int, bytes], None] = lambda domain, slot, raw: None
     frozen: dict[str, dict[str, dict[int, Sector]]] = field(default_factory=dict)  # by reader
 
     def sectors(
@@ -38,8 +41,25 @@ class MemoryStorage:
     def leases(
         self, reader: Target, domain: str, slots: Sequence[int], *, deadline: float
     ) -> tuple[bytes, ...]:
-        self._reached(reader, domain)
-        return tuple(self.lease(domain, slot) for slot in slots)
+        there, empty = self._reached(reader, domain), bytes(SECTOR_BYTES)
+        if self.lease is not None:
+            return tuple(self.lease(domain, slot) for slot in slots)
+        return tuple(there.made.get(slot, empty) for slot in slots)
+
+    def index(self, reader: Target, domain: str, slots: int, *, deadline: float) -> bytes:
+        there, empty = self._reached(reader, domain), bytes(SECTOR_BYTES)
+        return b"".join(there.index.get(slot, empty) for slot in range(slots + 1))
+
+    def write_index(
+        self, writer: Target, domain: str, slot: int, raw: bytes, *, deadline: float
+    ) -> None:
+        self._reached(writer, domain).index[slot] = raw
+
+    def write_slot(
+        self, writer: Target, domain: str, slot: int, raw: bytes, *, deadline: float
+    ) -> None:
+        self._reached(writer, domain).made[slot] = raw[:SECTOR_BYTES]
+        self.on_slot(domain, slot, raw)
 
     def write_sector(
         self, writer: Target, domain: str, slot: int, raw: bytes, *, deadline: float

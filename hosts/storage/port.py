@@ -27,6 +27,23 @@ class Storage(Protocol):
     ) -> tuple[bytes, ...]:
         """Return the first sector of each of these slots of a domain's lease volume."""
 
+    def index(self, reader: Target, domain: str, slots: int, *, deadline: float) -> bytes:
+        """Return the index of a domain's lease volume: the sectors of slots 0 to ``slots``."""
+
+    def write_index(
+        self, writer: Target, domain: str, slot: int, raw: bytes, *, deadline: float
+    ) -> None:
+        """Write the index sector of one slot and read it back; nothing else is touched."""
+
+    def write_slot(
+        self, writer: Target, domain: str, slot: int, raw: bytes, *, deadline: float
+    ) -> None:
+        """Write a whole slot, its first sector last, and read it back.
+
+        :class:`StorageError` says nothing of what is there now, or will be: the write may
+        still be on its way.
+        """
+
     def write_sector(
         self, writer: Target, domain: str, slot: int, raw: bytes, *, deadline: float
     ) -> None:

@@ -6,6 +6,10 @@ from typing import Any
 
 #: The storage domain of those schedules that have one.
 DOMAIN = "shared1"
+#: ... and of those in which a lease is moved.
+SECOND = "shared2"
+#: Where leases are given, moved to, and taken away.
+LEASE_DOMAINS = {"lease.add": DOMAIN, "lease.move": SECOND, "lease.remove": DOMAIN}
 #: The VM that is entered later, where one is.
 LATE_VM = "vm0"
 #: How long or how far off, for words that tell only that.

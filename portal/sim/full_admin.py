@@ -18,7 +18,7 @@ from hosts.models import Cluster, ClusterMode, Host
 from hosts.services.inventory import InUse, set_mode
 from portal.core.models import User
 from vms.models import Vm
-from vms.services import locks, removing
+from vms.services import leasing, locks, removing
 from vms.services.inventory import NotNow, act, edit
 
 BY = "alice"
@@ -150,7 +150,18 @@ def _migrate(now: datetime, vm: str, to: str) -> None:
         migrate_vm(Vm.objects.get(name=vm), Host.objects.get(name=to), actor=BY, now=now)
 
 
+def _lease(change: Callable[..., object]) -> Callable[..., None]:
+    def act(now: datetime, vm: str, domain: str) -> None:
+        with suppress(NotNow, leasing.BadLease):
+            change(Vm.objects.get(name=vm), domain, actor=BY, now=now)
+
+    return act
+
+
 WORDS: dict[str, Callable[..., None]] = {
+    "lease_add": _lease(leasing.request_add),
+    "lease_remove": _lease(leasing.request_remove),
+    "lease_move": _lease(leasing.request_move),
     "confirm_rebooted": _confirm,
     "start": _start,
     "stop": _stop,

@@ -8,7 +8,7 @@ from fencing.recovery.port import Tried
 from hosts.domain.looks import Look, Stamp
 from hosts.hypervisor.memory import MemoryHypervisor
 from hosts.hypervisor.port import Definition, GuestSpec, Progress, Target, Transfer
-from portal.sim import ssh
+from portal.sim import ssh, wire_leases
 from portal.sim.fibers import Fibers
 from portal.sim.wire import Wire
 
@@ -126,6 +126,33 @@ class SimStorage:
         self._portal.may_die()
         wire = self._portal.wire
         self._portal.fibers.drive(wire.write_sector(writer.name, domain, slot, raw, deadline))
+        self._portal.may_die()
+
+    def index(self, reader: Target, domain: str, slots: int, *, deadline: float) -> bytes:
+        self._portal.may_die()
+        wire = self._portal.wire
+        return self._portal.fibers.drive(
+            wire_leases.index(wire, reader.name, domain, slots, deadline)
+        )
+
+    def write_index(
+        self, writer: Target, domain: str, slot: int, raw: bytes, *, deadline: float
+    ) -> None:
+        self._portal.may_die()
+        wire = self._portal.wire
+        self._portal.fibers.drive(
+            wire_leases.write_index(wire, writer.name, (domain, slot), raw, deadline)
+        )
+        self._portal.may_die()
+
+    def write_slot(
+        self, writer: Target, domain: str, slot: int, raw: bytes, *, deadline: float
+    ) -> None:
+        self._portal.may_die()
+        wire = self._portal.wire
+        self._portal.fibers.drive(
+            wire_leases.write_slot(wire, writer.name, (domain, slot), raw, deadline)
+        )
         self._portal.may_die()
 
     def written(

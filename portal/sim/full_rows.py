@@ -11,6 +11,7 @@ from hosts.services import engines
 from portal.core.models import Setting, User
 from portal.lib.ha.states import HaState
 from portal.sim.portal import Start
+from portal.sim.storage_rows import LEASE_SLOTS
 from portal.sim.world import BMC_PORT, INSTALLATION, World
 from portal.sim.worldly import WorldVm
 from vms.domain.states import RunState, VmState
@@ -112,7 +113,9 @@ def _storage(world: World, cluster: Cluster) -> None:
     """The domains, and the slot of each host in them."""
     for pk, name in enumerate(sorted(world.storage.memory.domains), 1):
         needs = world.storage.needs.get(name, 0)
-        domain = StorageDomain.objects.create(pk=pk, cluster=cluster, name=name, needs_hosts=needs)
+        domain = StorageDomain.objects.create(
+            pk=pk, cluster=cluster, name=name, needs_hosts=needs, lease_slots=LEASE_SLOTS
+        )
         for (host, where), slot in world.storage.slots.items():
             if where == name:
                 HostStorage.objects.create(host_id=world.host_pks[host], domain=domain, slot=slot)

@@ -14,6 +14,7 @@ from hosts.domain.states import Wanted
 from portal.sim import (
     pure_depart,
     pure_inventory,
+    pure_leasing,
     pure_migrating,
     pure_pauses,
     pure_restore,
@@ -154,5 +155,6 @@ WORDS: dict[str, Callable[..., None]] = {
     "trust": _trust,
     "kdump": pure_storage.heard,
     **pure_pauses.WORDS,
+    **pure_leasing.WORDS,
     **pure_inventory.WORDS,
 }

@@ -18,6 +18,7 @@ from hosts.hypervisor.port import (
 from portal.sim import (
     pure_calling,
     pure_inventory,
+    pure_lease_work,
     pure_leases,
     pure_migrating,
     pure_pauses,
@@ -36,6 +37,7 @@ from vms.operations import DEADLINES, USUAL_DEADLINE
 from vms.operations.acting import RETRY_S, TRIES
 from vms.operations.settling import AGAIN_S
 from vms.operations.starting import HELD_S
+from vms.services.leaving import KINDS
 
 Step = Generator[float, None, None]
 
@@ -197,4 +199,5 @@ _KINDS = {
     "clean": pure_inventory.clean,
     "migrate": pure_migrating.advance,
     "adopt": pure_sent.adopt,
+    **dict.fromkeys(KINDS, pure_lease_work.advance),
 }

@@ -10,6 +10,7 @@ from hosts.domain.states import ANSWERING, HostStatus
 from hosts.hypervisor.port import HypervisorError
 from portal.sim.abilities import asks_of
 from portal.sim.ledger import Book
+from portal.sim.pure_leasing import is_resting, leave_all
 from portal.sim.pure_pauses import condition_of
 from portal.sim.pure_placement import admitted
 from portal.sim.pure_work import ROUND, ask, is_mine, record, wait
@@ -17,7 +18,9 @@ from portal.sim.rows import Op, VmRow
 from portal.sim.wire import Wire
 from portal.sim.world import INSTALLATION
 from portal.sim.worldly import WorldVm
+from vms.domain.leases import NO_LEASES
 from vms.domain.states import VmState
+from vms.services.leaving import KINDS
 
 Step = Generator[float, None, None]
 
@@ -38,14 +41,16 @@ def add(book: Book, vm: WorldVm) -> None:
         return
     generation = before.generation if before is not None else 0
     last = before.last if before is not None else None
+    leases = before.leases if before is not None else NO_LEASES
     book.vms[vm.pk] = replace(
-        new_row(vm, book.own_uuid, wanted_up=False), generation=generation, last=last
+        new_row(vm, book.own_uuid, wanted_up=False), generation=generation, last=last, leases=leases
     )
     book.emit("vm.added", vm=vm.pk)
 
 
 def _stop_cleaning(book: Book, vm: int) -> bool:
     mine = [op for op in book.ops.values() if op.table == "vms" and op.vm == vm]
+    mine = [op for op in mine if op.kind not in KINDS]
     for op in mine:
         if op.state != "acting":
             record(book, op, state="cancelled")
@@ -54,7 +59,8 @@ def _stop_cleaning(book: Book, vm: int) -> bool:
 
 def _remove(book: Book, vm: str) -> None:
     row = next(item for item in book.vms.values() if item.name == vm)
-    busy = any(op.table == "vms" and op.vm == row.pk for op in book.ops.values())
+    mine = [op for op in book.ops.values() if op.table == "vms" and op.vm == row.pk]
+    busy = any(not is_resting(op) for op in mine)
     if row.pk in book.runs or row.quarantined or busy:
         return
     ran_on = {item.run.host for item in book.closed if item.run.vm == row.pk}
@@ -62,6 +68,7 @@ def _remove(book: Book, vm: str) -> None:
     places = sorted((host for host in there if _answers(book, host.pk)), key=lambda host: host.name)
     book.set_vm(row.pk, removed=True, ha=False, wanted_up=False, waiting_since=None)
     book.emit("vm.removed", vm=row.pk)
+    leave_all(book, row.pk)
     book.wake(ROUND, 1)
     if places:
         left = [host.pk for host in places]

@@ -16,8 +16,10 @@ from hosts.hypervisor.port import (
 )
 from hosts.storage.port import StorageError
 from portal.sim.ledger import Book
+from portal.sim.pure_leasing import settle
 from portal.sim.pure_work import ROUND, ask, is_mine, record, wait
 from portal.sim.rows import Op
+from portal.sim.storage_rows import LeaseRow
 from portal.sim.wire import Wait, Wire
 from portal.sim.worldly import WorldVm
 from vms.domain.leases import needed
@@ -30,9 +32,10 @@ Step = Wait[None]
 
 def fill(book: Book, vm: WorldVm) -> None:
     """Write down the slot that a VM has at the start."""
-    wanted = frozenset(item.pk for item in book.storage.domains if item.name == vm.lease)
-    if wanted:
-        book.set_vm(vm.pk, leases=replace(book.vms[vm.pk].leases, wanted=wanted))
+    for domain in book.storage.domains:
+        if domain.name == vm.lease:
+            book.storage.leases[vm.pk, domain.pk] = LeaseRow(vm.pk)
+            settle(book, vm.pk)
 
 
 def carry(book: Book, vm: int, asked: frozenset[int] | None = None) -> None:
@@ -60,9 +63,10 @@ def specs(book: Book, vm: int) -> tuple[LeaseSpec, ...]:
     """Return the leases of a VM's open run as its definition names them."""
     names = {item.pk: item.name for item in book.storage.domains}
     carried = sorted(book.vms[vm].leases.carried, key=names.__getitem__)
-    uuid = book.vms[vm].uuid
+    uuid, slots = book.vms[vm].uuid, book.storage.leases
     return tuple(
-        LeaseSpec(names[domain], uuid, f"/{VOLUME}", vm * SLOT_BYTES) for domain in carried
+        LeaseSpec(names[domain], uuid, f"/{VOLUME}", slots[vm, domain].slot * SLOT_BYTES)
+        for domain in carried
     )
 
 
@@ -78,7 +82,8 @@ def read(book: Book, wire: Wire, host: int, track: Track, reader: str) -> Wait[N
     asked_at = book.now()
     raw: tuple[bytes, ...] = ()
     try:
-        raw = yield from wire.leases(reader, track.name, mine, book.policy.connect_deadline)
+        slots = [book.storage.leases[vm, track.domain].slot for vm in mine]
+        raw = yield from wire.leases(reader, track.name, slots, book.policy.connect_deadline)
     except StorageError:
         raw = ()
     holders = dict(zip(mine, map(parse_holder, raw), strict=False))

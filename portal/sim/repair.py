@@ -125,5 +125,7 @@ def _machines(scene: Scene, view: View) -> Iterator[str]:
             yield f"{host} still receives {vm}"
     for op in view.open_ops:
         waits = op.startswith(("migrate ", "adopt ", "reboot ", "shutdown "))
+        if op.startswith(("lease_move ", "lease_remove ")):
+            continue  # a slot is given back when the run that holds it is over
         if not (held and waits):  # those go on when a person has chosen
             yield f"operation {op} is open"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hosts.domain.lockspace import LEASE_MAGIC, Sector, build_record, host_dead_s
+from hosts.domain.lockspace import LEASE_MAGIC, SECTOR_BYTES, Sector, build_record, host_dead_s
 from hosts.domain.looks import GuestReason, GuestState, SeenGuest
 from hosts.hypervisor.machine import HELD
 
@@ -40,8 +40,17 @@ class Sanlock:
     storage: "StorageWorld"
     held: dict[tuple[str, str], Grant] = field(default_factory=dict)  # (domain, VM's UUID)
     no_watchdog: set[str] = field(default_factory=set)
-    used: set[str] = field(default_factory=set)  # domains in which VMs have leases
+    made: dict[tuple[str, int], str] = field(default_factory=dict)  # (domain, slot): VM's UUID
+    used: set[str] = field(default_factory=set)  # domains in which there are leases
     _changed_ms: dict[tuple[str, str], int] = field(default_factory=dict)  # (host, domain)
+
+    def give(self, domain: str, slot: int, uuid: str) -> None:
+        """A slot is written as a lease of that VM which nobody holds, whoever held it before."""
+        before = self.made.get((domain, slot))
+        if before is not None:
+            self.held.pop((domain, before), None)
+        self.made[domain, slot] = uuid
+        self.used.add(domain)
 
     def attend(self, host: str) -> None:
         """Let this host's libvirt ask its sanlock before a copy runs."""
@@ -60,6 +69,8 @@ class Sanlock:
     def _refusal(self, host: str, domain: str, uuid: str) -> str:
         if (host, domain) not in self.storage.slots or not self.storage.is_joined(host, domain):
             return "sanlock has not joined the lockspace"
+        if (domain, uuid) not in {(where, whose) for (where, _), whose in self.made.items()}:
+            return "there is no such lease on the storage"
         grant = self.holder(domain, uuid)
         if grant is None or grant == Grant(host, self._generation(host, domain)):
             return ""
@@ -93,15 +104,18 @@ class Sanlock:
         return [domain for name, domain in self.storage.slots if name == host]
 
     def holds(self, vm: str, host: str) -> bool:
-        """Whether ``host`` is the one that has taken the lease of ``vm`` and not given it back."""
-        item = self.world.vms[vm]
-        grant = self.holder(item.lease, item.uuid) if item.lease else None
-        return grant is not None and grant.host == host
+        """Whether ``host`` is the one that has taken all leases of ``vm`` and kept them."""
+        uuid = self.world.vms[vm].uuid
+        grants = [self.holder(domain, uuid) for domain in self._domains_of(uuid)]
+        return bool(grants) and all(grant is not None and grant.host == host for grant in grants)
 
     def grants(self, vm: str, host: str) -> bool:
-        """Whether ``host`` would be given what a start of ``vm`` asks for now."""
-        item = self.world.vms[vm]
-        return not item.lease or not self._refusal(host, item.lease, item.uuid)
+        """Whether ``host`` would be given whatever a start of ``vm`` may ask for now."""
+        uuid = self.world.vms[vm].uuid
+        return not any(self._refusal(host, domain, uuid) for domain in self._domains_of(uuid))
+
+    def _domains_of(self, uuid: str) -> list[str]:
+        return [domain for (domain, _), whose in self.made.items() if whose == uuid]
 
     def _can_write(self, host: str, domain: str) -> bool:
         return self.world.hosts[host].alive and self.storage.is_joined(host, domain)
@@ -163,11 +177,11 @@ class Sanlock:
     # What a neighbour reads
 
     def record(self, domain: str, slot: int) -> bytes:
-        """Return the record of the lease in a slot; slots are numbered like the VMs."""
-        vm = next((item for item in self.world.vms.values() if item.pk == slot), None)
-        if vm is None:
-            return b""
-        grant = self.holder(domain, vm.uuid)
+        """Return the record of the lease in a slot."""
+        uuid = self.made.get((domain, slot))
+        if uuid is None:
+            return bytes(SECTOR_BYTES)
+        grant = self.holder(domain, uuid)
         host_id = 0 if grant is None else self.storage.slots[grant.host, domain] + 1
-        taken = Sector(grant.generation if grant else 0, vm.uuid, int(grant is not None), 10)
+        taken = Sector(grant.generation if grant else 0, uuid, int(grant is not None), 10)
         return build_record(LEASE_MAGIC, host_id, taken, domain)

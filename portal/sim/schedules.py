@@ -5,8 +5,8 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from portal.sim import soft
-from portal.sim.arguments import DOMAIN, LATE_VM, Draw
+from portal.sim import many, soft
+from portal.sim.arguments import DOMAIN, LATE_VM, LEASE_DOMAINS, SECOND, Draw
 from portal.sim.scenario import AffinitySpec, Cluster, EventSpec, HostSpec, Scenario, VmSpec
 
 #: Faults by weight; each draws its arguments, and most are undone some time later.
@@ -100,7 +100,6 @@ EVERYTHING: dict[str, int] = WEIGHTS | {
     "libvirt.external_migrate": 2,
 }
 _RULES = [("separate", True), ("separate", False), ("together", False), ("hosts", False)]
-_MANY = [1, 1, 2, 3]
 UNTIL_S = 120.0
 #: Where VMs have leases, what sanlock decides after 140 s is seen as well.
 LEASED_UNTIL_S = 300.0
@@ -123,30 +122,33 @@ def schedule(
     With ``crashes`` one to three engines die near what happens, and come back.
     """
     random = Random(seed)  # noqa: S311 - repeatable luck, no secret
-    names = [f"node{number}" for number in range(1, (hosts or random.randint(2, 4)) + 1)]
-    guests = [f"vm{number}" for number in range(1, (vms or random.randint(1, 5)) + 1)]
+    names = _named("node", hosts or random.randint(2, 4))
+    guests = _named("vm", vms or random.randint(1, 5))
     everything, words = weights is None, weights or EVERYTHING
     stored = _has_storage(random, words)
-    drawn = Draw(random, names, guests)
-    events = list(_events(random, words if stored else _without_storage(words), drawn))
-    events.extend(soft.events(seed, names) if everything else ())
+    words, drawn = words if stored else _without_storage(words), Draw(random, names, guests)
+    events = [*_events(random, words, drawn), *(soft.events(seed, names) if everything else ())]
     homes, inside = list(_homes(random, names, guests)), everything and seed % 10 == 0
-    if inside:  # the portal runs in one of the VMs
-        homes[0] = replace(homes[0], portal=True)
-    nodes = _engines(seed, 1 if inside else engines or int(not everything))
-    events.extend(_crashes(seed, events) if crashes else ())
+    homes[0] = replace(homes[0], portal=inside)  # the portal runs in one of the VMs
+    nodes = many.names(seed, 1 if inside else engines or int(not everything))
     leased = stored and everything and _is_leased(seed)
-    homes = list(_with_leases(seed, homes)) if leased else homes
+    if leased:
+        homes, events = list(_with_leases(seed, homes)), [*events, *_lease_words(seed, guests)]
+    events.extend(many.events(seed, events, nodes, crashes=crashes))
     return Scenario(
         name=f"seed {seed}",
-        hosts=tuple(_machines(seed, names, stored=stored, leased=leased)),
+        hosts=tuple(_machines(seed, names, domains=stored + _moves(events), leased=leased)),
         vms=(*(_ordered(seed, homes) if everything else homes), *_late(events)),
-        events=tuple(sorted((*events, *_alone(seed, events, nodes)), key=lambda event: event.at)),
+        events=tuple(sorted(events, key=lambda event: event.at)),
         until=LEASED_UNTIL_S if leased else UNTIL_S,
         cluster=Cluster(policy=policy or (_policy(seed, random) if everything else {})),
         affinity=tuple(_rules(seed, names, guests) if everything else ()),
         engines=nodes,
     )
+
+
+def _named(kind: str, count: int) -> list[str]:
+    return [f"{kind}{number}" for number in range(1, count + 1)]
 
 
 def _is_leased(seed: int) -> bool:
@@ -159,51 +161,30 @@ def _with_leases(seed: int, vms: Sequence[VmSpec]) -> Iterator[VmSpec]:
         yield replace(vm, lease=DOMAIN) if number % 3 else vm
 
 
-def _machines(seed: int, names: Sequence[str], *, stored: bool, leased: bool) -> Iterator[HostSpec]:
+def _lease_words(seed: int, vms: Sequence[str]) -> Iterator[EventSpec]:
+    """In one leased schedule of three, leases are given, moved and taken away meanwhile."""
+    random = Random(f"lease words {seed}")  # noqa: S311 - repeatable luck of its own, no secret
+    for _ in range(random.choice([0, 0, 1, 2, 3]) if random.random() < 0.5 else 0):
+        word = random.choice(["lease.add", "lease.move", "lease.move", "lease.remove"])
+        args = {"vm": random.choice(vms), "domain": LEASE_DOMAINS[word]}
+        yield EventSpec(round(random.uniform(3, UNTIL_S), 1), word, args)
+
+
+def _moves(events: Sequence[EventSpec]) -> bool:
+    return any(event.do == "lease.move" for event in events)
+
+
+def _machines(seed: int, names: Sequence[str], *, domains: int, leased: bool) -> Iterator[HostSpec]:
     """Where there are leases, a watchdog is missing on one host of four, and known to be."""
     for number, name in enumerate(names, seed):
         watched = not leased or number % 4 > 0
-        yield HostSpec(name, storage=(DOMAIN,) if stored else (), watchdog=watched)
+        yield HostSpec(name, storage=(DOMAIN, SECOND)[:domains], watchdog=watched)
 
 
 def _late(events: Sequence[EventSpec]) -> Iterator[VmSpec]:
     """Yield the VM that somebody enters while all this happens."""
     if any(event.args.get("vm") == LATE_VM for event in events):
         yield VmSpec(LATE_VM, state="absent")
-
-
-def _engines(seed: int, count: int) -> tuple[str, ...]:
-    random = Random(f"engines {seed}")  # noqa: S311 - repeatable luck of its own, no secret
-    return tuple(f"engine{number}" for number in range(1, (count or random.choice(_MANY)) + 1))
-
-
-def _crashes(seed: int, events: Sequence[EventSpec]) -> Iterator[EventSpec]:
-    """Crash points at drawn steps within seconds of what happens, and the ends of them."""
-    random = Random(f"crashes {seed}")  # noqa: S311 - repeatable luck of its own, no secret
-    times = [event.at for event in events]
-    for _ in range(random.randint(1, 3)):
-        at = random.choice(times) + random.uniform(0, 15)
-        yield EventSpec(round(at, 1), "engine.crash", {"after": random.randint(0, 30)})
-        yield EventSpec(round(at + random.uniform(0.1, 20), 1), "engine.start")
-
-
-def _alone(seed: int, events: Sequence[EventSpec], engines: Sequence[str]) -> Iterator[EventSpec]:
-    """Where there are several engines, one of them is cut off or stopped in two schedules of three.
-
-    Some stay cut off to the end.
-    """
-    random = Random(f"alone {seed}")  # noqa: S311 - repeatable luck of its own, no secret
-    if len(engines) == 1 or random.random() < 1 / 3:
-        return
-    engine, near = random.choice(engines), random.choice(events).at
-    at = max(1.0, round(near + random.uniform(-15, 5), 1))
-    if random.random() < 0.3:
-        yield EventSpec(at, "engine.pause", {"s": random.choice([6, 20, 60]), "engine": engine})
-        return
-    yield EventSpec(at, "engine.isolate", {"engine": engine})
-    if random.random() < 0.7:
-        after = round(at + random.choice([2, 8, 20, 60]) * random.uniform(0.5, 1.5), 1)
-        yield EventSpec(after, "engine.rejoin", {"engine": engine})
 
 
 def _events(random: Random, words: dict[str, int], draw: Draw) -> Iterator[EventSpec]:

@@ -191,7 +191,6 @@ def build_world(scenario: Scenario) -> World:
         for domain in host.storage or ():
             world.storage.join(host.name, domain)
     world.storage.needs = dict(scenario.cluster.needs_hosts)
-    world.storage.sanlock.used = {vm.lease for vm in scenario.vms if vm.lease}
     world.vouched = {host.name for host in scenario.hosts if host.watchdog}
     world.storage.sanlock.no_watchdog = set(world.hosts) - world.vouched
     pks = {vm.name: pk for pk, vm in enumerate(scenario.vms, 1)}
@@ -210,6 +209,8 @@ def build_world(scenario: Scenario) -> World:
             vm.cpu, vm.networks, vm.storage, vm.failback,
             vm.resume_behaviour, vm.disks_illegal, vm.lease,
         )  # fmt: skip
+        if vm.lease:
+            world.storage.lease(vm.lease, pk, uuid)
         if vm.host:
             world.place(vm.name, vm.host, 1)
         if vm.portal:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from hosts.domain.lockspace import Sector
+from hosts.domain.lockspace import SECTOR_BYTES, Sector
+from hosts.domain.slots import build_entry, owner_of, taken_by
 from hosts.storage.memory import MemoryDomain, MemoryStorage
 from portal.sim.sanlock import Sanlock
 from portal.sim.timeline import to_ms
@@ -43,6 +44,7 @@ class StorageWorld:
         self.sanlock = Sanlock(self.world, self)
         self.memory.disks = self._disks
         self.memory.lease = self.sanlock.record
+        self.memory.on_slot = self._slot_written
 
     def join(self, host: str, domain: str) -> None:
         """Let a host have a heartbeat in a domain, renewed at a phase of its own."""
@@ -55,6 +57,15 @@ class StorageWorld:
         self._booted[host, domain] = self.world.booted_ms[host]
         self.sanlock.attend(host)
         self.world.line.after((pk * 7) % RENEWAL_S, lambda: self._renew(host, domain))
+
+    def lease(self, domain: str, slot: int, uuid: str) -> None:
+        """A VM has a lease from the start."""
+        entry = build_entry(domain, slot, taken_by(uuid))
+        self.memory.domains[domain].index[slot] = entry
+        self.sanlock.give(domain, slot, uuid)
+
+    def _slot_written(self, domain: str, slot: int, raw: bytes) -> None:
+        self.sanlock.give(domain, slot, owner_of(raw[:SECTOR_BYTES]))
 
     def _renew(self, host: str, domain: str) -> None:
         self.world.line.after(RENEWAL_S, lambda: self._renew(host, domain))

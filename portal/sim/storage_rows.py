@@ -8,6 +8,19 @@ from fencing.domain.evidence import is_fresh
 from fencing.domain.facts import NO_ACTIVITY, DomainFacts
 from hosts.domain.activity import Activity
 from hosts.domain.tracks import Track
+from vms.domain.leases import LeaseState
+
+#: Every domain of a simulated world has a lease volume with so many slots.
+LEASE_SLOTS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRow:
+    """A VM's slot in a domain (``vms.models.Lease``)."""
+
+    slot: int
+    state: LeaseState = LeaseState.READY
+    sent: bool = False
 
 
 @dataclass
@@ -20,6 +33,7 @@ class StorageRows:
     domains: tuple[DomainFacts, ...] = ()
     guarded: dict[tuple[int, int], datetime | None] = field(default_factory=dict)  # (VM, domain)
     witness_seen: dict[str, datetime] = field(default_factory=dict)  # by engine
+    leases: dict[tuple[int, int], LeaseRow] = field(default_factory=dict)  # (VM, domain)
 
     def of(self, host: int) -> tuple[tuple[Track, ...], Activity]:
         """Return what storage tells of a host."""

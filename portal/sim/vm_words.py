@@ -117,6 +117,9 @@ VM_WORDS: Mapping[str, Word] = {
     "admin.mark_disks": Word(_admin("mark_disks"), ("vm", "why")),
     "admin.suspend": Word(_admin("suspend"), ("vm",)),
     "admin.migrate": Word(_admin("migrate"), ("vm", "to")),
+    "lease.add": Word(_admin("lease_add"), ("vm", "domain")),
+    "lease.move": Word(_admin("lease_move"), ("vm", "domain")),
+    "lease.remove": Word(_admin("lease_remove"), ("vm", "domain")),
     "vm.migration_fails": Word(_migration_fails, ("vm", "times"), ("leaves",)),
     "vm.post_copy_fails": Word(
         lambda scene, vm: scene.world.transfers.break_post_copy(vm), ("vm",)

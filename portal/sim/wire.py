@@ -7,7 +7,7 @@ until the answer is written down makes it stale, as in life.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from functools import wraps
+from functools import partial, wraps
 from random import Random
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -190,7 +190,7 @@ class Wire:
         """Read heartbeats as ``reader`` sees them."""
         memory = self.world.storage.memory
         return (
-            yield from self._through(
+            yield from self.through(
                 reader,
                 deadline,
                 lambda target: memory.sectors(target, domain, slots, deadline=deadline),
@@ -203,39 +203,41 @@ class Wire:
         """Read who holds leases, as ``reader`` sees them."""
         memory = self.world.storage.memory
         return (
-            yield from self._through(
+            yield from self.through(
                 reader,
                 deadline,
                 lambda target: memory.leases(target, domain, slots, deadline=deadline),
             )
         )
 
+    def write(self, writer: str, deadline: float, work: Callable[[Target], None]) -> Wait[None]:
+        """Write to shared storage through ``writer``; the answer may be lost after the deed."""
+        yield from self.through(writer, deadline, work)
+        if self._out_of_reach(writer):
+            raise StorageError(f"{writer}: the answer was lost")
+
     def write_sector(
         self, writer: str, domain: str, slot: int, raw: bytes, deadline: float
     ) -> Wait[None]:
-        """Write a host's record through ``writer``; the answer may be lost after the deed."""
+        """Write a host's record."""
         memory = self.world.storage.memory
-        yield from self._through(
+        yield from self.write(
             writer,
             deadline,
             lambda target: memory.write_sector(target, domain, slot, raw, deadline=deadline),
         )
-        if self._out_of_reach(writer):
-            raise StorageError(f"{writer}: the answer was lost")
 
     def written(
         self, reader: str, disks: Sequence[str], deadline: float
     ) -> Wait[Mapping[str, float]]:
         """Ask when disks were last written, as ``reader`` sees them."""
         memory = self.world.storage.memory
-        return (
-            yield from self._through(
-                reader, deadline, lambda target: memory.written(target, disks, deadline=deadline)
-            )
-        )
+        ask = partial(memory.written, disks=disks, deadline=deadline)
+        return (yield from self.through(reader, deadline, ask))
 
     @_answered
-    def _through(self, reader: str, deadline: float, read: Callable[[Target], T]) -> Wait[T]:
+    def through(self, reader: str, deadline: float, read: Callable[[Target], T]) -> Wait[T]:
+        """Ask something of shared storage through ``reader``."""
         yield LOOK_S / 2
         if self._out_of_reach(reader) or self.world.hosts[reader].hung:
             yield deadline - LOOK_S / 2

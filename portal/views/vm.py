@@ -21,6 +21,7 @@ from vms.domain.protection import why_not
 from vms.domain.states import ResumeBehaviour
 from vms.models import Run, Vm, VmOperation
 from vms.permissions import vms_in
+from vms.selectors.leases import shown
 from vms.services import inventory
 from vms.services.removing import removal_of_vm
 
@@ -47,6 +48,7 @@ def vm(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "vm": found,
         "runs": _runs(found),
+        "leases": shown(found, found.run, clock.now()),
         "unprotected": why_not(shelter_of(with_shelter(Vm.objects.filter(pk=found.pk)).get())),
         "operations": [{"op": op, "slug": slug_of(op)} for op in operations],
         "events": Event.objects.filter(vm=found.pk).order_by("-pk")[:HISTORY],

@@ -8,6 +8,8 @@ Names in braces are objects of ``tests/api/full.py``.  An endpoint without a row
 
 from typing import Any
 
+LEASE_WORDS = ("add", "remove", "move")
+
 TABLE = """
 GET    clusters/                                   viewer    EC    200
 POST   clusters/                                   admin     E     201
@@ -65,6 +67,9 @@ POST   vms/{db1}/actions/suspend/                  operator  ECHV  202
 POST   vms/{db1}/actions/resume/                   operator  ECHV  202
 POST   vms/{db1}/actions/lock/                     operator  ECHV  200
 POST   vms/{db1}/actions/unlock/                   operator  ECHV  409
+POST   vms/{db1}/actions/lease-add/                admin     ECHV  422
+POST   vms/{db1}/actions/lease-remove/             admin     ECHV  422
+POST   vms/{db1}/actions/lease-move/               admin     ECHV  422
 POST   vms/{db1}/actions/release-quarantine/       admin     ECHV  409
 
 GET    affinity-rules/                             viewer    EC    200
@@ -178,6 +183,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST vms/": {"name": "new1", "cluster": "{cluster}", "memory_mib": 1024, "vcpus": 1},
     "PATCH vms/{db1}/": {"priority": 60},
     "POST vms/{db1}/actions/lock/": {"reason": "a backup"},
+    **{f"POST vms/{{db1}}/actions/lease-{word}/": {"domain": "ceph1"} for word in LEASE_WORDS},
     "POST affinity-rules/": {
         "cluster": "{cluster}",
         "name": "apart",

@@ -7,6 +7,7 @@ lives.  So a slot that was added or moved under a running copy guards nothing ye
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from vms.domain.states import ProofKind
 
@@ -18,10 +19,23 @@ ASK_AGAIN = timedelta(seconds=10)
 _TAKEN_AT_A_WORD = frozenset({ProofKind.MANUAL, ProofKind.KDUMP})
 
 
+#: ... and of those that a controller has proven, which can be lied to.
+DOUBTFUL = _TAKEN_AT_A_WORD | {ProofKind.POWER_OFF}
+
+
+class LeaseState(StrEnum):
+    """Life of a VM's slot."""
+
+    NEW = "new"  # reserved; its record is not known to be on the storage
+    READY = "ready"  # taken by every start from now on
+    LEAVING = "leaving"  # taken away; kept from all others until no copy can hold it
+
+
 @dataclass(frozen=True, slots=True)
 class Leases:
     """The storage domains in which a VM has a slot, and what is known of its copy's.
 
+    ``wanted``: those that a start takes; ``leaving``: those that were taken away or moved.
     ``carried``: those in the definition with which the open run was started.
     ``guarded_at``: when each of them was last read as held by that run's host, in the life
     in which it runs the copy; None as soon as one was read otherwise.
@@ -36,6 +50,7 @@ class Leases:
     left_by: ProofKind | None = None
     uncached: bool = False  # the open run's disks keep no writes in the host's memory
     held_at: datetime | None = None  # when a start was last refused because of them
+    leaving: frozenset[int] = frozenset()
 
 
 #: Nothing guards it but the portal's own rule.
@@ -47,9 +62,23 @@ def needed(leases: Leases) -> frozenset[int]:
 
     Where the last life ended by somebody's word, its copy may live: the slots that it
     held are asked for as well, so that sanlock finds it, wherever the VM's are now.
+    While a lease leaves or moves that holds after a controller's reading as well: a start
+    then needs the old slot and the new one.
     """
-    doubtful = leases.left_by in _TAKEN_AT_A_WORD
-    return leases.wanted | leases.left if doubtful else leases.wanted
+    if leases.left_by in _TAKEN_AT_A_WORD:
+        return leases.wanted | leases.left
+    if leases.left_by in DOUBTFUL:
+        return leases.wanted | (leases.left & leases.leaving)
+    return leases.wanted
+
+
+def may_be_held(leases: Leases, domain: int) -> bool:
+    """Whether a copy of the VM may hold its slot there: by its open run, or its last life.
+
+    Until it cannot, nobody else is given the slot, and not a byte of it is written.
+    """
+    doubtful = leases.left_by in DOUBTFUL
+    return domain in leases.carried or (doubtful and domain in leases.left)
 
 
 def is_guarded(leases: Leases, now: datetime) -> bool:

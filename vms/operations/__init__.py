@@ -14,16 +14,19 @@ from vms.models import VmOperation
 from vms.operations.acting import advance_act
 from vms.operations.adopting import advance_adopt
 from vms.operations.cleaning import advance_clean, advance_host_clean
+from vms.operations.leasing import advance_lease
 from vms.operations.looking import look_at
 from vms.operations.migrating import advance_migrate
 from vms.operations.pausing import advance_pause
 from vms.operations.settling import advance_settle
 from vms.operations.starting import advance_start
 from vms.operations.taking_over import advance_take_over
+from vms.services import leaving
 from vms.services.requests import ADVANCE
 
 #: Deadline in seconds of one hardware call of an operation; creating a guest is slow.
 DEADLINES = {"start": 20.0, "take_over": 20.0, "migrate": 8.0}
+DEADLINES |= dict.fromkeys(leaving.KINDS, 10.0)
 USUAL_DEADLINE = 5.0
 
 _KINDS: dict[str, Callable[[VmOperation, float], None]] = {
@@ -35,6 +38,7 @@ _KINDS: dict[str, Callable[[VmOperation, float], None]] = {
     "migrate": advance_migrate,
     "settle": advance_settle,
     "take_over": advance_take_over,
+    **dict.fromkeys(leaving.KINDS, advance_lease),
 }
 
 

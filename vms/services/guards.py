@@ -1,6 +1,6 @@
 """Which runs sanlock guards, as their slots were read."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from django.db import transaction
@@ -31,16 +31,26 @@ def has_lost_a_lock(run_id: int) -> bool:
     return any(has_let_go(track_of(row)) for row in rows.select_related("domain"))
 
 
+def unread(leases: Collection[int]) -> None:
+    """These leases could not be read: nothing is known to guard their runs now."""
+    RunLease.objects.filter(pk__in=leases).update(guarded_at=None)
+
+
 @transaction.atomic
 def record_holders(place_id: int, holders: Mapping[int, Holder | None], asked_at: datetime) -> None:
     """Write down which leases are in the hand of that host, in the life that is recorded of it.
 
-    ``place_id``: the host's place in the domain; ``holders``: by lease.  One in any other
-    hand guards nothing of that run.
+    ``place_id``: the host's place in the domain; ``holders``: by lease, of those that were
+    read.  One in any other hand guards nothing of that run.
     """
     place = HostStorage.objects.get(pk=place_id)
     for row in RunLease.objects.filter(pk__in=holders).select_related("run__vm"):
         holder = holders[row.pk]
         mine = Holder(place.slot + 1, place.generation, row.run.vm.uuid)
         guarded = holder == mine and not place.problem
-        RunLease.objects.filter(pk=row.pk).update(guarded_at=asked_at if guarded else None)
+        RunLease.objects.filter(pk=row.pk).update(
+            guarded_at=asked_at if guarded else None,
+            read_at=asked_at,
+            holder=holder.host_id if holder else 0,
+            holder_generation=holder.generation if holder else 0,
+        )

@@ -15,6 +15,7 @@ from portal.core.services import record_event
 from portal.lib.live import announce_on_commit
 from portal.lib.queue import wake_on_commit
 from vms.models import Run, Vm, VmOperation
+from vms.services import leaving
 from vms.services.requests import ask
 
 ROUND = "fencing.round"
@@ -48,7 +49,7 @@ def _hindrances(vm: Vm) -> Sequence[Hindrance]:
         cure = "Compare the copies, keep one, and release the quarantine."
         found.append(Hindrance(f"{vm.name} is quarantined: two copies of it were seen", cure))
     work = vm.operations.filter(state__in=OPEN_STATES).select_related("host")
-    for op in work.order_by("pk"):
+    for op in (op for op in work.order_by("pk") if not leaving.is_resting(op)):
         text = f"“{op.kind}” is under way for it on {op.host.name}"
         found.append(Hindrance(text, "Wait until that operation has ended."))
     return found
@@ -87,6 +88,7 @@ def remove_vm(vm: Vm, *, actor: str, now: datetime) -> VmOperation | None:
         cluster=row.cluster_id,
         evidence={"uuid": row.uuid, "generation": row.generation, "disks": disks},
     )
+    leaving.leave_all(row, actor=actor, now=now)
     announce_on_commit("vm", row.pk, "removed")
     wake_on_commit(ROUND, row.cluster_id)
     if not places:
@@ -98,6 +100,7 @@ def remove_vm(vm: Vm, *, actor: str, now: datetime) -> VmOperation | None:
 def stop_cleaning(vm_id: int, now: datetime) -> bool:
     """A removed VM comes back: its definitions stay; False while one is being taken away."""
     rows = VmOperation.objects.filter(vm_id=vm_id, state__in=OPEN_STATES)
+    rows = rows.exclude(kind__in=leaving.KINDS)
     rows.exclude(state=OperationState.ACTING).update(
         state=OperationState.CANCELLED,
         version=F("version") + 1,

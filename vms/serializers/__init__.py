@@ -15,9 +15,12 @@ from portal.core.permissions import scopes_of
 from portal.core.related import Seen
 from portal.core.rest import Strict
 from portal.lib import clock, ids
-from vms.models import Disk, Proof, Run, Vm, VmLock
+from vms.models import Disk, Proof, Run, Vm
 from vms.permissions import vms_in
 from vms.selectors import among, disk_in_use, lock_of, name_in_use, way_back
+from vms.selectors.leases import shown
+from vms.serializers.leases import ShownLeaseSerializer
+from vms.serializers.locks import VmLockSerializer
 
 _ANY = Stamp(installation="", vm=0, generation=0, run=0)
 
@@ -40,21 +43,6 @@ class OpenRunSerializer(serializers.ModelSerializer[Run]):
         fields = ("id", "host", "host_name", "generation", "state", "started_at")
 
 
-class VmLockSerializer(serializers.ModelSerializer[VmLock]):
-    """Who has locked a VM, and until when."""
-
-    class Meta:
-        model = VmLock
-        fields = ("by", "why", "at", "until")
-
-
-class LockSerializer(Strict):
-    """Why a VM is locked, and for how long; without a time until somebody unlocks it."""
-
-    reason = serializers.CharField(max_length=200)
-    for_s = serializers.IntegerField(min_value=1, max_value=86_400, required=False)
-
-
 @extend_schema_field(
     {"type": "array", "maxItems": 20, "items": {"oneOf": [{"type": "integer"}, {"type": "string"}]}}
 )
@@ -72,6 +60,7 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
     run = serializers.SerializerMethodField()
     lock = serializers.SerializerMethodField()
     disks = DiskSerializer(many=True, read_only=True)
+    leases = serializers.SerializerMethodField()
     memory_mib = serializers.IntegerField(min_value=1, max_value=16_777_216)  # 16 TiB
     vcpus = serializers.IntegerField(min_value=1, max_value=4096)
     priority = serializers.IntegerField(min_value=0, max_value=100, required=False)
@@ -126,6 +115,7 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
             "waiting_for",
             "restart_tries",
             "disks",
+            "leases",
             "version",
         )
         read_only_fields: ClassVar[Any] = (
@@ -154,6 +144,17 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
         if rows is None:
             rows = list(vm.runs.filter(ended_at__isnull=True).select_related("host"))
         return dict(OpenRunSerializer(rows[0]).data) if rows else None
+
+    @extend_schema_field(ShownLeaseSerializer(many=True))
+    def get_leases(self, vm: Vm) -> list[Any]:
+        """Return its leases (loaded by the view)."""
+        rows = getattr(vm, "open_runs", None)
+        run = (
+            vm.runs.filter(ended_at__isnull=True).first()
+            if rows is None
+            else next(iter(rows), None)
+        )
+        return list(ShownLeaseSerializer(shown(vm, run, clock.now()), many=True).data)
 
     @extend_schema_field(VmLockSerializer(allow_null=True))
     def get_lock(self, vm: Vm) -> dict[str, Any] | None:
