@@ -16,6 +16,9 @@ _MENDABLE = {
 def main() -> None:
     """Run one command; what a person can mend is one sentence, not a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+    if sys.argv[1:2] == ["demo"]:  # the settings make keys in the data folder as they are read
+        here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - any Python reads this
+        os.environ.setdefault("HOLDFAST_VAR", os.path.join(here, "demo"))  # noqa: PTH118 - as above
     try:
         from django.core.management import execute_from_command_line  # noqa: PLC0415 - may be missing
         from django.db import DatabaseError, DataError, IntegrityError  # noqa: PLC0415 - as above

@@ -37,7 +37,7 @@ need_writable() {
   local place
   for place in "$PWD" "$PWD/static" "$PWD/.venv"; do
     [[ -w $place || ! -e $place ]] ||
-      die "this folder is read-only for $(id -un): $place. Copy the project to a place you may write to, or run as its owner."
+      die "this folder is read-only for $(id -un 2>/dev/null || id -u): $place. Copy the project to a place you may write to, or run as its owner."
   done
 }
 

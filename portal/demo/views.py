@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
@@ -147,7 +147,9 @@ def _do(request: HttpRequest, control: Control) -> JsonResponse:
     try:
         fields = json.loads(request.body)
         word = str(fields.pop("do"))
-    except (ValueError, AttributeError, KeyError, TypeError):
+    except RequestDataTooBig:
+        return _problem(413, "too_large", "the body is too long", "Send JSON with one word.")
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         return _problem(400, "invalid", "“do” is missing", "Send JSON with a word in “do”.")
     if word not in known:
         return _problem(400, "invalid", f"{word} is no word here", f"One of {sorted(known)}.")

@@ -10,7 +10,7 @@ from django.conf import settings
 from portal.sim.picture import Picture, picture
 from portal.sim.scenario import BadScenario, Scenario, load
 
-_NAME = re.compile(r"[a-z0-9_]+\Z")
+_NAME = re.compile(r"[a-z0-9_]{1,120}\Z")  # a longer one is no file name either
 _FILES = ("README.md", "scenario.yaml")
 _CAPITALS = {name.lower(): name for name in ("BMC", "BMCs", "CPU", "HA", "VM", "VMs")}
 

@@ -1,5 +1,6 @@
 """What a person can do when the web page is of no use."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ from django.core.management import CommandError, call_command
 from fencing.services.confirmations import MAX_AGE
 from portal.core.models import Role, RoleBinding
 from tests.api.conftest import Centre, add_person
+
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def test_a_host_is_confirmed_on_the_command_line(centre: Centre, capsys: Any) -> None:
@@ -30,3 +33,23 @@ def test_whoever_may_only_look_confirms_nothing_on_the_command_line(centre: Cent
         call_command(
             "confirm-rebooted", "node2", "--typed", "node2", "--reason", "seen", "--user", "vera"
         )
+
+
+@pytest.mark.parametrize(
+    ("asked_at", "problem", "told"),
+    [
+        (None, "", "its BMC was not asked yet"),
+        (AT, "", "its BMC said off at 03:04:05 UTC"),
+        (AT, "unreachable", "gave no usable answer at 03:04:05 UTC (it is silent); before that"),
+    ],
+)
+def test_what_a_bmc_says_now_is_told_from_what_it_said(
+    centre: Centre, capsys: Any, asked_at: datetime | None, problem: str, told: str
+) -> None:
+    centre.node2.controllers.update(
+        state="off", asked_at=asked_at, problem=problem, problem_text="it is silent"
+    )
+    add_person("boss", Role.ADMIN)
+    with pytest.raises(CommandError):
+        call_command("confirm-rebooted", "node2", typed="node1", reason="seen", user="boss")
+    assert told in capsys.readouterr().out

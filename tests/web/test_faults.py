@@ -47,6 +47,7 @@ def test_a_box_that_is_not_running_is_said_so(breaker: User) -> None:
 @pytest.mark.parametrize(
     "body",
     [
+        "[" * 100_000,
         "{",
         "[]",
         {},

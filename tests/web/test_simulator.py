@@ -109,7 +109,7 @@ def test_a_step_that_is_none_is_told_with_those_there_are(viewer: Client, step: 
     assert "There is no such step: Isolated then dies has the steps 0 to 27." in body(answer)
 
 
-@pytest.mark.parametrize("name", ["nothing_such", "-", "README"])
+@pytest.mark.parametrize("name", ["nothing_such", "-", "README", "a" * 300])
 def test_an_unknown_scenario_is_told_with_where_to_look(viewer: Client, name: str) -> None:
     answer = viewer.get(f"/simulator/{name}/")
     assert answer.status_code == 404

@@ -108,7 +108,17 @@ class Command(BaseCommand):
         self.stdout.write(", ".join(filter(None, told)))
         # Without the password: a damaged key file must not silence a person.
         for way in PowerController.objects.defer("password").filter(host=host):
-            self.stdout.write(f"  its BMC says {way.state} {way.problem_text}".rstrip())
+            self.stdout.write(f"  its BMC {_said(way)}")
         for run in Run.objects.filter(host=host, ended_at__isnull=True).select_related("vm"):
             self.stdout.write(f"  {run.vm.name} may start elsewhere at once")
         self.stdout.write("If it still runs, its VMs will run twice and destroy their data.")
+
+
+def _said(way: PowerController) -> str:
+    """Return what a BMC says now, or said before it fell silent."""
+    at = f"{way.asked_at:%H:%M:%S} UTC" if way.asked_at else ""
+    if not way.asked_at:
+        return "was not asked yet"
+    if not way.problem:
+        return f"said {way.state} at {at}"
+    return f"gave no usable answer at {at} ({way.problem_text}); before that it said {way.state}"
