@@ -23,7 +23,7 @@ from vms.serializers import (
     VmEditSerializer,
     VmSerializer,
 )
-from vms.serializers.leases import LeaseMoveSerializer, LeaseSerializer
+from vms.serializers.leases import LeaseMoveSerializer, VmLeaseSerializer
 from vms.serializers.locks import LockSerializer
 from vms.services import inventory, leasing, locks
 
@@ -124,7 +124,7 @@ class VmViewSet(mixins.ListModelMixin, Creatable, Editable):
     def _as_it_is(self, vm: Vm) -> Response:
         return Response(self.get_serializer(self.get_queryset().get(pk=vm.pk)).data)
 
-    @verb("lease-add", takes=LeaseSerializer, role=Role.ADMIN)
+    @verb("lease-add", takes=VmLeaseSerializer, role=Role.ADMIN)
     def lease_add(self, vm: Vm, fields: dict[str, Any], request: Request) -> Response:
         """Give the VM a lease in a storage domain: its next start takes it, and each after."""
         actor = str(caller(request))
@@ -132,7 +132,7 @@ class VmViewSet(mixins.ListModelMixin, Creatable, Editable):
             op = leasing.request_add(vm, fields["domain"], actor=actor, now=clock.now())
         return accepted(op, request)
 
-    @verb("lease-remove", takes=LeaseSerializer, role=Role.ADMIN)
+    @verb("lease-remove", takes=VmLeaseSerializer, role=Role.ADMIN)
     def lease_remove(self, vm: Vm, fields: dict[str, Any], request: Request) -> Response:
         """Take a lease away; its slot is free once no copy can hold it."""
         actor = str(caller(request))

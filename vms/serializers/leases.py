@@ -22,13 +22,13 @@ class ShownLeaseSerializer(serializers.Serializer[Any]):
     age_s = serializers.IntegerField(allow_null=True)
 
 
-class LeaseSerializer(Strict):
+class VmLeaseSerializer(Strict):
     """The storage domain, by name, in which a VM gets or loses a lease."""
 
     domain = serializers.CharField(max_length=48)
 
 
-class LeaseMoveSerializer(LeaseSerializer):
+class LeaseMoveSerializer(VmLeaseSerializer):
     """The storage domain to which a lease goes, and from which if the VM has several."""
 
     from_domain = serializers.CharField(max_length=48, required=False, default="", allow_blank=True)
