@@ -16,8 +16,8 @@ from hosts.domain.tracks import next_reader, sampled
 from hosts.hypervisor.port import Target
 from hosts.models import Host, HostStorage
 from hosts.selectors import track_of
+from hosts.services import engines, work
 from hosts.services import storage as rows
-from hosts.services import work
 from hosts.storage import storage
 from hosts.storage.port import StorageError
 from portal.core.models import OperationState
@@ -39,7 +39,8 @@ def advance_storage(op: FenceOperation) -> None:
     if silent and activity_is_due(facts, policy, clock.now()):
         reading = _read_disks(op, host, facts.activity, policy.connect_deadline)
         keep, interval = int(policy.activity_samples), policy.activity_interval
-        rows.record_writes(host.pk, reading, keep=keep, interval_s=interval)
+        if reading.seen or not reading.reader or not engines.is_doubted(clock.now()):
+            rows.record_writes(host.pk, reading, keep=keep, interval_s=interval)
     text = heartbeats.tell_news(host.pk, facts.heartbeats, policy, clock.now())
     work.finish(op, clock.now(), OperationState.DONE, text)
     wake(ROUND, host.cluster_id)
@@ -68,6 +69,8 @@ def _read_heartbeat(op: FenceOperation, host: Host, row: HostStorage, deadline_s
             raw = adapter.sectors(target, row.domain.name, pair, deadline=left)
         except StorageError:
             raw = ()
+    if chosen and not raw and engines.is_doubted(clock.now()):
+        return  # who gets no answers where others do says nothing of storage
     fold = partial(
         sampled,
         asked_at=asked_at,

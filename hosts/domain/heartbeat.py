@@ -140,8 +140,19 @@ def _at_most(track: Track) -> timedelta:
 
 
 def has_let_go(track: Track) -> bool:
-    """Whether its sanlock had a reason to end who held leases: it could not renew, or none can."""
-    return stood_still(track) or lost_by_all(track)
+    """Whether its sanlock had a reason to end who held leases: it could not renew, or none can.
+
+    sanlock gives up four renewal periods after the last one that went well; the last good
+    sample may be older than that renewal by less than one.
+    """
+    nobody_can = track.exhausted and track.problem is Problem.NO_ANSWER
+    return stood_still(track) or (nobody_can and _unread_s(track) >= 3 * track.renewal_s)
+
+
+def _unread_s(track: Track) -> float:
+    if track.asked_at is None or track.reader_moved_at is None:
+        return 0.0
+    return (track.asked_at - track.reader_moved_at).total_seconds()
 
 
 def lost_by_all(track: Track) -> bool:

@@ -67,6 +67,8 @@ class Api:
             base_url=f"{base_url}/api/v1/",
             headers={"Authorization": f"Bearer {token}"},
             timeout=10,
+            # Well before the server closes an idle one: a request would meet its end.
+            limits=httpx.Limits(keepalive_expiry=2),
         )
 
     def get(self, path: str, **params: Any) -> Any:

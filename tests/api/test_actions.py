@@ -229,5 +229,5 @@ def test_a_list_costs_the_same_for_few_and_for_many(
     for number in range(12):
         add_vm(f"more{number}", centre.cluster, centre.node1)
     for resource in ("hosts", "vms", "runs", "operations"):
-        with django_assert_max_num_queries(9):
+        with django_assert_max_num_queries(11):
             assert admin.get(f"{API}/{resource}/").status_code == 200

@@ -13,9 +13,9 @@ from fencing.domain.intentions import AskStorage, FreeLeases, Hold, PowerOn, Rai
 from fencing.domain.power import PowerProblem
 from hosts.domain.heartbeat import has_let_go, is_dead_in, stood_still
 from hosts.domain.states import HostStatus
-from hosts.domain.tracks import Track
+from hosts.domain.tracks import Sample, Track
 from portal.lib.ha.states import HaState
-from tests.domain.beats import RECORDED, read, still, track, unreadable
+from tests.domain.beats import RECORDED, read, sector, still, track
 from tests.domain.facts import NOW, POLICY, ago, bmc, cluster, host, run, silent, vm
 from vms.domain.condition import Condition, in_force
 from vms.domain.leases import Leases, is_guarded, needed
@@ -284,7 +284,11 @@ def test_a_host_is_dead_in_a_lockspace_after_140_seconds() -> None:
 def test_a_sanlock_lets_go_where_it_or_nobody_can_renew() -> None:
     assert has_let_go(stood(30))
     assert not has_let_go(stood(20))
-    assert has_let_go(unreadable("shared1"))
+    unread = Sample(ago(1), 2, answered=False)
+    assert has_let_go(track(read(62, 100, 1), unread))
+    assert not has_let_go(track(read(58, 100, 1), unread))
+    stale = Sample(ago(1), 2, sector(100), sector(0, owner="reader"))
+    assert not has_let_go(track(read(62, 100, 1), stale))
 
 
 def test_a_heartbeat_stood_still_when_it_missed_a_renewal() -> None:
