@@ -172,3 +172,10 @@ def disk_writes(host: HostFacts, policy: Policy, now: datetime) -> Writes:
         idle_share=policy.activity_ratio,
         now=now,
     )
+
+
+def identity_of(guid: str | None, host_uuid: str) -> Identity:
+    """Return whose BMC it is by what it tells of itself."""
+    if proofs.identity_is_proven(guid, host_uuid):
+        return Identity.PROVEN
+    return Identity.FOREIGN if guid and host_uuid else Identity.UNPROVEN

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from fencing.domain.evidence import identity_of
 from fencing.domain.facts import Identity
 from fencing.domain.power import FATAL, PowerState
 from fencing.models import PowerController
@@ -9,7 +10,6 @@ from fencing.operations.reading import bmc_of
 from fencing.power import power_for
 from fencing.power.port import PowerError, Reading
 from fencing.selectors import policy_of
-from fencing.services.power import identity_of
 from hosts.models import Host
 from vms.domain.proofs import identity_is_proven
 from vms.operations.entering import Unfit

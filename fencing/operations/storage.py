@@ -16,7 +16,7 @@ from hosts.domain.tracks import next_reader, sampled
 from hosts.hypervisor.port import Target
 from hosts.models import Host, HostStorage
 from hosts.selectors import track_of
-from hosts.services import engines, work
+from hosts.services import owners, work
 from hosts.services import storage as rows
 from hosts.storage import storage
 from hosts.storage.port import StorageError
@@ -39,7 +39,7 @@ def advance_storage(op: FenceOperation) -> None:
     if silent and activity_is_due(facts, policy, clock.now()):
         reading = _read_disks(op, host, facts.activity, policy.connect_deadline)
         keep, interval = int(policy.activity_samples), policy.activity_interval
-        if reading.seen or not reading.reader or not engines.is_doubted(clock.now()):
+        if reading is not None:
             rows.record_writes(host.pk, reading, keep=keep, interval_s=interval)
     text = heartbeats.tell_news(host.pk, facts.heartbeats, policy, clock.now())
     work.finish(op, clock.now(), OperationState.DONE, text)
@@ -69,8 +69,8 @@ def _read_heartbeat(op: FenceOperation, host: Host, row: HostStorage, deadline_s
             raw = adapter.sectors(target, row.domain.name, pair, deadline=left)
         except StorageError:
             raw = ()
-    if chosen and not raw and engines.is_doubted(clock.now()):
-        return  # who gets no answers where others do says nothing of storage
+    if chosen and not raw and not owners.is_mine(readers[chosen]):
+        return  # it may be this engine that does not hear: whoever looks at the neighbour knows
     fold = partial(
         sampled,
         asked_at=asked_at,
@@ -106,8 +106,13 @@ def _target(host: Host) -> Target:
     return Target(host.pk, host.name, host.uri)
 
 
-def _read_disks(op: FenceOperation, host: Host, activity: Activity, deadline_s: float) -> Reading:
-    """Ask a neighbour when the disks of the VMs whose run is open there were last written."""
+def _read_disks(
+    op: FenceOperation, host: Host, activity: Activity, deadline_s: float
+) -> Reading | None:
+    """Ask a neighbour when the disks of the VMs whose run is open there were last written.
+
+    None: no answer came to an engine that does not look at that neighbour itself.
+    """
     disks = Disk.objects.filter(vm__runs__host=host, vm__runs__ended_at__isnull=True, writable=True)
     paths = sorted(disks.filter(shareable=False).values_list("path", flat=True))
     readers = {item.pk: item for item in _neighbours(host)}
@@ -118,5 +123,6 @@ def _read_disks(op: FenceOperation, host: Host, activity: Activity, deadline_s: 
     try:
         seen.update(adapter.written(_target(readers[reader]), paths, deadline=left))
     except StorageError:
-        seen.clear()
+        if not owners.is_mine(readers[reader]):
+            return None
     return Reading(asked_at, seen, reader, tuple(readers))

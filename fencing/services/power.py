@@ -6,6 +6,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
+from fencing.domain.evidence import identity_of
 from fencing.domain.facts import Identity
 from fencing.domain.policy import Policy
 from fencing.domain.power import PowerProblem, PowerState
@@ -131,13 +132,6 @@ def _hurry_fence(host_id: int, now: datetime) -> None:
     for pk in waiting.values_list("pk", flat=True):
         waiting.filter(pk=pk).update(due_at=now, version=F("version") + 1)
         wake_on_commit(ADVANCE, pk)
-
-
-def identity_of(guid: str | None, host_uuid: str) -> Identity:
-    """Return whose BMC it is by what it tells of itself."""
-    if proofs.identity_is_proven(guid, host_uuid):
-        return Identity.PROVEN
-    return Identity.FOREIGN if guid and host_uuid else Identity.UNPROVEN
 
 
 @transaction.atomic
@@ -270,8 +264,13 @@ def powered_on(host_id: int, why: str, now: datetime) -> None:
 
 @transaction.atomic
 def switched_on(op: FenceOperation, host_id: int, now: datetime) -> None:
-    """The BMC accepted *on*: the operation and the host change together, or neither."""
-    if work.finish(op, now, OperationState.DONE, "the BMC accepted on"):
+    """The BMC accepted *on*: the operation and the host change together, or neither.
+
+    A silent host whose BMC says *on* all the while was not switched: it is judged as before.
+    """
+    silent = PowerController.objects.filter(host=host_id, host__status=HostStatus.NON_RESPONSIVE)
+    was_on = silent.filter(state=PowerState.ON, problem="").exists()
+    if work.finish(op, now, OperationState.DONE, "the BMC accepted on") and not was_on:
         powered_on(host_id, "switched on by the portal", now)
 
 

@@ -116,3 +116,8 @@ def answered(book: Book, row: HostRow) -> None:
             _set(book, name, deaf_since=now, tried_at=None)
     kept = {name: at for name, at in row.missed_by.items() if name != me and now - at < owners.AWAY}
     book.set_host(row.pk, missed_by=kept)
+
+
+def is_mine(book: Book, host: int) -> bool:
+    """Whether the engine that acts looks at the host (``hosts.services.owners.is_mine``)."""
+    return book.hosts[host].owner in ("", book.engine)

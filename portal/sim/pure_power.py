@@ -11,7 +11,7 @@ from fencing.operations.confirming import DEADLINE_S
 from fencing.operations.switching import TRIES
 from fencing.power.port import PowerError, Reading
 from fencing.services.confirmations import _HA_STATES, _STATUSES, MAX_AGE
-from hosts.domain.states import ANSWERING, HostEvent
+from hosts.domain.states import ANSWERING, HostEvent, HostStatus
 from portal.sim.ledger import Book
 from portal.sim.pure_depart import depart
 from portal.sim.pure_fence import fence
@@ -79,11 +79,17 @@ def _power_on(book: Book, wire: Wire, op: Op) -> Step:
         record(book, op, state="failed")
     elif failed:
         wait(book, op, book.policy.fence_retry_first * 2**op.attempt, attempt=op.attempt + 1)
-    elif record(book, op, state="done"):
+    elif record(book, op, state="done") and not _was_on(book, op.host):
         forget_readings(book, op.host)
         book.set_host(op.host, missed=0)
         book.turns[op.host] = (book.now(), book.turns[op.host][1])
         book.move_host(op.host, HostEvent.POWERED_ON)
+
+
+def _was_on(book: Book, host: int) -> bool:
+    """Whether *on* changed nothing: its BMC has said so all the while that it is silent."""
+    row, silent = book.controllers[host], book.hosts[host].status is HostStatus.NON_RESPONSIVE
+    return silent and row.state is PowerState.ON and row.problem is None
 
 
 def _confirm(book: Book, wire: Wire, op: Op) -> Step:

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from datetime import datetime
 
-from fencing.domain.evidence import read_off_enough
+from fencing.domain.evidence import identity_of, read_off_enough
 from fencing.domain.facts import ControllerFacts, Identity
 from fencing.domain.power import PowerProblem, PowerState
 from fencing.power.port import Bmc, PowerError, Reading
-from fencing.services.power import _SILENCE, identity_of
+from fencing.services.power import _SILENCE
 from hosts.domain.states import HostEvent
 from portal.lib.ha.states import HaEvent
 from portal.sim import pure_runs as runs

@@ -13,7 +13,8 @@ from hosts.storage.port import StorageError
 from portal.sim import pure_leases, pure_runs
 from portal.sim.ledger import Book
 from portal.sim.pure_guests import Step
-from portal.sim.pure_work import ROUND, is_doubted, record
+from portal.sim.pure_owners import is_mine
+from portal.sim.pure_work import ROUND, record
 from portal.sim.rows import Evidence, Op
 from portal.sim.wire import Wait, Wire
 from portal.sim.world import World
@@ -78,7 +79,7 @@ def _read_heartbeat(book: Book, wire: Wire, host: int, domain: int) -> Wait[None
             raw = yield from wire.sectors(name, track.name, pair, deadline)
         except StorageError:
             raw = ()
-    if chosen and not raw and is_doubted(book):
+    if chosen and not raw and not is_mine(book, chosen):
         return
     is_up = row.status in ANSWERING and row.slow_since is None and not row.missed
     book.storage.heartbeats[host] = tuple(
@@ -106,7 +107,7 @@ def _read_disks(book: Book, wire: Wire, host: int) -> Wait[None]:
             seen = yield from wire.written(name, disks, policy.connect_deadline)
         except StorageError:
             seen = {}
-        if not seen and is_doubted(book):
+        if not seen and not is_mine(book, reader):
             return
         reading = Reading(asked_at, seen, reader, tuple(readers))
     book.storage.activity[host] = after_reading(

@@ -37,11 +37,6 @@ def may_claim(book: Book) -> bool:
     return doubted[book.engine] is None or None not in doubted.values()
 
 
-def is_doubted(book: Book) -> bool:
-    """Whether the engine that acts gets no answers where others do (``engines.is_doubted``)."""
-    return not may_claim(book)
-
-
 def claim(book: Book, pk: int, lease_s: float) -> Op | None:
     """Return the operation claimed for one step, or None when there is nothing to do."""
     op = book.ops.get(pk)
