@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fencing.domain import decision, evidence, guards, restarts
-from hosts.domain import heartbeat as heartbeats
+from hosts.domain import tracks
 from hosts.domain.heartbeat import Beat, HeartbeatEvidence
 from portal.sim import pure_findings, pure_guests, pure_looks, pure_runs
 from portal.sim.scenario import EventSpec, HostSpec, Scenario, VmSpec
@@ -232,7 +232,7 @@ RULES = (
     Rule(
         "the reader's own heartbeat must move in the same reads",
         patched(
-            (heartbeats, "_reader_moved_at", lambda track, sample: sample.asked_at),
+            (tracks, "_reader_moved_at", lambda track, sample: sample.asked_at),
             (guards, "heartbeat_advances", always(False)),
         ),
         _one_cached_reader,
