@@ -1,6 +1,13 @@
 # make run | test | check | bench | lab | clean | help: works from any folder, any number of times.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
+# The folder of this file, with spaces in it or not, wherever make was called.
+HERE := $(shell cd -- "$$(dirname -- "$(strip $(MAKEFILE_LIST))")" && pwd -P)
+ifneq ($(HERE),$(CURDIR))
+.PHONY: help run test lab lab-test check bench clean lock
+help run test lab lab-test check bench clean lock:
+	@$(MAKE) -C "$(HERE)" $@
+else
 MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
@@ -82,3 +89,4 @@ migrations: set-up-dev
 schema: set-up-dev
 	@echo "manage.py spectacular"; $(AS_DEPLOYED) \
 		$(PYTHON) manage.py spectacular --validate --fail-on-warn --file /dev/null
+endif
