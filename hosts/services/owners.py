@@ -44,11 +44,9 @@ class Miss:
 def after_miss(host: Host, asked_at: datetime, now: datetime) -> Miss:
     """Hand a host that has not answered on to the next engine."""
     members = roster(now)
-    missed = {
-        item.name: at
-        for item in members
-        if (at := asked_in_vain(host.missed_by).get(item.name)) is not None
-    }
+    live = {item.name for item in members}
+    before = asked_in_vain(host.missed_by)
+    missed = {name: at for name, at in before.items() if name in live}
     missed[node.this().name] = asked_at
     changes: dict[str, Any] = {
         "missed_by": {name: at.isoformat() for name, at in missed.items()},

@@ -52,6 +52,14 @@ class FirstField(serializers.ListField):
     child = serializers.JSONField()
 
 
+def _open_run(vm: Vm) -> Run | None:
+    """Return the open run of a VM, loaded as ``open_runs`` where a view has many."""
+    rows = getattr(vm, "open_runs", None)
+    if rows is None:
+        rows = vm.runs.filter(ended_at__isnull=True).select_related("host")
+    return next(iter(rows), None)
+
+
 class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
     """A VM: what it needs, what is wanted of it, where it runs."""
 
@@ -140,24 +148,16 @@ class VmSerializer(Strict, serializers.ModelSerializer[Vm]):
     @extend_schema_field(OpenRunSerializer(allow_null=True))
     def get_run(self, vm: Vm) -> dict[str, Any] | None:
         """Return the open run (loaded by the view as ``open_runs``)."""
-        rows = getattr(vm, "open_runs", None)
-        if rows is None:
-            rows = list(vm.runs.filter(ended_at__isnull=True).select_related("host"))
-        return dict(OpenRunSerializer(rows[0]).data) if rows else None
+        run = _open_run(vm)
+        return dict(OpenRunSerializer(run).data) if run else None
 
     @extend_schema_field(ShownLeaseSerializer(many=True))
     def get_leases(self, vm: Vm) -> list[Any]:
         """Return its leases (loaded by the view)."""
-        rows = getattr(vm, "open_runs", None)
-        run = (
-            vm.runs.filter(ended_at__isnull=True).first()
-            if rows is None
-            else next(iter(rows), None)
-        )
         if not vm.leases.all():
             return []
         now = self.context.get("now", clock.now)()
-        return list(ShownLeaseSerializer(shown(vm, run, now), many=True).data)
+        return list(ShownLeaseSerializer(shown(vm, _open_run(vm), now), many=True).data)
 
     @extend_schema_field(VmLockSerializer(allow_null=True))
     def get_lock(self, vm: Vm) -> dict[str, Any] | None:
