@@ -139,17 +139,11 @@ def _after_good_sample(track: Track, sample: Sample, moved_at: datetime) -> Trac
     advanced = track.still_since is not None and host.timestamp > track.timestamp
     goes_on = same_reader and host.timestamp == track.timestamp
     return replace(
-        track,
-        reader=sample.reader,
-        tried=(),
-        exhausted=False,
+        _as_read(track, sample, host, own),
         problem=None,
-        asked_at=sample.asked_at,
-        timestamp=host.timestamp,
         renewal_s=max(host.renewal, own.renewal).total_seconds(),
         still_since=(track.still_since if goes_on else None) or sample.asked_at,
         before_at=track.asked_at if advanced else track.before_at,
-        reader_timestamp=own.timestamp,
         reader_moved_at=moved_at,
     )
 
@@ -165,17 +159,24 @@ def _in_a_later_life(track: Track, sample: Sample, moved_at: datetime) -> Track:
         return track
     stands = track.problem is Problem.LATER and host.timestamp == track.timestamp
     return replace(
+        _as_read(track, sample, host, own),
+        problem=Problem.LATER,
+        still_since=track.still_since if stands else sample.asked_at,
+        before_at=track.before_at if stands else track.asked_at,
+        reader_moved_at=moved_at,
+    )
+
+
+def _as_read(track: Track, sample: Sample, host: Sector, own: Sector) -> Track:
+    """Keep what any whole reading shows: this neighbour can tell."""
+    return replace(
         track,
         reader=sample.reader,
         tried=(),
         exhausted=False,
-        problem=Problem.LATER,
         asked_at=sample.asked_at,
         timestamp=host.timestamp,
-        still_since=track.still_since if stands else sample.asked_at,
-        before_at=track.before_at if stands else track.asked_at,
         reader_timestamp=own.timestamp,
-        reader_moved_at=moved_at,
     )
 
 
